@@ -1,0 +1,168 @@
+# Catlatch. `make help` lists what can be made; README.md tells what for.
+#
+#   make            build the daemon, the library and the tools into build/
+#   make deps       install what is missing (Debian, Ubuntu: apt, with sudo where not root)
+#   make demo       see it work: a private daemon, workers, a revoke (calls deps)
+#   make check      every test, in under ten minutes (calls deps)
+#   make check-long the full counts of the long tests
+#   make sanitize   the suite under ASan and UBSan, the table's under TSan
+#   make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, include directions
+#   make bench      the figures that the README quotes
+#   make fuzz       the fuzzers, for FUZZ_SECONDS each
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make clean
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
+RUNSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/run,$(PREFIX)/var/run)
+
+BUILD ?= build
+CC ?= cc
+OPT ?= -O2 -g
+WERROR ?= $(if $(CI),-Werror)
+SANITIZE ?=
+FUZZ_SECONDS ?= 60
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wvla -Wundef -Wwrite-strings
+HARDEN := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+# OpenSSL's low-level SHA-256 is meant: see src/core/digest.h.
+DEFINES := -D_GNU_SOURCE -DOPENSSL_API_COMPAT=0x10100000L -DCATLATCH_VERSION='"$(VERSION)"' \
+	-DCATLATCH_SYSCONFDIR='"$(SYSCONFDIR)"' -DCATLATCH_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
+	-DCATLATCH_RUNSTATEDIR='"$(RUNSTATEDIR)"'
+SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALL_CFLAGS := -std=gnu11 $(OPT) $(WARNINGS) $(WERROR) $(HARDEN) $(SANFLAGS) -fPIC \
+	-fvisibility=hidden $(DEFINES) -Isrc -Isrc/include -MMD -MP $(CFLAGS)
+ALL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+
+LIB_LIBS := -lcrypto -linih
+DAEMON_LIBS := -luv -ldb $(LIB_LIBS) -lpthread
+TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
+SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/stack/*.c)
+LIB_OBJ := $(SHARED_OBJ) $(call objects,src/lib/*.c)
+DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
+TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
+INTERNAL := $(BUILD)/internal.a
+
+LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
+PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch $(BUILD)/catlatch-bench
+
+UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
+	tests/race/test_*.c tests/crash/test_*.c tests/stack/test_*.c tests/system/test_*.c)))
+# Programs that tests start: helpers with a main of their own.
+TEST_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(filter-out \
+	$(wildcard tests/*/test_*.c tests/*/lib_*.c tests/fuzz/*.c),$(wildcard tests/*/*.c))))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+.PHONY: all deps demo check check-long tests sanitize lint bench fuzz install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+
+help:
+	@sed -n '3,16s/^#  *//p' Makefile
+
+deps:
+	@tools/deps
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(INTERNAL): $(LIB_OBJ) $(DAEMON_OBJ) $(TOOL_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(LIBRARY): $(LIB_OBJ) src/lib/libcatlatch.map
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,libcatlatch.so.$(SOVERSION) \
+		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -o $@ $(LIB_OBJ) $(LIB_LIBS)
+
+$(BUILD)/libcatlatch.so: $(LIBRARY)
+	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
+	ln -sf libcatlatch.so.$(SOVERSION) $@
+
+$(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
+
+$(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+# The tool's own `verify` asks the daemon; it links the shared code, not the library.
+$(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+
+$(BUILD)/catlatch-bench: $(call objects,tools/catlatch-bench/*.c) $(LIB_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(call objects,tests/*/lib_*.c) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(SHARED_OBJ:$(BUILD)/%.o=%.c)
+	@mkdir -p $(@D)
+	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		$(DEFINES) -Isrc -Isrc/include -o $@ $< $(SHARED_OBJ:$(BUILD)/%.o=%.c) \
+		$(wildcard src/daemon/resp.c src/daemon/record.c) $(LIB_LIBS)
+
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS)
+
+demo: deps
+	@$(MAKE) --no-print-directory -s all tests
+	@tests/demo $(BUILD)
+
+check: deps
+	@$(MAKE) --no-print-directory -s tests
+	@tests/run $(BUILD)
+
+check-long: deps
+	@$(MAKE) --no-print-directory -s tests
+	@CATLATCH_LONG=1 tests/run $(BUILD)
+
+sanitize: deps
+	@$(MAKE) --no-print-directory -s tests BUILD=build/asan SANITIZE=address,undefined OPT="-O1 -g"
+	@tests/run build/asan
+	@$(MAKE) --no-print-directory -s build/tsan/tests/race/test_table_race BUILD=build/tsan \
+		SANITIZE=thread OPT="-O1 -g"
+	@tests/run build/tsan race/test_table_race
+
+lint: deps
+	@tests/lint
+
+bench: deps
+	@$(MAKE) --no-print-directory -s all
+	@tests/bench/run $(BUILD)
+
+fuzz: deps
+	@$(MAKE) --no-print-directory -s $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SYSCONFDIR)/catlatch/conf.d
+	install -m 755 $(BUILD)/catlatchd $(DESTDIR)$(SBINDIR)/catlatchd
+	install -m 755 $(BUILD)/catlatch $(BUILD)/catlatch-bench $(DESTDIR)$(BINDIR)/
+	install -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(notdir $(LIBRARY)) $(DESTDIR)$(LIBDIR)/libcatlatch.so.$(SOVERSION)
+	ln -sf libcatlatch.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libcatlatch.so
+	install -m 644 $(BUILD)/catlatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 644 src/include/catlatch.h $(DESTDIR)$(INCLUDEDIR)/
+	test -e $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini || \
+		install -m 644 etc/catlatch.ini $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name "*.d" 2>/dev/null)

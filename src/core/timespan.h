@@ -1,0 +1,27 @@
+/*
+ * timespan.h - durations and points in time as people write them.
+ *
+ * A duration is a number and one unit: s, m, h, d, w, and y for 365 days ("90d", "15m"); several
+ * can follow each other ("1h30m"), and "ms" where a setting is in milliseconds. A time is RFC 3339
+ * ("2027-01-31T12:00:00Z", with an offset, or a date alone meaning its midnight UTC), "now", or a
+ * duration from now.
+ */
+#ifndef CORE_TIMESPAN_H
+#define CORE_TIMESPAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Times that we accept end with the year 9999 (RFC 3339) and begin with 1970. */
+#define TIMESPAN_UNIX_MAX INT64_C(253402300799)
+
+#define TIMESPAN_RFC3339_SIZE 21 /* "2027-01-31T12:00:00Z" */
+
+/* Return 0 or E_DATA. */
+int timespan_parse_ms(const char *text, size_t len, int64_t *ret_ms);
+int timespan_parse_time(const char *text, size_t len, int64_t now_unix_s, int64_t *ret_unix_s);
+
+/* UTC. unix_s outside of 0 to TIMESPAN_UNIX_MAX is clamped. */
+void timespan_rfc3339(int64_t unix_s, char ret_text[TIMESPAN_RFC3339_SIZE]);
+
+#endif

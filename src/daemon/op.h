@@ -1,0 +1,140 @@
+/*
+ * op.h - an operation on keys or owners: what a command asks, and what came of it.
+ *
+ * The event loop fills an operation in, hands it to changer_submit, and goes on; the store thread
+ * runs it; `done` is called in the event loop with the results. An operation owns all memory that
+ * it refers to through its arena, and whoever gets it in `done` frees it with op_free, which
+ * cleanses raw keys.
+ */
+#ifndef DAEMON_OP_H
+#define DAEMON_OP_H
+
+#include "daemon/record.h"
+
+enum op_kind {
+    OP_CREATE,
+    OP_UPDATE,
+    OP_DISABLE,
+    OP_ENABLE,
+    OP_REVOKE,
+    OP_ROTATE,
+    OP_OWNER_SUSPEND,
+    OP_OWNER_RESUME,
+    OP_LIST, /* from here on: reads only */
+    OP_GET,
+    OP_OWNER_LIST,
+    OP_OWNER_GET,
+};
+
+#define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
+#define OP_PAGE_MAX 1000u /* keys or owners that one LIST returns */
+/* The old key's expiry stays as it is: the caller revokes it in a commit of its own. */
+#define OP_GRACE_KEEP INT64_C(-1)
+
+#define OP_SCAN_MAX 20000u /* keys that one LIST looks at before it returns what it has */
+
+/* Which properties the caller gave; the others stay, or take their default. */
+enum {
+    OP_HAS_NAME = 1 << 0,
+    OP_HAS_OWNER = 1 << 1,
+    OP_HAS_ENVIRONMENT = 1 << 2,
+    OP_HAS_EXPIRES = 1 << 3,
+    OP_HAS_NOT_BEFORE = 1 << 4,
+    OP_HAS_COMMENT = 1 << 5,
+    OP_HAS_SCOPES = 1 << 6,
+    OP_HAS_METADATA = 1 << 7, /* OP_UPDATE: the pairs named; an empty value removes one */
+};
+
+struct op_fields {
+    unsigned has;
+    struct text name;
+    struct text owner;
+    struct text environment;
+    struct text comment;
+    int64_t expires_unix_s; /* 0: never */
+    int64_t not_before_unix_s;
+    size_t scope_count;
+    struct text scopes[RECORD_SCOPES_MAX];
+    size_t metadata_count;
+    struct record_pair metadata[RECORD_METADATA_MAX];
+};
+
+/* Conditions of OP_LIST, combined by AND; unset ones do not restrict. */
+struct op_selection {
+    struct text owner;       /* empty: any */
+    struct text prefix;      /* exactly the 15 shown characters */
+    struct text environment; /* by name */
+    struct text name_glob;   /* fnmatch(3) with * ? [ ]; without any of them, exactly */
+    bool has_state;
+    enum record_state state;
+    int64_t created_before_unix_s;  /* 0: any */
+    int64_t expiring_before_unix_s; /* 0: any; keys that have not expired and will by then */
+    bool has_digest;                /* the key with this digest (from a raw key) */
+    struct digest digest;
+    size_t metadata_count;
+    struct record_pair metadata[RECORD_METADATA_MAX];
+};
+
+/* One key that an operation touched or read. */
+struct op_key {
+    struct record record;
+    bool changed;    /* OP_REVOKE of a revoked key and the like: false, and no error */
+    const char *raw; /* OP_CREATE, OP_ROTATE: the key itself, once; NULL otherwise */
+    size_t raw_len;
+};
+
+struct op;
+typedef void op_done(struct op *op); /* in the event loop */
+
+struct op {
+    /* in */
+    enum op_kind kind;
+    struct actor actor;
+    struct text confined_owner;    /* acts within this owner alone (AUTH); empty: everywhere */
+    bool may_grant_admin;          /* may give catlatch:... scopes */
+    struct op_fields fields;       /* OP_CREATE, OP_UPDATE */
+    struct op_selection selection; /* OP_LIST */
+    uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, GET */
+    size_t id_count;
+    enum record_reason reason; /* REVOKE */
+    struct text comment;       /* REVOKE, DISABLE, SUSPEND */
+    int64_t grace_s;           /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
+    uint64_t after_id;         /* LIST: the cursor */
+    struct text after_owner;   /* OWNER_LIST: the cursor */
+    size_t limit;              /* LIST, OWNER_LIST: at most OP_PAGE_MAX */
+    struct text owner;         /* OWNER_* */
+    op_done *done;
+    void *context;
+
+    /* out */
+    struct error error; /* code 0: done, all of it. Otherwise nothing was changed */
+    struct op_key *keys;
+    size_t key_count;
+    struct record_owner *owners;
+    size_t owner_count;
+    uint64_t next_id;       /* LIST: go on after it; 0: that was all */
+    struct text next_owner; /* OWNER_LIST: likewise; empty: that was all */
+    bool owner_suspended;   /* CREATE, ROTATE: the owner is suspended, so the key is refused */
+    int64_t time_unix_ms;   /* when it took effect: after the table was published */
+    uint64_t epoch;
+    uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
+    uint64_t generation; /* of the table that shows it */
+
+    /* the store thread's own */
+    struct op *next;
+    struct arena *arena;
+};
+
+/* A new operation with everything zero, or NULL. */
+struct op *op_new(enum op_kind kind);
+
+/* Memory that lives as long as the operation; NULL when there is none. Zeroed. */
+void *op_alloc(struct op *op, size_t size);
+
+/* A copy of the bytes in the operation's memory. Returns 0 or E_MEMORY. */
+int op_text(struct op *op, const char *bytes, size_t len, struct text *ret_text);
+
+/* Cleanses and frees everything; NULL is allowed. */
+void op_free(struct op *op);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * src/daemon: catlatchd. Knows core, table and stack; never src/lib.
+ *
+ * record.h - one key as Berkeley DB keeps it, one change as the log keeps it, and their bytes.
+ *
+ * Both are a version byte, fixed little-endian fields and counted strings; a reader refuses a
+ * version that it does not know (E_VERSION) and bytes that do not add up (E_DATA), and never reads
+ * past the end. Decoding copies nothing: texts point into the bytes that were given. Pure.
+ */
+#ifndef DAEMON_RECORD_H
+#define DAEMON_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/text.h"
+
+#define RECORD_SCOPES_MAX 32u         /* for each key */
+#define RECORD_METADATA_MAX 32u       /* pairs for each key */
+#define RECORD_METADATA_NAME_MAX 64u  /* bytes, [A-Za-z0-9_.-] */
+#define RECORD_TEXT_MAX 255u          /* name, owner */
+#define RECORD_COMMENT_MAX 1024u      /* comment; a metadata value */
+#define RECORD_SCOPES_BYTES_MAX 2047u /* all scopes of a key with a space between them */
+
+/* Enough for any record or change that keeps to the bounds above. */
+#define RECORD_ENCODED_MAX 49152u
+
+enum record_reason {
+    RECORD_REASON_NONE = 0,
+    RECORD_REASON_LEAKED,
+    RECORD_REASON_COMPROMISED,
+    RECORD_REASON_SUPERSEDED,
+    RECORD_REASON_OWNER_LEFT,
+    RECORD_REASON_UNUSED,
+    RECORD_REASON_OTHER,
+    RECORD_REASON_COUNT,
+};
+
+/* "leaked", "owner-left", ...; NULL for NONE. And back: 0 or E_DATA. */
+const char *record_reason_name(enum record_reason reason);
+int record_reason_parse(struct text text, enum record_reason *ret_reason);
+
+struct record_pair {
+    struct text name;
+    struct text value;
+};
+
+struct record {
+    uint64_t id;      /* rises with the time of issue; never 0 */
+    uint64_t version; /* sequence of the last change to it: what compare-and-set compares */
+    struct digest digest;
+    bool disabled;
+    bool suspended; /* its owner is; kept in step with the owner's record in one commit */
+    bool revoked;
+    enum record_reason revoke_reason;
+    int64_t created_unix_s;
+    int64_t expires_unix_s;    /* 0: never */
+    int64_t not_before_unix_s; /* 0: at once */
+    int64_t revoked_unix_s;    /* 0: is not */
+    uint64_t rotated_from;     /* ids; 0: none */
+    uint64_t rotated_to;
+    struct text name;
+    struct text owner;
+    struct text prefix;
+    struct text environment;
+    struct text environment_prefix;
+    struct text comment;
+    struct text revoke_comment;
+    size_t scope_count;
+    struct text scopes[RECORD_SCOPES_MAX];
+    size_t metadata_count;
+    struct record_pair metadata[RECORD_METADATA_MAX];
+};
+
+/* Return 0 and the length, E_FULL (does not fit), E_DATA (breaks a bound above). */
+int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len);
+int record_decode(const void *bytes, size_t len, struct record *ret_record);
+
+enum record_state {
+    STATE_ACTIVE,
+    STATE_DISABLED,
+    STATE_EXPIRED,
+    STATE_NOT_YET_VALID,
+    STATE_REVOKED
+};
+
+/* The first that applies of revoked, disabled, not yet valid, expired; otherwise active. */
+enum record_state record_state(const struct record *record, int64_t now_unix_s);
+const char *record_state_name(enum record_state state); /* "active", ... "not_yet_valid" */
+int record_state_parse(struct text text, enum record_state *ret_state);
+
+struct record_owner {
+    struct text name;
+    bool suspended;
+    int64_t suspended_unix_s;
+    int64_t created_unix_s;
+    uint64_t key_count; /* keys that are not revoked */
+    uint64_t version;
+};
+
+int record_owner_encode(const struct record_owner *owner, void *buffer, size_t size,
+                        size_t *ret_len);
+int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_owner);
+
+enum change_kind {
+    CHANGE_CREATED = 1,
+    CHANGE_UPDATED,
+    CHANGE_DISABLED,
+    CHANGE_ENABLED,
+    CHANGE_REVOKED,
+    CHANGE_ROTATED, /* the new key of a rotation; `detail` names the old one's id */
+    CHANGE_OWNER_SUSPENDED,
+    CHANGE_OWNER_RESUMED,
+    CHANGE_KIND_END,
+};
+const char *change_kind_name(enum change_kind kind);
+
+/* Who asked: the peer of the socket, and the key that it had authenticated with. */
+struct actor {
+    uint32_t uid;
+    uint32_t login_uid; /* /proc/PID/loginuid; UINT32_MAX: not known */
+    int32_t pid;
+    uint64_t key_id; /* 0: by the peer's own rights */
+};
+
+struct change {
+    uint64_t epoch;
+    uint64_t sequence;
+    int64_t time_unix_ms;
+    enum change_kind kind;
+    uint64_t key_id; /* 0: about the owner alone */
+    struct actor actor;
+    struct text owner;
+    struct text detail; /* what was set, for people: "name, scopes"; a reason */
+};
+
+int change_encode(const struct change *change, void *buffer, size_t size, size_t *ret_len);
+int change_decode(const void *bytes, size_t len, struct change *ret_change);
+
+#endif

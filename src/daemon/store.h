@@ -1,0 +1,146 @@
+/*
+ * store.h - the durable truth: keys, owners and the log of changes in Berkeley DB 5.3.
+ *
+ * The interface is small on purpose, so that another engine can stand behind it: a snapshot
+ * (store_scan), an ordered, resumable change stream (store_changes), and compare-and-set writes in
+ * transactions (store_put). All calls but store_checkpoint are made by one thread.
+ *
+ * A change is acknowledged when store_commit *and* a later store_flush have returned 0: many
+ * commits share one flush. A failed commit other than E_FULL, and any failed flush, leaves memory
+ * and disk apart: the caller must end the process and recover (store_is_broken says so).
+ *
+ * Files (0600 in a 0700 folder): the environment's own, keys.db, owners.db, index.db, changes.db,
+ * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking), `published` (how
+ * far the last table went).
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include "daemon/record.h"
+
+struct store;
+struct store_txn;
+
+struct store_options {
+    const char *directory; /* exists, 0700, locked by the caller (daemon/lock.h) */
+    uint64_t cache_size_bytes;
+    uint64_t ballast_size_bytes;
+};
+
+/* Opens, recovers, and creates what is not there. The ballast is released if recovery finds the
+ * disk full, and laid again when there is room. Returns 0, E_VERSION (newer data), E_DATA (damage:
+ * the line says what to do), E_FULL, E_PERMISSION or E_IO. */
+int store_open(const struct store_options *options, struct store **ret_store, struct error *error);
+
+/* Checkpoints and closes. NULL is allowed. */
+void store_close(struct store *store);
+
+/* True once the environment panicked or a write failed in a way that recovery must mend. */
+bool store_is_broken(const struct store *store);
+
+uint64_t store_epoch(const struct store *store);
+uint64_t store_sequence(const struct store *store);  /* of the last committed change */
+uint64_t store_key_count(const struct store *store); /* all records, revoked ones too */
+
+/* --- transactions ------------------------------------------------------------------------- */
+
+int store_begin(struct store *store, struct store_txn **ret_txn, struct error *error);
+int store_commit(struct store_txn *txn, struct error *error); /* frees txn, whatever it returns */
+void store_abort(struct store_txn *txn);                      /* NULL is allowed */
+int store_flush(struct store *store, struct error *error);
+
+/* A bound on what one transaction may change: locks and cache are sized for it. */
+#define STORE_TXN_KEYS_MAX 10000u
+
+/* Room for one record; the texts of what was read point into it. */
+struct store_buffer {
+    unsigned char bytes[RECORD_ENCODED_MAX];
+};
+
+/* Reads inside of a transaction (txn) or outside (NULL). Returns 0, E_NOT_FOUND, E_DATA, E_IO. */
+int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct store_buffer *buffer,
+              struct record *ret_record, struct error *error);
+int store_owner(struct store *store, struct store_txn *txn, struct text name,
+                struct store_buffer *buffer, struct record_owner *ret_owner, struct error *error);
+
+/*
+ * Writes a key and appends the change that says so. `old` is what was read before (NULL: a new
+ * key), and the write is refused with E_CONFLICT when what is stored has another version. Sets
+ * record->version, change->sequence and change->epoch. Keeps the indexes and the owner's key_count.
+ * `record` may share texts with `old`.
+ */
+int store_put(struct store_txn *txn, const struct record *old, struct record *record,
+              struct change *change, struct error *error);
+
+/* The same for an owner; the record of an owner that has none yet is made by store_put. */
+int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct change *change,
+                    struct error *error);
+
+/* A new id: later than every other, from the clock and randomness. */
+uint64_t store_new_id(struct store *store);
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+/* Returns 0 to go on, 1 to stop here (no error), negative to fail. */
+typedef int store_key_visitor(void *context, const struct record *record);
+typedef int store_change_visitor(void *context, const struct change *change);
+
+/* Snapshot: keys with ids above after_id, rising, at most max. *ret_last is the last id seen (left
+ * as it was when there was none). */
+int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_visitor *visit,
+               void *context, uint64_t *ret_last, struct error *error);
+
+/* Change stream: changes with sequences above after_sequence, rising, at most max. */
+int store_changes(struct store *store, uint64_t after_sequence, size_t max,
+                  store_change_visitor *visit, void *context, uint64_t *ret_last,
+                  struct error *error);
+
+enum store_index { STORE_BY_OWNER, STORE_BY_PREFIX, STORE_BY_NAME };
+
+/* Ids above after_id of the keys with exactly this owner, prefix or name, rising; at most max. */
+int store_find(struct store *store, enum store_index index, struct text value, uint64_t after_id,
+               uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error);
+
+/* Ids of keys that expire before until_unix_s, by rising expiry and id, beginning after the
+ * position
+ * (*io_expires, *io_id), which is moved on. A first call has (from, 0): no id is 0. Keys that never
+ * expire are not among them. */
+int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
+                   uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error);
+
+typedef int store_owner_visitor(void *context, const struct record_owner *owner);
+
+/* Owners whose names come after `after` in byte order, at most max. */
+int store_owners(struct store *store, struct text after, size_t max, store_owner_visitor *visit,
+                 void *context, struct error *error);
+
+/* --- what the table's publisher remembers ------------------------------------------------- */
+
+struct store_generation {
+    uint64_t number;     /* 0: none was recorded yet */
+    uint8_t boot_id[16]; /* of the boot in which it was about to be published */
+};
+int store_generation(struct store *store, struct store_generation *ret, struct error *error);
+int store_set_generation(struct store *store, const struct store_generation *generation,
+                         struct error *error); /* durable when it returns 0 */
+
+/* The last sequence that a table was published with, kept in a file of its own: a store that is
+ * older than it was put back from elsewhere. Not flushed to disk each time. */
+int store_published(struct store *store, uint64_t *ret_epoch, uint64_t *ret_sequence,
+                    struct error *error);
+int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence,
+                        struct error *error);
+
+/* --- upkeep ------------------------------------------------------------------------------- */
+
+/* Writes dirty pages out and lets old logs go, if there was work worth it since the last one
+ * (bytes of log or `interval` passed) or if force. Any thread; not two at once. */
+int store_checkpoint(struct store *store, bool force, struct error *error);
+
+/* Lays the ballast file if it is not there and the disk has room to spare. */
+int store_lay_ballast(struct store *store, struct error *error);
+
+/* Removes the ballast so that a full disk can take a revoke. True if there was one. */
+bool store_release_ballast(struct store *store);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * decide.h - the decision about one key: pure reading, wait-free.
+ *
+ * Two halves, so that a batch can hash all its keys and ask for their cache lines before it looks
+ * at the first: stack_prepare touches no table, stack_decide does.
+ */
+#ifndef STACK_DECIDE_H
+#define STACK_DECIDE_H
+
+#include "core/digest.h"
+#include "stack/service.h"
+#include "table/view.h"
+
+struct stack_request {
+    const char *key; /* NULL: decide about `digest` as it stands (recheck) */
+    size_t key_len;
+    const char *const *scopes; /* NUL-terminated */
+    size_t scope_count;
+};
+
+struct stack_state {
+    struct digest digest;
+    bool hashed;                 /* the digest is set */
+    enum catlatch_result format; /* what `format` said; VALID when it is absent */
+    bool matched;                /* the digest was found: hit is set */
+    struct table_hit hit;
+};
+
+/* Checks the text's form, and hashes it if the service will look it up. Sets *ret_state. */
+void stack_prepare(const struct stack_service *service, const struct stack_request *request,
+                   struct stack_state *ret_state);
+
+/* view NULL: there is no table to be had, so `table` is unavailable. The clock is read (coarse,
+ * vDSO) only when the key has an expiry or a not-before. A request that names scopes to a service
+ * without `scope` is denied: nothing would check them. */
+enum catlatch_result stack_decide(const struct stack_service *service,
+                                  const struct table_view *view,
+                                  const struct stack_request *request, struct stack_state *state);
+
+#endif

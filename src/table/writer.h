@@ -1,0 +1,112 @@
+/*
+ * writer.h - what the one writer does with a table: make it, claim, publish, mark.
+ *
+ * A change goes: table_claim (finds the room and writes everything but the control word; readers
+ * see nothing), then the store commits, then table_publish, which cannot fail. Claims are
+ * published or given up in any order of commits but published strictly in the order of claiming
+ * (layout.h, rule 3); the writer asserts it. One thread at a time.
+ */
+#ifndef TABLE_WRITER_H
+#define TABLE_WRITER_H
+
+#include "table/view.h"
+
+/* What a new generation shall hold. */
+struct table_params {
+    uint64_t generation;
+    uint64_t epoch;
+    uint8_t boot_id[16];
+    uint64_t seed[2];
+    uint64_t capacity;           /* keys, dead slots included, before a newer generation is due */
+    uint64_t side_bytes_per_key; /* identities, scopes and owners, on average */
+    uint64_t created_unix_s;
+    uint64_t max_stale_ms;
+};
+
+/* 56: what identities of twenty-byte names take (48), a tenth of an owner's record, and scopes that
+ * many keys share. */
+#define TABLE_SIDE_BYTES_PER_KEY 56u
+
+/* The size of the file for these parameters, a multiple of the page; 0 if it would overflow. */
+size_t table_size(const struct table_params *params);
+
+struct table_writer {
+    struct table_view view;
+    struct table_header *header;
+    struct table_slot *slots;
+    unsigned char *side;
+    _Atomic uint32_t *intern;
+    uint64_t intern_count;
+    uint64_t capacity;
+    uint64_t reserve;
+    uint64_t slots_used; /* the writer's own copies of what it tells in the header */
+    uint64_t side_used;
+    uint64_t claims_made;
+    uint64_t claims_ended;
+};
+
+/* Lays out an empty table over size zeroed bytes. Returns 0 or E_ARGUMENT. pulse stays
+ * TABLE_PULSE_FILLING. */
+int table_format(struct table_writer *writer, void *base, size_t size,
+                 const struct table_params *params);
+
+/* One key as the table knows it. Texts are read during the call only. */
+struct table_entry {
+    struct digest digest;
+    uint64_t id; /* never 0 */
+    struct text name;
+    struct text owner;
+    struct text prefix;
+    struct text environment; /* empty: none */
+    struct text environment_prefix;
+    const struct text *scopes;
+    size_t scope_count;
+    int64_t expires_unix_s;    /* 0: never */
+    int64_t not_before_unix_s; /* 0: at once */
+    bool disabled;
+    bool suspended; /* the owner is */
+    bool revoked;
+};
+
+/* Why room is asked for: a change that narrows a key may use the reserve. */
+enum table_purpose { TABLE_ORDINARY, TABLE_NARROWING };
+
+#define TABLE_NO_SLOT UINT64_MAX
+
+/* A change that has its room. */
+struct table_claim {
+    uint64_t slot;    /* where it will be seen */
+    uint64_t old;     /* the slot that it replaces, or TABLE_NO_SLOT; == slot: control word only */
+    uint64_t control; /* what publishing stores */
+    uint64_t serial;
+};
+
+/*
+ * Prepares the table for this entry: if the digest is there and all write-once data agree, only the
+ * control word will change; otherwise a new slot is claimed and filled. A digest that is there
+ * REVOKED stays so: E_CONFLICT unless the entry is revoked as well.
+ * Returns 0, E_FULL (a new generation is needed; nothing was changed) or E_DATA.
+ */
+int table_claim(struct table_writer *writer, const struct table_entry *entry,
+                enum table_purpose purpose, struct table_claim *ret_claim);
+
+/* Makes the claim visible, then marks the slot that it replaces. */
+void table_publish(struct table_writer *writer, const struct table_claim *claim);
+
+/* Gives the claim up: its slot is dead. */
+void table_abandon(struct table_writer *writer, const struct table_claim *claim);
+
+/* Tells readers how far the table is. Release: after everything up to it was published. */
+void table_set_sequence(struct table_writer *writer, uint64_t sequence);
+
+/* The heartbeat. Leaves TABLE_PULSE_SUPERSEDED alone, so it may run in another thread than the
+ * writer's. now_ms is never 0. */
+void table_beat(struct table_header *header, uint64_t now_ms);
+
+/* Sends every reader away, for ever. */
+void table_supersede(struct table_header *header);
+
+/* Share of the capacity that is used, in thousandths: slots or side area, whichever is fuller. */
+unsigned table_fill_permille(const struct table_writer *writer);
+
+#endif
