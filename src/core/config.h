@@ -4,7 +4,9 @@
  * `file`, then conf.d/ *.ini beside it in the order of their names. A key stands once in a file; a
  * drop-in's value replaces an earlier file's. A section [service NAME] stands once altogether. An
  * unknown section or key is an error that names file, line and the nearest known one. Files and
- * folders pass trust.h's check.
+ * folders pass trust.h's check. An environment that is written replaces all those of the default.
+ *
+ * A struct config owns all that it points to and is not changed once it was returned.
  */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
@@ -98,11 +100,25 @@ const char *config_default_path(void);
 
 /* Reads and checks everything that can be checked without the state. On failure *ret_config is
  * untouched. Groups of [access]' defaults that do not exist grant nobody; one that was written is
- * an error. Returns 0, E_CONFIG, E_PERMISSION, E_NOT_FOUND, E_IO or E_MEMORY. */
+ * an error. Returns 0, E_CONFIG, E_PERMISSION, E_NOT_FOUND, E_IO or E_MEMORY.
+ * Thread: any. Blocks: on files and on the system's user database. */
 int config_read(const char *path, struct config **ret_config, struct error *error);
 
+/* The same for processes that serve nobody, as the library's hosts: no name of a user or group is
+ * looked up (a container need not know them, and NSS modules have no place in a foreign process),
+ * and `access` grants nobody. */
+int config_read_without_accounts(const char *path, struct config **ret_config, struct error *error);
+
+/* May the daemon that started with `running` go on with `fresh`? Returns 0, or E_CONFIG with the
+ * first key that cannot change without a restart: state_dir, run_dir, admin_dir, user, group,
+ * cache_size, ballast_size. */
+int config_reload_check(const struct config *running, const struct config *fresh,
+                        struct error *error);
+
+/* Thread: any, when nobody uses the configuration any more. */
 void config_free(struct config *config); /* NULL is allowed */
 
+/* NULL if the file has none of that name. */
 const struct config_service *config_service(const struct config *config, const char *name);
 
 #endif

@@ -11,7 +11,9 @@
 
 #define CATLATCH_PRINTF(template, first) __attribute__((format(printf, template, first)))
 
-/* 512: a path of PATH_MAX does not fit, but two ordinary ones and a reason do. Longer is cut. */
+/* 512: a path of PATH_MAX does not fit, but two ordinary ones and a reason do. Longer is cut,
+ * between characters. Control characters become '?': an error is one line whatever it quotes.
+ * Arguments may point into the text that is being replaced. */
 struct error {
     int code; /* 0 or an enum catlatch_error */
     char text[512];
@@ -20,7 +22,8 @@ struct error {
 /* Fills in the error (NULL: nobody wants to know) and returns code, so `return error_set(...)`. */
 int error_set(struct error *error, int code, const char *format, ...) CATLATCH_PRINTF(3, 4);
 
-/* Puts "what: " before the text that is there. Returns the error's code. */
+/* Puts "what: " before the text that is there. Returns the error's code (E_ARGUMENT for NULL, where
+ * there is none to return: never success). */
 int error_prefix(struct error *error, const char *format, ...) CATLATCH_PRINTF(2, 3);
 
 /* error_set with the code that fits errno: EACCES and EPERM are E_PERMISSION, ENOMEM is E_MEMORY,

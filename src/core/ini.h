@@ -5,8 +5,13 @@
  * at a time, counts them, and refuses what it would bend: a line over INI_LINE_MAX bytes, a NUL
  * byte or other control character, an indented line that is not blank, text after a section's ']'
  * other than a comment, a section or key whose name is longer than inih keeps, a key before the
- * first section, text that is not UTF-8. A `key = value` separates at the first '='; ':' as
- * separator is refused. ';' and '#' begin a comment at the start of a line, " ;" within one.
+ * first section, a line without '=', text that is not UTF-8. A `key = value` separates at the
+ * first '='; ':' as separator is refused. ';' and '#' begin a comment at the start of a line, " ;"
+ * within one. A tab is a blank, but may not stand inside a name or value.
+ *
+ * inih's switches are globals of the host process, and its idea of a blank is the host's locale:
+ * what it makes of a line is compared with what stands there, and refused if it differs.
+ * Threads: any, each with its own stream. Blocks: on the stream.
  */
 #ifndef CORE_INI_H
 #define CORE_INI_H
@@ -26,12 +31,13 @@ struct ini_event {
     const char *value;   /* NULL with name */
 };
 
-/* Returns 0 to go on or a negative code with *error set, which ends the reading. */
-typedef int ini_handler(void *context, const struct ini_event *event, struct error *error);
+/* Returns 0 to go on, or a negative code with *error set, which ends the reading; the place is put
+ * before its text. What the event points to lives as long as the call. */
+typedef int ini_visitor(void *context, const struct ini_event *event, struct error *error);
 
-/* file is for messages: every error starts with "file:line: ". Returns 0, E_CONFIG, E_IO or what
- * the handler returned. */
-int ini_read(FILE *stream, const char *file, ini_handler *handler, void *context,
+/* file is for messages: every error starts with "file:line: ". Returns 0, E_CONFIG, E_IO E_MEMORY
+ * or what the visitor returned. The stream stays the caller's. */
+int ini_read(FILE *stream, const char *file, ini_visitor *visitor, void *context,
              struct error *error);
 
 #endif

@@ -13,6 +13,9 @@
 
 #include "catlatch.h"
 
+/* The digits of a key's random part and check, in the order of their values. */
+#define KEY_ALPHABET "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 #define KEY_RANDOM_LEN 36u /* 36 * log2(62) = 214 bits */
 #define KEY_CHECK_LEN 6u   /* 62^6 > 2^32 */
 #define KEY_PREFIX_MIN 3u

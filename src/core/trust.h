@@ -4,7 +4,9 @@
  * A file is believed when it is owned by root or by one named user (usually the effective one),
  * and neither its group nor others can write it, and when the same holds for every folder above
  * it. A folder that others can write is safe when it is sticky, owned by root, and the entry below
- * it is owned by root or that user. Symbolic links are followed and every step is checked.
+ * it is owned by root or that user; as the path's own end it is not believed. Symbolic links are
+ * followed and every step is checked; a relative path is taken from the working directory, whose
+ * own parents are checked too. Thread: any. Fork: any. Blocks: on the file system.
  */
 #ifndef CORE_TRUST_H
 #define CORE_TRUST_H

@@ -25,6 +25,7 @@ struct changer_options {
     const char *run_dir;
     bool accept_older;
     void (*fatal)(void *context, const struct error *error); /* in the loop: the process must end */
+    void (*warn)(void *context, const struct error *error);  /* in the loop: for the log */
     void *context;
 };
 
@@ -68,7 +69,8 @@ struct changer_status {
 };
 void changer_status(struct changer *changer, struct changer_status *ret_status);
 
-/* Finishes what was submitted, then ends the thread; `stopped` is called in the loop. */
+/* Finishes what was submitted, then ends the thread; `stopped` is called in the loop. The table
+ * stays: workers go on verifying. */
 void changer_stop(struct changer *changer, void (*stopped)(void *context), void *context);
 void changer_free(struct changer *changer); /* after `stopped`; NULL is allowed */
 

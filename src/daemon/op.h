@@ -81,6 +81,7 @@ struct op_key {
     bool changed;    /* OP_REVOKE of a revoked key and the like: false, and no error */
     const char *raw; /* OP_CREATE, OP_ROTATE: the key itself, once; NULL otherwise */
     size_t raw_len;
+    int64_t old_expires_unix_s; /* OP_ROTATE: of the key rotated_from, afterwards; 0: never */
 };
 
 struct op;
@@ -114,6 +115,7 @@ struct op {
     size_t owner_count;
     uint64_t next_id;       /* LIST: go on after it; 0: that was all */
     struct text next_owner; /* OWNER_LIST: likewise; empty: that was all */
+    bool owner_changed;     /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
     bool owner_suspended;   /* CREATE, ROTATE: the owner is suspended, so the key is refused */
     int64_t time_unix_ms;   /* when it took effect: after the table was published */
     uint64_t epoch;

@@ -24,6 +24,7 @@
 #define RECORD_TEXT_MAX 255u          /* name, owner */
 #define RECORD_COMMENT_MAX 1024u      /* comment; a metadata value */
 #define RECORD_SCOPES_BYTES_MAX 2047u /* all scopes of a key with a space between them */
+#define CHANGE_DETAIL_MAX 4096u       /* a change's detail */
 
 /* Enough for any record or change that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
@@ -53,7 +54,7 @@ struct record {
     uint64_t version; /* sequence of the last change to it: what compare-and-set compares */
     struct digest digest;
     bool disabled;
-    bool suspended; /* its owner is; kept in step with the owner's record in one commit */
+    bool suspended; /* its owner is: never stored with the key, see daemon/suspended.h */
     bool revoked;
     enum record_reason revoke_reason;
     int64_t created_unix_s;

@@ -8,10 +8,12 @@
  * A change is acknowledged when store_commit *and* a later store_flush have returned 0: many
  * commits share one flush. A failed commit other than E_FULL, and any failed flush, leaves memory
  * and disk apart: the caller must end the process and recover (store_is_broken says so).
+ * A commit looks for room before it commits, so that E_FULL undoes it; if somebody else takes that
+ * room before the flush, the flush gives up the ballast rather than fail.
  *
  * Files (0600 in a 0700 folder): the environment's own, keys.db, owners.db, index.db, changes.db,
  * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking), `published` (how
- * far the last table went).
+ * far the last table went), `format` (who may read all this).
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -24,7 +26,8 @@ struct store_txn;
 struct store_options {
     const char *directory; /* exists, 0700, locked by the caller (daemon/lock.h) */
     uint64_t cache_size_bytes;
-    uint64_t ballast_size_bytes;
+    uint64_t ballast_size_bytes;    /* 0: none */
+    int64_t checkpoint_interval_ms; /* 0: a minute */
 };
 
 /* Opens, recovers, and creates what is not there. The ballast is released if recovery finds the
@@ -40,7 +43,7 @@ bool store_is_broken(const struct store *store);
 
 uint64_t store_epoch(const struct store *store);
 uint64_t store_sequence(const struct store *store);  /* of the last committed change */
-uint64_t store_key_count(const struct store *store); /* all records, revoked ones too */
+uint64_t store_key_count(const struct store *store); /* revoked ones too. Any thread */
 
 /* --- transactions ------------------------------------------------------------------------- */
 
@@ -57,7 +60,9 @@ struct store_buffer {
     unsigned char bytes[RECORD_ENCODED_MAX];
 };
 
-/* Reads inside of a transaction (txn) or outside (NULL). Returns 0, E_NOT_FOUND, E_DATA, E_IO. */
+/* While a transaction is open, every read sees what it changed, given as txn or not; but owners'
+ * counts in store_owners and index entries appear with the commit. Return 0, E_NOT_FOUND, E_DATA,
+ * E_VERSION, E_IO. */
 int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct store_buffer *buffer,
               struct record *ret_record, struct error *error);
 int store_owner(struct store *store, struct store_txn *txn, struct text name,
@@ -67,12 +72,15 @@ int store_owner(struct store *store, struct store_txn *txn, struct text name,
  * Writes a key and appends the change that says so. `old` is what was read before (NULL: a new
  * key), and the write is refused with E_CONFLICT when what is stored has another version. Sets
  * record->version, change->sequence and change->epoch. Keeps the indexes and the owner's key_count.
- * `record` may share texts with `old`.
+ * `record` may share texts with `old`. A key's owner and digest never change, and a revoked one
+ * stays so: E_CONFLICT. Indexed texts hold no NUL (E_DATA). E_CONFLICT leaves the transaction as it
+ * was; after any other failure it can only be aborted, and store_commit refuses it.
  */
 int store_put(struct store_txn *txn, const struct record *old, struct record *record,
               struct change *change, struct error *error);
 
-/* The same for an owner; the record of an owner that has none yet is made by store_put. */
+/* The same for an owner: owner->version is that of what was read (0: there was none), key_count is
+ * the store's and is set. The record of an owner that has none yet is made by store_put. */
 int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct change *change,
                     struct error *error);
 
@@ -81,7 +89,8 @@ uint64_t store_new_id(struct store *store);
 
 /* --- reading ------------------------------------------------------------------------------ */
 
-/* Returns 0 to go on, 1 to stop here (no error), negative to fail. */
+/* Returns 0 to go on, 1 to stop here (no error), negative to fail (and sets no error). Visitors may
+ * read, not write. */
 typedef int store_key_visitor(void *context, const struct record *record);
 typedef int store_change_visitor(void *context, const struct change *change);
 
@@ -102,9 +111,8 @@ int store_find(struct store *store, enum store_index index, struct text value, u
                uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error);
 
 /* Ids of keys that expire before until_unix_s, by rising expiry and id, beginning after the
- * position
- * (*io_expires, *io_id), which is moved on. A first call has (from, 0): no id is 0. Keys that never
- * expire are not among them. */
+ * position (*io_expires, *io_id), which is moved on. A first call has (from, 0): no id is 0. Keys
+ * that never expire are not among them. */
 int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
                    uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error);
 
@@ -137,7 +145,8 @@ int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence,
  * (bytes of log or `interval` passed) or if force. Any thread; not two at once. */
 int store_checkpoint(struct store *store, bool force, struct error *error);
 
-/* Lays the ballast file if it is not there and the disk has room to spare. */
+/* Lays the ballast file if it is not there and the disk has room to spare: 0 also where it has
+ * not. Any thread. */
 int store_lay_ballast(struct store *store, struct error *error);
 
 /* Removes the ballast so that a full disk can take a revoke. True if there was one. */

@@ -72,6 +72,7 @@ enum catlatch_error {
     CATLATCH_E_UNAVAILABLE = -9, /* cannot be had at present */
     CATLATCH_E_FULL = -10,       /* no room: disk or table */
     CATLATCH_E_VERSION = -11,    /* written by a newer version */
+    CATLATCH_E_LIMIT = -12,      /* a policy's bound would be passed */
 };
 
 /* Bounds of the texts below, including the terminating NUL. */

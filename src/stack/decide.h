@@ -1,8 +1,9 @@
 /*
  * decide.h - the decision about one key: pure reading, wait-free.
  *
- * Two halves, so that a batch can hash all its keys and ask for their cache lines before it looks
- * at the first: stack_prepare touches no table, stack_decide does.
+ * Two halves, so that a caller can hash its keys and ask for their cache lines before it looks at
+ * the first: stack_prepare touches no table, stack_decide does. The form of the text is checked in
+ * the second half, where its cost hides behind the cache miss.
  */
 #ifndef STACK_DECIDE_H
 #define STACK_DECIDE_H
@@ -21,16 +22,19 @@ struct stack_request {
 struct stack_state {
     struct digest digest;
     bool hashed;                 /* the digest is set */
-    enum catlatch_result format; /* what `format` said; VALID when it is absent */
+    enum catlatch_result format; /* what `format` said; VALID when it is absent or did not run */
     bool matched;                /* the digest was found: hit is set */
     struct table_hit hit;
 };
 
-/* Checks the text's form, and hashes it if the service will look it up. Sets *ret_state. */
+/* Hashes the text if the service could look it up: with `requisite = format` nothing is hashed that
+ * is longer than a key of ours, otherwise nothing longer than KEY_FOREIGN_MAX. Sets *ret_state. A
+ * request without a key has no need of it: its caller sets digest and hashed. */
 void stack_prepare(const struct stack_service *service, const struct stack_request *request,
                    struct stack_state *ret_state);
 
-/* view NULL: there is no table to be had, so `table` is unavailable. The clock is read (coarse,
+/* What *state must hold: stack_prepare's work. Fills in format, matched and hit.
+ * view NULL: there is no table to be had, so `table` is unavailable. The clock is read (coarse,
  * vDSO) only when the key has an expiry or a not-before. A request that names scopes to a service
  * without `scope` is denied: nothing would check them. */
 enum catlatch_result stack_decide(const struct stack_service *service,

@@ -90,7 +90,7 @@ struct table_slot {
     _Atomic uint64_t id;
     _Atomic uint32_t identity_ref; /* side records, in units of 8 bytes from side_offset; */
     _Atomic uint32_t scopes_ref;   /* 0: none (the first unit of the side area is not used) */
-    _Atomic uint64_t reserved;     /* 0 in layout 1 */
+    _Atomic uint64_t reserved;     /* 0 once published: layout 1 has no use for it */
 };
 static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
 

@@ -23,9 +23,9 @@ struct table_params {
     uint64_t max_stale_ms;
 };
 
-/* 56: what identities of twenty-byte names take (48), a tenth of an owner's record, and scopes that
- * many keys share. */
-#define TABLE_SIDE_BYTES_PER_KEY 56u
+/* 64: what identities of twenty-byte names take (16 + 15 + 20, padded: 56), a tenth of an owner's
+ * record of up to 40 bytes, and scopes that many keys share. */
+#define TABLE_SIDE_BYTES_PER_KEY 64u
 
 /* The size of the file for these parameters, a multiple of the page; 0 if it would overflow. */
 size_t table_size(const struct table_params *params);
@@ -39,10 +39,11 @@ struct table_writer {
     uint64_t intern_count;
     uint64_t capacity;
     uint64_t reserve;
-    uint64_t slots_used; /* the writer's own copies of what it tells in the header */
+    uint64_t side_reserve; /* bytes of the side area for changes that narrow a key */
+    uint64_t slots_used;   /* the writer's own copies of what it tells in the header */
     uint64_t side_used;
-    uint64_t claims_made;
-    uint64_t claims_ended;
+    uint64_t claimed;   /* serial of the last claim; they begin with 1 */
+    uint64_t published; /* serial of the last claim that was published */
 };
 
 /* Lays out an empty table over size zeroed bytes. Returns 0 or E_ARGUMENT. pulse stays
@@ -77,15 +78,17 @@ enum table_purpose { TABLE_ORDINARY, TABLE_NARROWING };
 struct table_claim {
     uint64_t slot;    /* where it will be seen */
     uint64_t old;     /* the slot that it replaces, or TABLE_NO_SLOT; == slot: control word only */
-    uint64_t control; /* what publishing stores */
+    uint64_t control; /* what publishing stores there */
     uint64_t serial;
 };
 
 /*
  * Prepares the table for this entry: if the digest is there and all write-once data agree, only the
- * control word will change; otherwise a new slot is claimed and filled. A digest that is there
- * REVOKED stays so: E_CONFLICT unless the entry is revoked as well.
- * Returns 0, E_FULL (a new generation is needed; nothing was changed) or E_DATA.
+ * control word will change; otherwise a new slot is claimed and filled. Claims of one key see those
+ * before them, published or not.
+ * Returns 0, E_FULL (a new generation is needed; readers see no change), E_CONFLICT (the digest is
+ * another key's, or it is REVOKED and the entry is not: there is no way back), E_DATA (a text or
+ * number is longer than the format has room for).
  */
 int table_claim(struct table_writer *writer, const struct table_entry *entry,
                 enum table_purpose purpose, struct table_claim *ret_claim);
@@ -93,7 +96,8 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
 /* Makes the claim visible, then marks the slot that it replaces. */
 void table_publish(struct table_writer *writer, const struct table_claim *claim);
 
-/* Gives the claim up: its slot is dead. */
+/* Gives the claim up: its slot is dead. Before a later claim is published; and later claims of the
+ * same key must be given up too, for they were built on this one (table_publish asserts it). */
 void table_abandon(struct table_writer *writer, const struct table_claim *claim);
 
 /* Tells readers how far the table is. Release: after everything up to it was published. */

@@ -1,0 +1,255 @@
+/* What came of an operation, as PROTOCOL.md's maps. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/timespan.h"
+#include "daemon/command.h"
+
+#define KEY_PAIRS 20u
+#define RECEIPT_PAIRS 6u
+
+static void pair_text(struct reply *reply, const char *name, struct text value)
+{
+    reply_word(reply, name);
+    if (value.len > 0)
+        reply_text(reply, value);
+    else
+        reply_null(reply);
+}
+
+static void pair_word(struct reply *reply, const char *name, const char *value)
+{
+    reply_word(reply, name);
+    reply_word(reply, value);
+}
+
+static void pair_bool(struct reply *reply, const char *name, bool value)
+{
+    reply_word(reply, name);
+    reply_bool(reply, value);
+}
+
+static void pair_count(struct reply *reply, const char *name, uint64_t value)
+{
+    reply_word(reply, name);
+    reply_count(reply, value);
+}
+
+/* 0: there is no such moment. */
+static void pair_time(struct reply *reply, const char *name, int64_t unix_s)
+{
+    char time[TIMESPAN_RFC3339_SIZE];
+
+    timespan_rfc3339(unix_s, time);
+    pair_word(reply, name, unix_s != 0 ? time : NULL);
+}
+
+/* 0: none. */
+static void pair_id(struct reply *reply, const char *name, uint64_t id)
+{
+    char text[CATLATCH_ID_SIZE];
+
+    key_id_format(id, text);
+    pair_word(reply, name, id != 0 ? text : NULL);
+}
+
+static void pair_scopes(struct reply *reply, const struct record *record)
+{
+    reply_word(reply, "scopes");
+    reply_array(reply, record->scope_count);
+    for (size_t i = 0; i < record->scope_count; i++)
+        reply_text(reply, record->scopes[i]);
+}
+
+static void pair_metadata(struct reply *reply, const struct record *record)
+{
+    reply_word(reply, "metadata");
+    reply_map(reply, record->metadata_count);
+    for (size_t i = 0; i < record->metadata_count; i++) {
+        reply_text(reply, record->metadata[i].name);
+        reply_text(reply, record->metadata[i].value);
+    }
+}
+
+static void pair_state(struct reply *reply, const struct record *record, int64_t now_unix_s)
+{
+    pair_word(reply, "state", record_state_name(record_state(record, now_unix_s)));
+}
+
+/* KEY_PAIRS pairs. */
+static void key_pairs(struct reply *reply, const struct record *record, int64_t now_unix_s)
+{
+    pair_id(reply, "id", record->id);
+    pair_text(reply, "name", record->name);
+    pair_text(reply, "owner", record->owner);
+    pair_text(reply, "prefix", record->prefix);
+    pair_text(reply, "environment", record->environment);
+    pair_state(reply, record, now_unix_s);
+    pair_bool(reply, "disabled", record->disabled);
+    pair_bool(reply, "owner_suspended", record->suspended);
+    pair_time(reply, "created_at", record->created_unix_s);
+    pair_time(reply, "expires_at", record->expires_unix_s);
+    pair_time(reply, "not_before", record->not_before_unix_s);
+    pair_time(reply, "revoked_at", record->revoked_unix_s);
+    pair_word(reply, "revoke_reason", record_reason_name(record->revoke_reason));
+    pair_text(reply, "revoke_comment", record->revoke_comment);
+    pair_text(reply, "comment", record->comment);
+    pair_scopes(reply, record);
+    pair_metadata(reply, record);
+    pair_id(reply, "rotated_from", record->rotated_from);
+    pair_id(reply, "rotated_to", record->rotated_to);
+    pair_count(reply, "version", record->version);
+}
+
+/* "2026-01-31T02:14:07.123Z" */
+static void pair_moment(struct reply *reply, const char *name, int64_t unix_ms)
+{
+    char seconds[TIMESPAN_RFC3339_SIZE], moment[TIMESPAN_RFC3339_SIZE + 4];
+    size_t len;
+
+    timespan_rfc3339(unix_ms / 1000, seconds);
+    len = strlen(seconds) - 1; /* without the Z */
+    snprintf(moment, sizeof moment, "%.*s.%03dZ", (int)len, seconds, (int)(unix_ms % 1000));
+    pair_word(reply, name, moment);
+}
+
+static void pair_sequence(struct reply *reply, const struct op *op)
+{
+    char sequence[2 * REPLY_DIGITS_MAX + 1];
+    size_t len = reply_digits(op->epoch, sequence);
+
+    sequence[len++] = ':';
+    len += reply_digits(op->sequence, sequence + len);
+    reply_word(reply, "sequence");
+    reply_bulk(reply, sequence, len);
+}
+
+/* Three pairs: when and where in the order of things it took effect. */
+static void moment_pairs(struct reply *reply, const struct op *op)
+{
+    pair_moment(reply, "time", op->time_unix_ms);
+    pair_sequence(reply, op);
+    pair_count(reply, "generation", op->generation);
+}
+
+void answer_created(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    const struct op_key *key = &op->keys[0];
+
+    reply_map(reply, KEY_PAIRS + 4);
+    key_pairs(reply, &key->record, place->now_unix_s);
+    reply_word(reply, "key");
+    reply_bulk(reply, key->raw, key->raw_len);
+    moment_pairs(reply, op);
+}
+
+void answer_key(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    reply_map(reply, KEY_PAIRS);
+    key_pairs(reply, &op->keys[0].record, place->now_unix_s);
+}
+
+void answer_keys(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    reply_map(reply, 2);
+    pair_id(reply, "cursor", op->next_id);
+    reply_word(reply, "keys");
+    reply_array(reply, op->key_count);
+    for (size_t i = 0; i < op->key_count; i++) {
+        reply_map(reply, KEY_PAIRS);
+        key_pairs(reply, &op->keys[i].record, place->now_unix_s);
+    }
+}
+
+/* Six pairs of a receipt's key. */
+static void touched_pairs(struct reply *reply, const struct op_key *key, int64_t now_unix_s)
+{
+    pair_id(reply, "id", key->record.id);
+    pair_text(reply, "prefix", key->record.prefix);
+    pair_text(reply, "name", key->record.name);
+    pair_text(reply, "owner", key->record.owner);
+    pair_state(reply, &key->record, now_unix_s);
+    pair_bool(reply, "changed", key->changed);
+}
+
+static uint64_t changed_count(const struct op *op)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < op->key_count; i++)
+        count += op->keys[i].changed;
+    return count;
+}
+
+/* RECEIPT_PAIRS pairs, the last of which the caller goes on with: an array of key_count maps. */
+static void receipt_head(struct reply *reply, const struct op *op, const struct answer_place *place)
+{
+    reply_map(reply, RECEIPT_PAIRS);
+    pair_word(reply, "host", place->host);
+    moment_pairs(reply, op);
+    pair_count(reply, "count", changed_count(op));
+    reply_word(reply, "keys");
+    reply_array(reply, op->key_count);
+}
+
+void answer_receipt(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    receipt_head(reply, op, place);
+    for (size_t i = 0; i < op->key_count; i++) {
+        reply_map(reply, 6);
+        touched_pairs(reply, &op->keys[i], place->now_unix_s);
+    }
+}
+
+void answer_rotated(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    receipt_head(reply, op, place);
+    for (size_t i = 0; i < op->key_count; i++) {
+        const struct op_key *key = &op->keys[i];
+        reply_map(reply, 9);
+        touched_pairs(reply, key, place->now_unix_s);
+        pair_id(reply, "old_id", key->record.rotated_from);
+        reply_word(reply, "key");
+        reply_bulk(reply, key->raw, key->raw_len);
+        pair_time(reply, "old_expires_at", key->old_expires_unix_s);
+    }
+}
+
+/* Five pairs. */
+static void owner_pairs(struct reply *reply, const struct record_owner *owner)
+{
+    pair_text(reply, "owner", owner->name);
+    pair_bool(reply, "suspended", owner->suspended);
+    pair_time(reply, "suspended_at", owner->suspended_unix_s);
+    pair_time(reply, "created_at", owner->created_unix_s);
+    pair_count(reply, "keys", owner->key_count);
+}
+
+void answer_owner(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    (void)place;
+    reply_map(reply, 5);
+    owner_pairs(reply, &op->owners[0]);
+}
+
+void answer_owners(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    (void)place;
+    reply_map(reply, 2);
+    pair_text(reply, "cursor", op->next_owner);
+    reply_word(reply, "owners");
+    reply_array(reply, op->owner_count);
+    for (size_t i = 0; i < op->owner_count; i++) {
+        reply_map(reply, 5);
+        owner_pairs(reply, &op->owners[i]);
+    }
+}
+
+void answer_owner_change(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    reply_map(reply, 10);
+    owner_pairs(reply, &op->owners[0]);
+    pair_word(reply, "host", place->host);
+    moment_pairs(reply, op);
+    pair_count(reply, "count", op->key_count);
+}

@@ -1,0 +1,237 @@
+#include "daemon/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "core/result.h"
+#include "daemon/daemon.h"
+
+#define NONE CONFIG_RIGHT_NONE
+#define VERIFY CONFIG_RIGHT_VERIFY
+#define READ CONFIG_RIGHT_READ
+#define REVOKE CONFIG_RIGHT_REVOKE
+#define WRITE CONFIG_RIGHT_WRITE
+#define ADMIN CONFIG_RIGHT_ADMIN
+
+/* KEY.VERIFY first: it is looked for by far the most often. */
+const struct command command_table[] = {
+    {"KEY.VERIFY", VERIFY, COMMAND_LOOP, 2, 0, true, handle_key_verify, NULL, "key",
+     "key [SERVICE service] [SCOPE scope]...", "Whose key is this, and may it pass?"},
+    {"KEY.CREATE", WRITE, COMMAND_CHANGE, 3, 0, true, handle_key_create, answer_created, "key",
+     "NAME name [OWNER owner] [ENV environment] [EXPIRES time] [NOT_BEFORE time] [COMMENT text] "
+     "[SCOPE scope]... [META name value]...",
+     "Issues a key; the reply is the only place where it is ever shown"},
+    {"KEY.LIST", READ, COMMAND_READ, 1, 0, true, handle_key_list, answer_keys, "key",
+     "[CURSOR cursor] [LIMIT count] [OWNER owner] [PREFIX prefix] [ENV environment] [STATE state] "
+     "[NAME glob] [CREATED_BEFORE time] [EXPIRING_WITHIN duration] [META name value]... [KEY key]",
+     "Lists the keys that meet every condition, a page at a time"},
+    {"KEY.GET", READ, COMMAND_READ, 2, 2, true, handle_key_get, answer_key, "key", "id",
+     "Shows one key"},
+    {"KEY.UPDATE", WRITE, COMMAND_CHANGE, 5, 0, true, handle_key_update, answer_receipt, "key",
+     "id... [SET field value]...",
+     "Sets name, expires, not_before, comment, scopes or meta.NAME; an empty value clears"},
+    {"KEY.REVOKE", REVOKE, COMMAND_CHANGE, 2, 0, true, handle_key_revoke, answer_receipt, "key",
+     "id... [REASON reason] [COMMENT text]", "Refuses the keys from now on, for ever"},
+    {"KEY.DISABLE", REVOKE, COMMAND_CHANGE, 2, 0, true, handle_key_disable, answer_receipt, "key",
+     "id... [COMMENT text]", "Refuses the keys until they are enabled"},
+    {"KEY.ENABLE", WRITE, COMMAND_CHANGE, 2, 0, true, handle_key_enable, answer_receipt, "key",
+     "id...", "Undoes KEY.DISABLE"},
+    {"KEY.ROTATE", WRITE, COMMAND_CHANGE, 2, 0, true, handle_key_rotate, answer_rotated, "key",
+     "id... [GRACE duration|keep]",
+     "Issues successors; the old keys expire after the grace, or stay as they are"},
+    {"OWNER.LIST", READ, COMMAND_READ, 1, 0, true, handle_owner_list, answer_owners, "owner",
+     "[CURSOR cursor] [LIMIT count]", "Lists owners, a page at a time"},
+    {"OWNER.GET", READ, COMMAND_READ, 2, 2, true, handle_owner_get, answer_owner, "owner", "owner",
+     "Shows one owner"},
+    {"OWNER.SUSPEND", REVOKE, COMMAND_CHANGE, 2, 4, true, handle_owner_suspend, answer_owner_change,
+     "owner", "owner [COMMENT text]", "Refuses every key of the owner until it is resumed"},
+    {"OWNER.RESUME", WRITE, COMMAND_CHANGE, 2, 2, true, handle_owner_resume, answer_owner_change,
+     "owner", "owner", "Undoes OWNER.SUSPEND; keys disabled one by one stay so"},
+    {"STATS", READ, COMMAND_LOOP, 1, 1, false, handle_stats, NULL, "server", "",
+     "Counters of the daemon and its table"},
+    {"RELOAD", ADMIN, COMMAND_ALONE, 1, 1, false, handle_reload, NULL, "server", "",
+     "Reads the configuration again; one with an error changes nothing"},
+    {"HELLO", NONE, COMMAND_LOOP, 1, 0, true, handle_hello, NULL, "connection",
+     "[protocol [AUTH user key] [SETNAME name]]", "Chooses RESP2 or RESP3"},
+    {"AUTH", NONE, COMMAND_LOOP, 2, 3, true, handle_auth, NULL, "connection", "[user] key",
+     "Takes on the rights of a key (admin socket), or verifies it (verify socket)"},
+    {"PING", NONE, COMMAND_LOOP, 1, 2, true, handle_ping, NULL, "connection", "[text]",
+     "Answers PONG"},
+    {"ECHO", NONE, COMMAND_LOOP, 2, 2, true, handle_echo, NULL, "connection", "text",
+     "Answers the text"},
+    {"QUIT", NONE, COMMAND_LOOP, 1, 1, true, handle_quit, NULL, "connection", "",
+     "Closes the connection"},
+    {"RESET", NONE, COMMAND_LOOP, 1, 1, true, handle_reset, NULL, "connection", "",
+     "Forgets HELLO, AUTH and CLIENT SETNAME"},
+    {"SELECT", NONE, COMMAND_LOOP, 2, 2, true, handle_select, NULL, "connection", "0",
+     "There is one database: 0"},
+    {"CLIENT", NONE, COMMAND_LOOP, 2, 0, true, handle_client, NULL, "connection",
+     "ID|GETNAME|SETNAME|SETINFO|INFO|LIST|NO-EVICT|NO-TOUCH [value]...", "About connections"},
+    {"COMMAND", NONE, COMMAND_LOOP, 1, 0, true, handle_command, NULL, "server",
+     "[COUNT|DOCS|INFO|LIST] [command]...", "About commands"},
+    {"INFO", NONE, COMMAND_LOOP, 1, 0, true, handle_info, NULL, "server", "[section]...",
+     "What Redis' tools want to know of a server"},
+    {"CONFIG", NONE, COMMAND_LOOP, 3, 0, true, handle_config, NULL, "server", "GET pattern...",
+     "The few settings that Redis' tools ask for"},
+};
+const size_t command_count = sizeof command_table / sizeof command_table[0];
+
+const struct command *command_find(struct text name)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (text_is_nocase(name, command_table[i].name))
+            return &command_table[i];
+    }
+    return NULL;
+}
+
+static const char *error_word(int code)
+{
+    switch (code) {
+    case CATLATCH_E_ARGUMENT:
+    case CATLATCH_E_DATA:
+        return "INVALID";
+    case CATLATCH_E_NOT_FOUND:
+        return "NOTFOUND";
+    case CATLATCH_E_CONFLICT:
+        return "CONFLICT";
+    case CATLATCH_E_PERMISSION:
+        return "NOPERM";
+    case CATLATCH_E_LIMIT:
+        return "LIMIT";
+    case CATLATCH_E_FULL:
+        return "FULL";
+    case CATLATCH_E_CONFIG:
+        return "CONFIG";
+    default: /* memory, disk, newer data: what the caller sees is that it cannot be done now */
+        return "UNAVAILABLE";
+    }
+}
+
+void command_error(struct reply *reply, const struct error *error)
+{
+    reply_error(reply, error_word(error->code), "%s", error->text);
+}
+
+void command_finish(const struct command *command, const struct op *op,
+                    const struct answer_place *place, struct reply *reply)
+{
+    if (op->error.code != 0)
+        command_error(reply, &op->error);
+    else
+        command->answer(op, place, reply);
+}
+
+bool call_refuse(struct call *call, const char *word, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vsnprintf(text, sizeof text, format, arguments) < 0)
+        text[0] = '\0';
+    va_end(arguments);
+    reply_error(call->reply, word, "%s", text);
+    return false;
+}
+
+static bool check_words(struct call *call)
+{
+    const struct command *command = call->command;
+    size_t words = call->request->count;
+
+    if (words >= command->words_min && (command->words_max == 0 || words <= command->words_max))
+        return true;
+    return call_refuse(call, "ERR", "wrong number of arguments; usage: %s %s", command->name,
+                       command->usage);
+}
+
+static bool refuse_right(struct call *call)
+{
+    const struct command *command = call->command;
+    const struct standing *standing = &call->standing;
+    const char *needed = peer_right_name(command->right);
+
+    if (standing->key_result != CATLATCH_VALID)
+        return call_refuse(call, "NOPERM",
+                           "%s needs the right %s, and the key of this connection's AUTH has none "
+                           "any more (%s): AUTH with another key, or RESET",
+                           command->name, needed, result_name(standing->key_result));
+    if (standing->key_id != 0)
+        return call_refuse(call, "NOPERM",
+                           "%s needs the right %s, and the key of this connection's AUTH has %s",
+                           command->name, needed, peer_right_name(standing->right));
+    if (standing->right == CONFIG_RIGHT_GATEWAY)
+        return call_refuse(call, "NOAUTH", "%s needs the right %s: AUTH with a key that has it",
+                           command->name, needed);
+    if (!call->session->on_admin_socket && command->right > CONFIG_RIGHT_VERIFY)
+        return call_refuse(call, "NOPERM",
+                           "%s needs the right %s, which nobody has on this socket: use "
+                           "%s/catlatch.sock",
+                           command->name, needed, call->daemon->settings.config->admin_dir);
+    return call_refuse(call, "NOPERM",
+                       "%s needs the right %s, and uid %u has %s: see [access] in %s",
+                       command->name, needed, (unsigned)call->session->peer.uid,
+                       peer_right_name(standing->right), call->daemon->settings.config->path);
+}
+
+static bool check_right(struct call *call)
+{
+    const struct command *command = call->command;
+
+    session_standing(call->session, &call->daemon->settings.services[0], call->view,
+                     &call->standing);
+    if (command->right == CONFIG_RIGHT_NONE)
+        return true;
+    if (call->standing.right < command->right)
+        return refuse_right(call);
+    if (call->standing.confined && !command->confined)
+        return call_refuse(call, "NOPERM",
+                           "%s is about the whole daemon, and the key of this connection's AUTH is "
+                           "confined to its owner",
+                           command->name);
+    return true;
+}
+
+void command_call(struct call *call)
+{
+    if (!call->command) {
+        call_refuse(call, "ERR", "unknown command; COMMAND LIST names those that there are");
+        return;
+    }
+    if (check_words(call) && check_right(call))
+        call->command->handle(call);
+}
+
+struct op *call_op(struct call *call, enum op_kind kind)
+{
+    const struct standing *standing = &call->standing;
+    const struct peer *peer = &call->session->peer;
+    struct op *op = op_new(kind);
+
+    if (!op) {
+        call_refuse(call, "UNAVAILABLE", "out of memory; nothing was changed");
+        return NULL;
+    }
+    op->actor = (struct actor){.uid = peer->uid,
+                               .login_uid = peer->login_uid,
+                               .pid = peer->pid,
+                               .key_id = standing->key_id};
+    op->may_grant_admin = standing->right == CONFIG_RIGHT_ADMIN && !standing->confined;
+    if (standing->confined &&
+        op_text(op, standing->owner, strlen(standing->owner), &op->confined_owner) != 0) {
+        op_free(op);
+        call_refuse(call, "UNAVAILABLE", "out of memory; nothing was changed");
+        return NULL;
+    }
+    return op;
+}
+
+void call_leave(struct call *call, struct op *op, bool ok)
+{
+    if (ok)
+        call->op = op;
+    else
+        op_free(op);
+}

@@ -1,0 +1,364 @@
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/timespan.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What a page holds when LIMIT is not given. */
+#define PAGE_DEFAULT 100u
+
+/* What KEY.ROTATE leaves the old key without GRACE: a day to roll the new one out. */
+#define GRACE_DEFAULT_S INT64_C(86400)
+
+/* --- properties --------------------------------------------------------------------------- */
+
+static bool take_name(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    op->fields.has |= OP_HAS_NAME;
+    return options_text(call, op, word, values[0], 1, RECORD_TEXT_MAX, &op->fields.name);
+}
+
+static bool take_owner(struct call *call, struct op *op, const char *word,
+                       const struct text *values)
+{
+    op->fields.has |= OP_HAS_OWNER;
+    return options_text(call, op, word, values[0], 1, RECORD_TEXT_MAX, &op->fields.owner);
+}
+
+/* Refuses a name that is not configured; the answer lists those that are. */
+static bool take_environment_name(struct call *call, struct op *op, const char *word,
+                                  struct text value, struct text *ret_text)
+{
+    const struct key_environments *known = &call->daemon->settings.config->environments;
+    char list[KEY_ENVIRONMENTS_MAX * (CATLATCH_ENVIRONMENT_SIZE + 2)] = "";
+    size_t len = 0;
+
+    if (key_environment_named(known, value.bytes, value.len))
+        return options_text(call, op, word, value, 1, CATLATCH_ENVIRONMENT_SIZE - 1, ret_text);
+    for (size_t i = 0; i < known->count; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "",
+                                known->list[i].name);
+    return call_refuse(call, "INVALID", "%s is no environment; there are: %s", word, list);
+}
+
+static bool take_environment(struct call *call, struct op *op, const char *word,
+                             const struct text *values)
+{
+    op->fields.has |= OP_HAS_ENVIRONMENT;
+    return take_environment_name(call, op, word, values[0], &op->fields.environment);
+}
+
+static bool take_expires(struct call *call, struct op *op, const char *word,
+                         const struct text *values)
+{
+    op->fields.has |= OP_HAS_EXPIRES;
+    return options_time(call, word, values[0], &op->fields.expires_unix_s);
+}
+
+static bool take_not_before(struct call *call, struct op *op, const char *word,
+                            const struct text *values)
+{
+    op->fields.has |= OP_HAS_NOT_BEFORE;
+    return options_time(call, word, values[0], &op->fields.not_before_unix_s);
+}
+
+static bool take_comment(struct call *call, struct op *op, const char *word,
+                         const struct text *values)
+{
+    op->fields.has |= OP_HAS_COMMENT;
+    return options_text(call, op, word, values[0], 0, RECORD_COMMENT_MAX, &op->fields.comment);
+}
+
+static bool take_scope(struct call *call, struct op *op, const char *word,
+                       const struct text *values)
+{
+    op->fields.has |= OP_HAS_SCOPES;
+    return options_scope(call, &op->fields, op, word, values[0]);
+}
+
+/* The whole list, separated by blanks or commas. */
+static bool take_scopes(struct call *call, struct op *op, const char *word,
+                        const struct text *values)
+{
+    const char *at = values[0].bytes, *end = at + values[0].len;
+
+    op->fields.has |= OP_HAS_SCOPES;
+    while (at < end) {
+        const char *word_end = at;
+        while (word_end < end && *word_end != ' ' && *word_end != ',')
+            word_end++;
+        struct text scope = {at, (uint32_t)(word_end - at)};
+        if (scope.len > 0 && !options_scope(call, &op->fields, op, word, scope))
+            return false;
+        at = word_end < end ? word_end + 1 : end;
+    }
+    return true;
+}
+
+static bool take_metadata(struct call *call, struct op *op, const char *word,
+                          const struct text *values)
+{
+    op->fields.has |= OP_HAS_METADATA;
+    return options_pair(call, op, word, values[0], values[1], op->fields.metadata,
+                        &op->fields.metadata_count);
+}
+
+/* --- KEY.CREATE --------------------------------------------------------------------------- */
+
+void handle_key_create(struct call *call)
+{
+    static const struct option options[] = {
+        {"NAME", 1, false, take_name},
+        {"OWNER", 1, false, take_owner},
+        {"ENV", 1, false, take_environment},
+        {"EXPIRES", 1, false, take_expires},
+        {"NOT_BEFORE", 1, false, take_not_before},
+        {"COMMENT", 1, false, take_comment},
+        {"SCOPE", 1, true, take_scope},
+        {"META", 2, true, take_metadata},
+    };
+    struct op *op = call_op(call, OP_CREATE);
+
+    if (!op)
+        return;
+    bool ok = options_parse(call, op, 1, options, COUNT(options));
+    if (ok && !(op->fields.has & OP_HAS_NAME))
+        ok = call_refuse(call, "INVALID", "NAME is missing: a key needs one");
+    call_leave(call, op, ok);
+}
+
+/* --- KEY.LIST, KEY.GET -------------------------------------------------------------------- */
+
+static bool take_cursor(struct call *call, struct op *op, const char *word,
+                        const struct text *values)
+{
+    if (key_id_parse(values[0].bytes, values[0].len, &op->after_id) == 0)
+        return true;
+    return call_refuse(call, "INVALID", "%s is none that KEY.LIST returned", word);
+}
+
+static bool take_list_owner(struct call *call, struct op *op, const char *word,
+                            const struct text *values)
+{
+    return options_text(call, op, word, values[0], 1, RECORD_TEXT_MAX, &op->selection.owner);
+}
+
+static bool take_list_prefix(struct call *call, struct op *op, const char *word,
+                             const struct text *values)
+{
+    if (values[0].len != KEY_SHOWN_LEN)
+        return call_refuse(call, "INVALID", "%s is not the first %u characters of a key", word,
+                           KEY_SHOWN_LEN);
+    return options_text(call, op, word, values[0], 1, KEY_SHOWN_LEN, &op->selection.prefix);
+}
+
+static bool take_list_environment(struct call *call, struct op *op, const char *word,
+                                  const struct text *values)
+{
+    return take_environment_name(call, op, word, values[0], &op->selection.environment);
+}
+
+static bool take_list_state(struct call *call, struct op *op, const char *word,
+                            const struct text *values)
+{
+    op->selection.has_state = true;
+    if (record_state_parse(values[0], &op->selection.state) == 0)
+        return true;
+    return call_refuse(call, "INVALID",
+                       "%s is none of active, disabled, expired, not_yet_valid, revoked", word);
+}
+
+static bool take_list_name(struct call *call, struct op *op, const char *word,
+                           const struct text *values)
+{
+    return options_text(call, op, word, values[0], 1, RECORD_TEXT_MAX, &op->selection.name_glob);
+}
+
+static bool take_created_before(struct call *call, struct op *op, const char *word,
+                                const struct text *values)
+{
+    if (values[0].len == 0)
+        return call_refuse(call, "INVALID", "%s is empty", word);
+    return options_time(call, word, values[0], &op->selection.created_before_unix_s);
+}
+
+static bool take_expiring_within(struct call *call, struct op *op, const char *word,
+                                 const struct text *values)
+{
+    int64_t within_s;
+
+    if (!options_duration(call, word, values[0], &within_s))
+        return false;
+    if (__builtin_add_overflow(time(NULL), within_s, &op->selection.expiring_before_unix_s))
+        return call_refuse(call, "INVALID", "%s is too long", word);
+    return true;
+}
+
+static bool take_list_metadata(struct call *call, struct op *op, const char *word,
+                               const struct text *values)
+{
+    return options_pair(call, op, word, values[0], values[1], op->selection.metadata,
+                        &op->selection.metadata_count);
+}
+
+/* Only the digest goes on from here. */
+static bool take_list_key(struct call *call, struct op *op, const char *word,
+                          const struct text *values)
+{
+    if (values[0].len == 0 || values[0].len > KEY_FOREIGN_MAX)
+        return call_refuse(call, "INVALID", "%s is not 1 to %u bytes long", word, KEY_FOREIGN_MAX);
+    op->selection.has_digest = true;
+    digest_of(values[0].bytes, values[0].len, &op->selection.digest);
+    return true;
+}
+
+void handle_key_list(struct call *call)
+{
+    static const struct option options[] = {
+        {"CURSOR", 1, false, take_cursor},
+        {"LIMIT", 1, false, options_limit},
+        {"OWNER", 1, false, take_list_owner},
+        {"PREFIX", 1, false, take_list_prefix},
+        {"ENV", 1, false, take_list_environment},
+        {"STATE", 1, false, take_list_state},
+        {"NAME", 1, false, take_list_name},
+        {"CREATED_BEFORE", 1, false, take_created_before},
+        {"EXPIRING_WITHIN", 1, false, take_expiring_within},
+        {"META", 2, true, take_list_metadata},
+        {"KEY", 1, false, take_list_key},
+    };
+    struct op *op = call_op(call, OP_LIST);
+
+    if (!op)
+        return;
+    op->limit = PAGE_DEFAULT;
+    call_leave(call, op, options_parse(call, op, 1, options, COUNT(options)));
+}
+
+void handle_key_get(struct call *call)
+{
+    struct op *op = call_op(call, OP_GET);
+    size_t next;
+
+    if (op)
+        call_leave(call, op, options_ids(call, op, &next));
+}
+
+/* --- KEY.UPDATE --------------------------------------------------------------------------- */
+
+static bool take_set(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    static const struct {
+        const char *name;
+        unsigned has;
+        bool (*take)(struct call *, struct op *, const char *, const struct text *);
+    } fields[] = {
+        {"name", OP_HAS_NAME, take_name},
+        {"expires", OP_HAS_EXPIRES, take_expires},
+        {"not_before", OP_HAS_NOT_BEFORE, take_not_before},
+        {"comment", OP_HAS_COMMENT, take_comment},
+        {"scopes", OP_HAS_SCOPES, take_scopes},
+    };
+    struct text field = values[0];
+
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        if (!text_is_nocase(field, fields[i].name))
+            continue;
+        if (op->fields.has & fields[i].has)
+            return call_refuse(call, "INVALID", "%s %s is given twice", word, fields[i].name);
+        return fields[i].take(call, op, fields[i].name, &values[1]);
+    }
+    if (field.len > 5 && strncasecmp(field.bytes, "meta.", 5) == 0) {
+        struct text pair[2] = {{field.bytes + 5, field.len - 5}, values[1]};
+        return take_metadata(call, op, "meta.", pair);
+    }
+    return call_refuse(call, "INVALID",
+                       "%s knows the fields name, expires, not_before, comment, scopes and "
+                       "meta.NAME; owner and environment of a key never change",
+                       word);
+}
+
+void handle_key_update(struct call *call)
+{
+    static const struct option options[] = {{"SET", 2, true, take_set}};
+    struct op *op = call_op(call, OP_UPDATE);
+    size_t next;
+
+    if (!op)
+        return;
+    bool ok =
+        options_ids(call, op, &next) && options_parse(call, op, next, options, COUNT(options));
+    if (ok && op->fields.has == 0)
+        ok = call_refuse(call, "INVALID", "SET is missing: nothing to update");
+    call_leave(call, op, ok);
+}
+
+/* --- KEY.REVOKE, KEY.DISABLE, KEY.ENABLE, KEY.ROTATE -------------------------------------- */
+
+static bool take_reason(struct call *call, struct op *op, const char *word,
+                        const struct text *values)
+{
+    if (record_reason_parse(values[0], &op->reason) == 0)
+        return true;
+    return call_refuse(call, "INVALID",
+                       "%s is none of leaked, compromised, superseded, owner-left, unused, other",
+                       word);
+}
+
+static bool take_grace(struct call *call, struct op *op, const char *word,
+                       const struct text *values)
+{
+    if (text_is_nocase(values[0], "keep")) {
+        op->grace_s = OP_GRACE_KEEP;
+        return true;
+    }
+    if (!options_duration(call, word, values[0], &op->grace_s))
+        return false;
+    if (op->grace_s > 0)
+        return true;
+    return call_refuse(call, "INVALID",
+                       "%s of nothing would leave a moment in which neither key works: use keep, "
+                       "and revoke the old keys when the new ones are in place",
+                       word);
+}
+
+static void handle_ids(struct call *call, enum op_kind kind, const struct option *options,
+                       size_t count)
+{
+    struct op *op = call_op(call, kind);
+    size_t next;
+
+    if (!op)
+        return;
+    op->grace_s = GRACE_DEFAULT_S;
+    call_leave(call, op,
+               options_ids(call, op, &next) && options_parse(call, op, next, options, count));
+}
+
+void handle_key_revoke(struct call *call)
+{
+    static const struct option options[] = {{"REASON", 1, false, take_reason},
+                                            {"COMMENT", 1, false, options_comment}};
+    handle_ids(call, OP_REVOKE, options, COUNT(options));
+}
+
+void handle_key_disable(struct call *call)
+{
+    static const struct option options[] = {{"COMMENT", 1, false, options_comment}};
+    handle_ids(call, OP_DISABLE, options, COUNT(options));
+}
+
+void handle_key_enable(struct call *call)
+{
+    handle_ids(call, OP_ENABLE, NULL, 0);
+}
+
+void handle_key_rotate(struct call *call)
+{
+    static const struct option options[] = {{"GRACE", 1, false, take_grace}};
+    handle_ids(call, OP_ROTATE, options, COUNT(options));
+}

@@ -1,0 +1,176 @@
+/* KEY.VERIFY: the one command whose speed counts. No allocation, no formatting, no copy of the
+ * request; the words of the reply's frame are constants. */
+#include <string.h>
+
+#include "core/result.h"
+#include "core/timespan.h"
+#include "daemon/command.h"
+#include "daemon/daemon.h"
+
+/* What the options behind the key say. */
+struct verify_options {
+    const struct stack_service *service;
+    const char *scopes[RECORD_SCOPES_MAX];
+    size_t scope_count;
+};
+
+static bool take_service(struct call *call, struct text name, struct verify_options *options)
+{
+    const struct settings *settings = &call->daemon->settings;
+
+    options->service = settings_service(settings, name);
+    if (options->service)
+        return true;
+    return call_refuse(call, "INVALID",
+                       "SERVICE is none of the %zu in %s; a section [service NAME] makes one",
+                       settings->service_count, settings->config->path);
+}
+
+/* The scope stays in the request, where a NUL follows it; one inside would hide its tail. */
+static bool take_scope(struct call *call, struct text scope, struct verify_options *options)
+{
+    if (!text_is_scope(scope.bytes, scope.len))
+        return call_refuse(call, "INVALID",
+                           "SCOPE is no scope: 1 to 64 printable ASCII characters without blank, "
+                           "quote or backslash");
+    if (options->scope_count == RECORD_SCOPES_MAX)
+        return call_refuse(call, "INVALID", "SCOPE is given more than %u times", RECORD_SCOPES_MAX);
+    options->scopes[options->scope_count++] = scope.bytes;
+    return true;
+}
+
+static bool parse_options(struct call *call, struct verify_options *options)
+{
+    for (size_t at = 2; at < call->request->count; at += 2) {
+        struct text word = call_word(call, at);
+        bool is_scope = text_is_nocase(word, "SCOPE");
+        if (!is_scope && !text_is_nocase(word, "SERVICE"))
+            return call_refuse(call, "INVALID",
+                               "argument %zu of KEY.VERIFY is none of its options: SERVICE, SCOPE",
+                               at);
+        if (at + 1 == call->request->count)
+            return call_refuse(call, "INVALID", "%s wants 1 value behind it",
+                               is_scope ? "SCOPE" : "SERVICE");
+        struct text value = call_word(call, at + 1);
+        if (!(is_scope ? take_scope(call, value, options) : take_service(call, value, options)))
+            return false;
+    }
+    return true;
+}
+
+static void write_result(struct reply *reply, enum catlatch_result result)
+{
+    if (reply->protocol == 3)
+        reply_literal(reply, "%8\r\n$6\r\nresult\r\n");
+    else
+        reply_literal(reply, "*16\r\n$6\r\nresult\r\n");
+    reply_word(reply, result_name(result));
+}
+
+static void answer_unmatched(struct reply *reply, enum catlatch_result result)
+{
+    write_result(reply, result);
+    if (reply->protocol == 3)
+        reply_literal(reply, "$2\r\nid\r\n_\r\n$4\r\nname\r\n_\r\n$5\r\nowner\r\n_\r\n"
+                             "$6\r\nprefix\r\n_\r\n$11\r\nenvironment\r\n_\r\n"
+                             "$6\r\nscopes\r\n_\r\n$10\r\nexpires_at\r\n_\r\n");
+    else
+        reply_literal(reply, "$2\r\nid\r\n$-1\r\n$4\r\nname\r\n$-1\r\n$5\r\nowner\r\n$-1\r\n"
+                             "$6\r\nprefix\r\n$-1\r\n$11\r\nenvironment\r\n$-1\r\n"
+                             "$6\r\nscopes\r\n$-1\r\n$10\r\nexpires_at\r\n$-1\r\n");
+}
+
+static void write_scopes(struct reply *reply, const char *scopes)
+{
+    size_t count = scopes[0] != '\0';
+
+    for (const char *c = scopes; *c; c++)
+        count += *c == ' ';
+    reply_literal(reply, "$6\r\nscopes\r\n");
+    reply_array(reply, count);
+    while (*scopes) {
+        size_t len = strcspn(scopes, " ");
+        reply_bulk(reply, scopes, len);
+        scopes += len + (scopes[len] == ' ');
+    }
+}
+
+static void write_expiry(struct reply *reply, int64_t expires_unix_s)
+{
+    char time[TIMESPAN_RFC3339_SIZE];
+
+    reply_literal(reply, "$10\r\nexpires_at\r\n");
+    if (expires_unix_s == 0) {
+        reply_null(reply);
+        return;
+    }
+    timespan_rfc3339(expires_unix_s, time);
+    reply_word(reply, time);
+}
+
+/* What the table says of a key. */
+struct verified {
+    struct table_identity identity;
+    char environment[CATLATCH_ENVIRONMENT_SIZE];
+    char scopes[CATLATCH_SCOPES_SIZE];
+};
+
+static void answer_matched(struct reply *reply, enum catlatch_result result,
+                           const struct table_hit *hit, const struct verified *key)
+{
+    char id[CATLATCH_ID_SIZE];
+
+    key_id_format(hit->id, id);
+    write_result(reply, result);
+    reply_literal(reply, "$2\r\nid\r\n");
+    reply_bulk(reply, id, CATLATCH_ID_SIZE - 1);
+    reply_literal(reply, "$4\r\nname\r\n");
+    reply_word(reply, key->identity.name);
+    reply_literal(reply, "$5\r\nowner\r\n");
+    reply_word(reply, key->identity.owner);
+    reply_literal(reply, "$6\r\nprefix\r\n");
+    reply_word(reply, key->identity.prefix);
+    reply_literal(reply, "$11\r\nenvironment\r\n");
+    reply_word(reply, key->environment[0] ? key->environment : NULL);
+    write_scopes(reply, key->scopes);
+    write_expiry(reply, control_expires_unix_s(hit->control));
+}
+
+static bool read_key(const struct table_view *view, const struct table_hit *hit,
+                     struct verified *ret_key)
+{
+    return table_identity(view, hit->slot, &ret_key->identity) == 0 &&
+           table_scopes(view, hit->slot, ret_key->scopes) == 0 &&
+           table_environment(view, control_environment(hit->control), ret_key->environment) == 0;
+}
+
+void handle_key_verify(struct call *call)
+{
+    struct verify_options options = {.service = &call->daemon->settings.services[0]};
+    struct text key = call_word(call, 1);
+    struct stack_state state;
+    struct verified verified;
+
+    if (!parse_options(call, &options))
+        return;
+    call->daemon->verified++;
+    if (key.len == 0) {
+        answer_unmatched(call->reply, CATLATCH_MISSING);
+        return;
+    }
+
+    struct stack_request request = {.key = key.bytes,
+                                    .key_len = key.len,
+                                    .scopes = options.scopes,
+                                    .scope_count = options.scope_count};
+    stack_prepare(options.service, &request, &state);
+    enum catlatch_result result = stack_decide(options.service, call->view, &request, &state);
+    if (!state.matched)
+        answer_unmatched(call->reply, result);
+    else if (!read_key(call->view, &state.hit, &verified))
+        answer_unmatched(call->reply, CATLATCH_UNAVAILABLE);
+    else if (call->standing.confined && strcmp(call->standing.owner, verified.identity.owner) != 0)
+        answer_unmatched(call->reply, CATLATCH_NOT_FOUND);
+    else
+        answer_matched(call->reply, result, &state.hit, &verified);
+}

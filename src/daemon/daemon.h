@@ -1,0 +1,66 @@
+/*
+ * daemon.h - catlatchd as a whole: what its parts share, its start and its end.
+ *
+ * One thread runs the event loop and everything in here; the store thread is changer.h's.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <limits.h>
+
+#include "daemon/changer.h"
+#include "daemon/server.h"
+#include "daemon/settings.h"
+#include "daemon/store.h"
+
+struct daemon_options {
+    const char *config_path;
+    bool accept_older; /* publish a store that is older than the last table */
+};
+
+typedef void daemon_reloaded(void *context, const struct error *error); /* code 0: done */
+
+struct daemon {
+    struct daemon_options options;
+    uv_loop_t loop;
+    struct settings settings;
+    struct store *store;
+    struct changer *changer;
+    struct server server;
+    int state_lock;
+    int run_lock;
+    uid_t uid;
+    char host[HOST_NAME_MAX + 1];
+    uint64_t started_ms; /* uv_now */
+
+    uv_signal_t hangup;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    uv_timer_t heartbeat;
+    uv_timer_t watchdog;
+    uv_timer_t opening;  /* until anything may be acknowledged */
+    uv_timer_t deadline; /* of draining */
+    bool open;
+    bool stopping;
+
+    struct settings fresh; /* what a reload under way is bringing in */
+    bool reloading;
+    bool reload_again; /* a SIGHUP came meanwhile */
+    daemon_reloaded *reloaded;
+    void *reloaded_context;
+
+    uint64_t verified; /* KEY.VERIFY answered */
+    uint64_t commands;
+};
+
+/* From the configuration to the last connection. Returns the exit status: 0, or sysexits'. */
+int daemon_run(const struct daemon_options *options);
+
+/* -t: reads the configuration and says whether it is good. Returns the exit status. */
+int daemon_test(const char *config_path);
+
+/* Reads the configuration again; `reloaded` (NULL: nobody asks) is called in the loop, perhaps
+ * before this returns. A configuration with any error changes nothing. */
+void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *context);
+
+#endif

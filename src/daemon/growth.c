@@ -1,0 +1,238 @@
+#include "daemon/growth.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/keys.h"
+
+/* Keys or changes that one step takes over: a few milliseconds of work. */
+#define SLICE 2048u
+
+/* Small tables double, so that many keys created one by one cost few generations; from here on a
+ * quarter is added, so that a table of a million keys stays under 200 MiB. */
+#define DOUBLING_BELOW 131072u
+
+void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_keys,
+                 uint64_t max_stale_ms, const struct table_writer *old)
+{
+    uint64_t capacity = key_count + (key_count < DOUBLING_BELOW ? key_count : key_count / 4);
+    uint64_t side = TABLE_SIDE_BYTES_PER_KEY;
+    if (old != NULL && old->slots_used > 0) {
+        uint64_t seen = old->side_used / old->slots_used;
+        seen += seen / 8;
+        side = seen > side ? seen : side;
+    }
+    growth->params = (struct table_params){
+        .generation = 0,
+        .epoch = store_epoch(growth->store),
+        .capacity = capacity > expected_keys ? capacity : expected_keys,
+        .side_bytes_per_key = side,
+        .max_stale_ms = max_stale_ms,
+    };
+}
+
+static void make(void *context)
+{
+    struct growth *growth = context;
+    growth->made_result =
+        generation_make(growth->run_dir, &growth->params, &growth->fresh, &growth->made_error);
+    /* release: pairs with growth_step */
+    atomic_store_explicit(&growth->made, true, memory_order_release);
+    growth->wake(growth->context);
+}
+
+int growth_begin(struct growth *growth, struct error *error)
+{
+    growth->params.generation = ++growth->highest;
+    growth->fresh = NULL;
+    atomic_store_explicit(&growth->made, false, memory_order_relaxed);
+    if (uv_thread_create(&growth->maker, make, growth) != 0)
+        return error_set(error, CATLATCH_E_MEMORY, "no thread to make a new table with");
+    growth->stage = GROWTH_MAKING;
+    return 0;
+}
+
+static int publish_record(struct growth *growth, const struct record *record)
+{
+    struct table_entry entry;
+    struct table_claim claim;
+    keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
+    /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
+    int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
+    if (r == 0)
+        table_publish(&growth->fresh->writer, &claim);
+    return r;
+}
+
+static int fill_one(void *context, const struct record *record)
+{
+    return publish_record(context, record);
+}
+
+static int fill(struct growth *growth, bool *ret_done, struct error *error)
+{
+    uint64_t last = growth->last_id;
+    int r = store_scan(growth->store, last, SLICE, fill_one, growth, &last, error);
+    *ret_done = r == 0 && last == growth->last_id;
+    growth->last_id = last;
+    return r;
+}
+
+/* What a slice of the change log names. An owner's change ends the slice: it can stand for any
+ * number of keys. */
+struct slice {
+    uint64_t ids[SLICE];
+    size_t count;
+    char owner[RECORD_TEXT_MAX];
+    uint32_t owner_len;
+};
+
+static int note_change(void *context, const struct change *change)
+{
+    struct slice *slice = context;
+    if (change->key_id != 0) {
+        slice->ids[slice->count++] = change->key_id;
+        return 0;
+    }
+    if (change->owner.len > sizeof slice->owner)
+        return CATLATCH_E_DATA;
+    memcpy(slice->owner, change->owner.bytes, change->owner.len);
+    slice->owner_len = change->owner.len;
+    return 1;
+}
+
+static int renew(struct growth *growth, const uint64_t *ids, size_t count, struct error *error)
+{
+    struct store_buffer buffer;
+    struct record record;
+    for (size_t i = 0; i < count; i++) {
+        int r = store_key(growth->store, NULL, ids[i], &buffer, &record, error);
+        if (r != 0 || (r = publish_record(growth, &record)) != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int renew_owner(struct growth *growth, struct text owner, struct error *error)
+{
+    uint64_t ids[SLICE], after = 0;
+    size_t count;
+    do {
+        int r = store_find(growth->store, STORE_BY_OWNER, owner, after, ids, SLICE, &count, error);
+        if (r != 0 || (r = renew(growth, ids, count, error)) != 0)
+            return r;
+        if (count > 0)
+            after = ids[count - 1];
+    } while (count == SLICE);
+    return 0;
+}
+
+static int catch_up(struct growth *growth, bool *ret_done, struct error *error)
+{
+    struct slice slice = {.count = 0};
+    uint64_t last = growth->last_sequence;
+    int r = store_changes(growth->store, last, SLICE, note_change, &slice, &last, error);
+    if (r == 0)
+        r = renew(growth, slice.ids, slice.count, error);
+    if (r == 0 && slice.owner_len > 0)
+        r = renew_owner(growth, (struct text){slice.owner, slice.owner_len}, error);
+    *ret_done = r == 0 && last == growth->last_sequence;
+    growth->last_sequence = last;
+    return r;
+}
+
+static void drop(struct growth *growth)
+{
+    generation_free(growth->fresh, growth->run_dir);
+    growth->fresh = NULL;
+    growth->stage = GROWTH_IDLE;
+}
+
+/* The table was too small for what the store holds: once more, with twice of what ran out. */
+static enum growth_progress again(struct growth *growth, struct error *error)
+{
+    const struct table_writer *writer = &growth->fresh->writer;
+    if (writer->slots_used >= writer->capacity)
+        growth->params.capacity *= 2;
+    else
+        growth->params.side_bytes_per_key *= 2;
+    drop(growth);
+    return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
+}
+
+static enum growth_progress failed(struct growth *growth, int r, struct error *error)
+{
+    if (r == CATLATCH_E_FULL && error->code == 0)
+        return again(growth, error);
+    drop(growth);
+    if (error->code == 0)
+        error_set(error, r, "a new table cannot be filled from the store");
+    return GROWTH_FAILED;
+}
+
+static enum growth_progress take_made(struct growth *growth, struct error *error)
+{
+    /* acquire: pairs with make */
+    if (!atomic_load_explicit(&growth->made, memory_order_acquire))
+        return GROWTH_WAITING;
+    uv_thread_join(&growth->maker);
+    if (growth->made_result != 0) {
+        *error = growth->made_error;
+        growth->stage = GROWTH_IDLE;
+        return GROWTH_FAILED;
+    }
+    growth->stage = GROWTH_FILLING;
+    growth->last_id = 0;
+    growth->last_sequence = store_sequence(growth->store);
+    return GROWTH_WORKING;
+}
+
+/* Before the rename, the store knows the number: a start after a crash asks whether it found it. */
+static int record_generation(struct growth *growth, struct error *error)
+{
+    struct store_generation recorded = {.number = growth->fresh->number};
+    memcpy(recorded.boot_id, growth->fresh->writer.header->boot_id, sizeof recorded.boot_id);
+    return store_set_generation(growth->store, &recorded, error);
+}
+
+enum growth_progress growth_step(struct growth *growth, struct error *error)
+{
+    bool done = false;
+    int r = 0;
+    error->code = 0;
+    switch (growth->stage) {
+    case GROWTH_IDLE:
+        return GROWTH_WAITING;
+    case GROWTH_MAKING:
+        return take_made(growth, error);
+    case GROWTH_FILLING:
+        r = fill(growth, &done, error);
+        if (r == 0 && done && (r = record_generation(growth, error)) == 0)
+            growth->stage = GROWTH_CATCHING_UP;
+        break;
+    case GROWTH_CATCHING_UP:
+        r = catch_up(growth, &done, error);
+        if (r == 0 && done)
+            return GROWTH_READY;
+        break;
+    }
+    return r == 0 ? GROWTH_WORKING : failed(growth, r, error);
+}
+
+struct generation *growth_take(struct growth *growth)
+{
+    struct generation *fresh = growth->fresh;
+    growth->fresh = NULL;
+    growth->stage = GROWTH_IDLE;
+    return fresh;
+}
+
+void growth_cancel(struct growth *growth)
+{
+    if (growth->stage == GROWTH_MAKING) {
+        uv_thread_join(&growth->maker);
+        if (growth->made_result != 0)
+            growth->fresh = NULL;
+    }
+    drop(growth);
+}

@@ -1,0 +1,64 @@
+/*
+ * growth.h - how a new generation of the table comes to be while the old one serves.
+ *
+ * A stage machine that the store thread steps between batches, each step a few milliseconds long:
+ * the file is made by a thread of its own, filled from a snapshot of the store in slices, and then
+ * catches up with the changes made meanwhile from the change log. When a step finds nothing left to
+ * catch up with, nothing can have changed since, and the caller switches. The old generation takes
+ * every change until then.
+ */
+#ifndef DAEMON_GROWTH_H
+#define DAEMON_GROWTH_H
+
+#include <uv.h>
+
+#include "daemon/generation.h"
+#include "daemon/store.h"
+#include "daemon/suspended.h"
+
+enum growth_stage { GROWTH_IDLE, GROWTH_MAKING, GROWTH_FILLING, GROWTH_CATCHING_UP };
+
+struct growth {
+    struct store *store;
+    const struct suspended *suspended;
+    const char *run_dir;
+    void (*wake)(void *context); /* the making thread calls it when it is done */
+    void *context;
+
+    enum growth_stage stage;
+    struct table_params params;
+    struct generation *fresh;
+    uint64_t last_id;       /* filling: the last key that was taken over */
+    uint64_t last_sequence; /* catching up: the last change that was */
+    uint64_t highest;       /* the highest generation number that was ever tried */
+
+    uv_thread_t maker;
+    _Atomic bool made;
+    int made_result;
+    struct error made_error;
+};
+
+enum growth_progress {
+    GROWTH_WORKING, /* call again, now */
+    GROWTH_WAITING, /* the file is being made; `wake` will be called */
+    GROWTH_READY,   /* growth->fresh shows all that the store holds: switch */
+    GROWTH_FAILED,  /* error says why; the stage is IDLE again */
+};
+
+/* What the next generation should hold. old NULL: there is none. */
+void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_keys,
+                 uint64_t max_stale_ms, const struct table_writer *old);
+
+/* Starts making the planned generation. Returns 0 or E_MEMORY. */
+int growth_begin(struct growth *growth, struct error *error);
+
+/* Goes on a little. A table that turns out too small is started again, larger. */
+enum growth_progress growth_step(struct growth *growth, struct error *error);
+
+/* Hands over the finished generation: the stage is IDLE again. */
+struct generation *growth_take(struct growth *growth);
+
+/* Gives up whatever is under way; waits for the making thread. */
+void growth_cancel(struct growth *growth);
+
+#endif

@@ -1,0 +1,286 @@
+#include "daemon/keys_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry)
+{
+    *ret_entry = (struct table_entry){
+        .digest = record->digest,
+        .id = record->id,
+        .name = record->name,
+        .owner = record->owner,
+        .prefix = record->prefix,
+        .environment = record->environment,
+        .environment_prefix = record->environment_prefix,
+        .scopes = record->scopes,
+        .scope_count = record->scope_count,
+        .expires_unix_s = record->expires_unix_s,
+        .not_before_unix_s = record->not_before_unix_s,
+        .disabled = record->disabled,
+        .suspended = owner_suspended,
+        .revoked = record->revoked,
+    };
+}
+
+static int keep_text(struct op *op, struct text *io_text)
+{
+    return op_text(op, io_text->bytes, io_text->len, io_text);
+}
+
+int keys_keep(struct op *op, const struct record *record, struct record *ret_record)
+{
+    struct record copy = *record;
+    struct text *texts[] = {&copy.name,          &copy.owner,   &copy.prefix,
+                            &copy.environment,   &copy.comment, &copy.environment_prefix,
+                            &copy.revoke_comment};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (keep_text(op, texts[i]) != 0)
+            return CATLATCH_E_MEMORY;
+    for (size_t i = 0; i < copy.scope_count; i++)
+        if (keep_text(op, &copy.scopes[i]) != 0)
+            return CATLATCH_E_MEMORY;
+    for (size_t i = 0; i < copy.metadata_count; i++)
+        if (keep_text(op, &copy.metadata[i].name) != 0 ||
+            keep_text(op, &copy.metadata[i].value) != 0)
+            return CATLATCH_E_MEMORY;
+    *ret_record = copy;
+    return 0;
+}
+
+int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
+{
+    struct op *op = run->op;
+    char text[CATLATCH_ID_SIZE];
+    int r = store_key(run->keys->store, run->txn, id, run->buffer, ret_record, &op->error);
+    if (r == 0 && op->confined_owner.len > 0 && !text_equal(op->confined_owner, ret_record->owner))
+        r = CATLATCH_E_NOT_FOUND;
+    if (r == CATLATCH_E_NOT_FOUND) {
+        key_id_format(id, text);
+        return error_set(&op->error, r, "no key has the id %s", text);
+    }
+    if (r == 0)
+        ret_record->suspended = suspended_has(&run->keys->suspended, ret_record->owner);
+    return r;
+}
+
+int keys_keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error)
+{
+    if (keys->claim_count == keys->claim_room) {
+        size_t room = keys->claim_room > 0 ? keys->claim_room * 2 : 64;
+        struct table_claim *larger = reallocarray(keys->claims, room, sizeof *larger);
+        if (larger == NULL)
+            return error_set(error, CATLATCH_E_MEMORY, "claiming room in the table");
+        keys->claims = larger;
+        keys->claim_room = room;
+    }
+    keys->claims[keys->claim_count++] = *claim;
+    return 0;
+}
+
+/* A change that takes something away may use the table's reserve. */
+static enum table_purpose purpose_of(const struct record *old, const struct record *record)
+{
+    if (old == NULL)
+        return TABLE_ORDINARY;
+    if (record->not_before_unix_s > old->not_before_unix_s ||
+        (record->expires_unix_s != 0 &&
+         (old->expires_unix_s == 0 || record->expires_unix_s < old->expires_unix_s)))
+        return TABLE_NARROWING;
+    for (size_t i = 0; i < old->scope_count; i++) {
+        bool kept = false;
+        for (size_t j = 0; j < record->scope_count && !kept; j++)
+            kept = text_equal(old->scopes[i], record->scopes[j]);
+        if (!kept)
+            return TABLE_NARROWING;
+    }
+    return TABLE_ORDINARY;
+}
+
+static int claim_room(struct keys *keys, const struct record *old, const struct record *record,
+                      struct error *error)
+{
+    struct table_entry entry;
+    struct table_claim claim;
+    keys_entry(record, suspended_has(&keys->suspended, record->owner), &entry);
+    int r = table_claim(keys->table, &entry, purpose_of(old, record), &claim);
+    if (r == CATLATCH_E_FULL)
+        keys->table_full = true;
+    if (r != 0)
+        return error_set(error, r,
+                         r == CATLATCH_E_FULL       ? "the table has no room"
+                         : r == CATLATCH_E_CONFLICT ? "a key with this digest exists already"
+                                                    : "the table cannot show this key");
+    r = keys_keep_claim(keys, &claim, error);
+    if (r != 0)
+        table_abandon(keys->table, &claim);
+    return r;
+}
+
+int keys_write(struct run *run, const struct record *old, struct record *record,
+               enum change_kind kind, struct text detail)
+{
+    struct op *op = run->op;
+    struct change change = {
+        .time_unix_ms = run->keys->now_unix_ms,
+        .kind = kind,
+        .key_id = record->id,
+        .actor = op->actor,
+        .owner = record->owner,
+        .detail = detail,
+    };
+    int r = claim_room(run->keys, old, record, &op->error);
+    if (r != 0)
+        return r;
+    if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
+        return r;
+    op->epoch = change.epoch;
+    op->sequence = change.sequence;
+    return 0;
+}
+
+int keys_result(struct run *run, const struct record *record, bool changed, struct op_key **ret_key)
+{
+    struct op *op = run->op;
+    struct op_key *key = &op->keys[op->key_count];
+    *key = (struct op_key){.changed = changed};
+    if (keys_keep(op, record, &key->record) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
+    op->key_count++;
+    if (ret_key != NULL)
+        *ret_key = key;
+    return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each key once: naming one twice is no reason to change it twice. */
+static void tidy_ids(struct op *op)
+{
+    size_t kept = 0;
+    if (op->id_count == 0)
+        return;
+    qsort(op->ids, op->id_count, sizeof *op->ids, compare_ids);
+    for (size_t i = 0; i < op->id_count; i++)
+        if (i == 0 || op->ids[i] != op->ids[i - 1])
+            op->ids[kept++] = op->ids[i];
+    op->id_count = kept;
+}
+
+typedef int key_change(struct run *run, uint64_t id);
+
+static int each_key(struct run *run, key_change *change)
+{
+    struct op *op = run->op;
+    if (op->id_count == 0 || op->id_count > OP_IDS_MAX)
+        return error_set(&op->error, CATLATCH_E_DATA, "%zu ids; one change takes 1 to %u",
+                         op->id_count, OP_IDS_MAX);
+    for (size_t i = 0; i < op->id_count; i++) {
+        int r = change(run, op->ids[i]);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int dispatch(struct run *run)
+{
+    switch (run->op->kind) {
+    case OP_CREATE:
+        return keys_create(run);
+    case OP_UPDATE:
+        return each_key(run, keys_update);
+    case OP_DISABLE:
+        return each_key(run, keys_disable);
+    case OP_ENABLE:
+        return each_key(run, keys_enable);
+    case OP_REVOKE:
+        return each_key(run, keys_revoke);
+    case OP_ROTATE:
+        return each_key(run, keys_rotate);
+    case OP_OWNER_SUSPEND:
+        return keys_owner_switch(run, true);
+    case OP_OWNER_RESUME:
+        return keys_owner_switch(run, false);
+    case OP_LIST:
+    case OP_GET:
+    case OP_OWNER_LIST:
+    case OP_OWNER_GET:
+        break;
+    }
+    return error_set(&run->op->error, CATLATCH_E_ARGUMENT, "not a change");
+}
+
+/* Room for the results, made before anything is changed. */
+static int make_room(struct run *run)
+{
+    struct op *op = run->op;
+    tidy_ids(op);
+    op->keys = op_alloc(op, (op->id_count + 1) * sizeof *op->keys);
+    run->buffer = op_alloc(op, sizeof *run->buffer);
+    if (op->keys == NULL || run->buffer == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "changing keys");
+    return 0;
+}
+
+static int run_once(struct keys *keys, struct op *op)
+{
+    struct run run = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
+    size_t claims_before = keys->claim_count;
+    op->error = (struct error){0};
+    op->key_count = 0;
+
+    int r = make_room(&run);
+    if (r == 0)
+        r = store_begin(keys->store, &run.txn, &op->error);
+    if (r != 0)
+        return r;
+    r = dispatch(&run);
+    if (r == 0)
+        r = store_commit(run.txn, &op->error);
+    else
+        store_abort(run.txn);
+    keys_owner_switched(&run, r == 0);
+    if (r != 0)
+        for (; keys->claim_count > claims_before; keys->claim_count--)
+            table_abandon(keys->table, &keys->claims[keys->claim_count - 1]);
+    return r;
+}
+
+static bool takes_away(enum op_kind kind)
+{
+    return kind == OP_REVOKE || kind == OP_DISABLE || kind == OP_OWNER_SUSPEND;
+}
+
+void keys_change(struct keys *keys, struct op *op)
+{
+    keys->table_full = false;
+    int r = run_once(keys, op);
+    /* What takes something away must not fail for want of disk: that is what the ballast is for. */
+    if (r == CATLATCH_E_FULL && !keys->table_full && takes_away(op->kind) &&
+        store_release_ballast(keys->store))
+        r = run_once(keys, op);
+    if (r != 0) {
+        op->error.code = r;
+        op->key_count = 0;
+    }
+}
+
+void keys_publish(struct keys *keys)
+{
+    for (size_t i = 0; i < keys->claim_count; i++)
+        table_publish(keys->table, &keys->claims[i]);
+    keys->claim_count = 0;
+}
+
+void keys_free(struct keys *keys)
+{
+    free(keys->claims);
+    suspended_clear(&keys->suspended);
+    *keys = (struct keys){0};
+}

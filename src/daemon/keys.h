@@ -1,0 +1,50 @@
+/*
+ * keys.h - what operations mean: the rules of keys and owners, applied to the store and the table.
+ *
+ * Each operation is one transaction. A change claims its room in the table before the commit, and
+ * leaves its claims in the context for the caller to publish once the commit is on the disk, or to
+ * give up. Store thread only.
+ */
+#ifndef DAEMON_KEYS_H
+#define DAEMON_KEYS_H
+
+#include "core/config.h"
+#include "daemon/op.h"
+#include "daemon/store.h"
+#include "daemon/suspended.h"
+#include "table/writer.h"
+
+struct keys {
+    struct store *store;
+    const struct config *config;
+    struct table_writer *table; /* of the generation that readers see */
+    struct suspended suspended;
+    int64_t now_unix_ms; /* set by the caller before each batch */
+
+    /* Claims of all operations of the batch so far, in order. */
+    struct table_claim *claims;
+    size_t claim_count;
+    size_t claim_room;
+    bool table_full; /* the last operation failed because the table has no room for it */
+};
+
+/* Runs a change: everything but the flush and the publishing. On failure op->error is set, its
+ * claims were given up, and nothing was changed. Where keys->table_full is set, the same operation
+ * can be run again with a larger table. */
+void keys_change(struct keys *keys, struct op *op);
+
+/* Runs a read. */
+void keys_read(struct keys *keys, struct op *op);
+
+/* Publishes all claims and forgets them. */
+void keys_publish(struct keys *keys);
+
+void keys_free(struct keys *keys);
+
+/* A key as the table is to show it. Texts stay the record's. */
+void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry);
+
+/* Copies a record and its texts into the operation's memory. Returns 0 or E_MEMORY. */
+int keys_keep(struct op *op, const struct record *record, struct record *ret_record);
+
+#endif

@@ -1,0 +1,53 @@
+/* keys_internal.h - shared by the files that make up keys.h's implementation. */
+#ifndef DAEMON_KEYS_INTERNAL_H
+#define DAEMON_KEYS_INTERNAL_H
+
+#include "daemon/keys.h"
+
+/* One change operation while it runs. */
+struct run {
+    struct keys *keys;
+    struct op *op;
+    struct store_txn *txn;
+    struct store_buffer *buffer; /* the record that is being changed */
+    int64_t now_unix_s;
+    struct text suspended; /* the owner that is being suspended; empty: none */
+    struct text resumed;   /* the owner that is being resumed */
+};
+
+/* Reads the key that is to be changed. A key of another owner than the one that the operation is
+ * confined to does not exist. */
+int keys_fetch(struct run *run, uint64_t id, struct record *ret_record);
+
+/* Claims room for `record`, writes it, logs the change. */
+int keys_write(struct run *run, const struct record *old, struct record *record,
+               enum change_kind kind, struct text detail);
+
+/* Remembers a claim for keys_publish. Returns 0 or E_MEMORY. */
+int keys_keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error);
+
+/* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
+int keys_result(struct run *run, const struct record *record, bool changed,
+                struct op_key **ret_key);
+
+/* keys_fields.c: what may be said about a key. All return 0 or a negative code with op->error. */
+int fields_check(struct run *run, const struct op_fields *fields);
+int fields_check_scopes(struct run *run, const struct op_fields *fields,
+                        const struct record *before);
+int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_before_unix_s);
+
+/* keys_issue.c */
+int keys_create(struct run *run);
+int keys_rotate(struct run *run, uint64_t id);
+
+/* keys_state.c */
+int keys_update(struct run *run, uint64_t id);
+int keys_disable(struct run *run, uint64_t id);
+int keys_enable(struct run *run, uint64_t id);
+int keys_revoke(struct run *run, uint64_t id);
+
+/* keys_owner.c: the second is called once it is known whether the transaction was committed. */
+int keys_owner_switch(struct run *run, bool suspend);
+void keys_owner_switched(struct run *run, bool committed);
+
+#endif

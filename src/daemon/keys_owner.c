@@ -1,0 +1,112 @@
+#include "daemon/keys_internal.h"
+
+#include <inttypes.h>
+
+/* Ids are taken from the index in pages of this many. */
+#define IDS_PAGE 1024u
+
+/* The flag in one key's slot. The key's record does not change: the owner's is the truth. */
+static int claim_flag(struct run *run, uint64_t id, bool suspended)
+{
+    struct keys *keys = run->keys;
+    struct record record;
+    struct table_entry entry;
+    struct table_claim claim;
+    struct error *error = &run->op->error;
+    int r = store_key(keys->store, run->txn, id, run->buffer, &record, error);
+    if (r != 0 || record.revoked)
+        return r;
+    keys_entry(&record, suspended, &entry);
+    if ((r = table_claim(keys->table, &entry, TABLE_NARROWING, &claim)) != 0) {
+        keys->table_full = r == CATLATCH_E_FULL;
+        return error_set(error, r, "the table cannot show the owner's keys");
+    }
+    return keys_keep_claim(keys, &claim, error);
+}
+
+static int claim_flags(struct run *run, struct text owner, bool suspended)
+{
+    uint64_t ids[IDS_PAGE], after = 0;
+    size_t count;
+    do {
+        int r = store_find(run->keys->store, STORE_BY_OWNER, owner, after, ids, IDS_PAGE, &count,
+                           &run->op->error);
+        for (size_t i = 0; r == 0 && i < count; i++)
+            r = claim_flag(run, ids[i], suspended);
+        if (r != 0)
+            return r;
+        if (count > 0)
+            after = ids[count - 1];
+    } while (count == IDS_PAGE);
+    return 0;
+}
+
+static int fetch_owner(struct run *run, struct record_owner *ret_owner)
+{
+    struct op *op = run->op;
+    int r = CATLATCH_E_NOT_FOUND;
+    if (op->confined_owner.len == 0 || text_equal(op->confined_owner, op->owner))
+        r = store_owner(run->keys->store, run->txn, op->owner, run->buffer, ret_owner, &op->error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
+                         op->owner.bytes);
+    return r;
+}
+
+static int write_owner(struct run *run, struct record_owner *owner, bool suspend)
+{
+    struct op *op = run->op;
+    struct change change = {
+        .time_unix_ms = run->keys->now_unix_ms,
+        .kind = suspend ? CHANGE_OWNER_SUSPENDED : CHANGE_OWNER_RESUMED,
+        .actor = op->actor,
+        .owner = op->owner,
+        .detail = op->comment,
+    };
+    owner->suspended = suspend;
+    owner->suspended_unix_s = suspend ? run->now_unix_s : 0;
+    int r = store_put_owner(run->txn, owner, &change, &op->error);
+    if (r == 0) {
+        op->epoch = change.epoch;
+        op->sequence = change.sequence;
+    }
+    return r;
+}
+
+int keys_owner_switch(struct run *run, bool suspend)
+{
+    struct op *op = run->op;
+    struct record_owner owner;
+    int r = fetch_owner(run, &owner);
+    if (r != 0)
+        return r;
+    op->owners = op_alloc(op, sizeof *op->owners);
+    if (op->owners == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
+    owner.name = op->owner; /* the buffer that it points into is used for keys next */
+    if (owner.suspended != suspend) {
+        if ((r = write_owner(run, &owner, suspend)) != 0)
+            return r;
+        if (suspend) {
+            if (suspended_add(&run->keys->suspended, op->owner) != 0)
+                return error_set(&op->error, CATLATCH_E_MEMORY, "suspending an owner");
+            run->suspended = op->owner;
+        } else {
+            run->resumed = op->owner;
+        }
+        op->owner_changed = true;
+        if ((r = claim_flags(run, op->owner, suspend)) != 0)
+            return r;
+    }
+    op->owners[0] = owner;
+    op->owner_count = 1;
+    return 0;
+}
+
+void keys_owner_switched(struct run *run, bool committed)
+{
+    if (committed && run->resumed.len > 0)
+        suspended_remove(&run->keys->suspended, run->resumed);
+    if (!committed && run->suspended.len > 0)
+        suspended_remove(&run->keys->suspended, run->suspended);
+}

@@ -1,0 +1,297 @@
+#include <fnmatch.h>
+#include <string.h>
+
+#include "daemon/keys_internal.h"
+
+/* A LIST while it runs. */
+struct listing {
+    struct keys *keys;
+    struct op *op;
+    int64_t now_unix_s;
+    size_t looked_at;
+    uint64_t last_id;
+    bool more; /* stopped before the end */
+};
+
+static bool glob_matches(struct text glob, struct text name)
+{
+    char pattern[RECORD_TEXT_MAX + 1], subject[RECORD_TEXT_MAX + 1];
+    if (glob.len > RECORD_TEXT_MAX || name.len > RECORD_TEXT_MAX)
+        return false;
+    memcpy(pattern, glob.bytes, glob.len);
+    pattern[glob.len] = '\0';
+    memcpy(subject, name.bytes, name.len);
+    subject[name.len] = '\0';
+    return fnmatch(pattern, subject, 0) == 0;
+}
+
+static bool has_pair(const struct record *record, const struct record_pair *wanted)
+{
+    for (size_t i = 0; i < record->metadata_count; i++)
+        if (text_equal(record->metadata[i].name, wanted->name))
+            return text_equal(record->metadata[i].value, wanted->value);
+    return false;
+}
+
+static bool matches(const struct listing *listing, const struct record *record)
+{
+    const struct op_selection *wanted = &listing->op->selection;
+    struct text confined = listing->op->confined_owner;
+    int64_t until = wanted->expiring_before_unix_s;
+    if ((confined.len > 0 && !text_equal(confined, record->owner)) ||
+        (wanted->owner.len > 0 && !text_equal(wanted->owner, record->owner)) ||
+        (wanted->prefix.len > 0 && !text_equal(wanted->prefix, record->prefix)) ||
+        (wanted->environment.len > 0 && !text_equal(wanted->environment, record->environment)) ||
+        (wanted->name_glob.len > 0 && !glob_matches(wanted->name_glob, record->name)) ||
+        (wanted->has_digest && !digest_equal(&wanted->digest, &record->digest)) ||
+        (wanted->created_before_unix_s != 0 &&
+         record->created_unix_s >= wanted->created_before_unix_s))
+        return false;
+    if (until != 0 &&
+        (record->revoked || record->expires_unix_s == 0 ||
+         record->expires_unix_s <= listing->now_unix_s || record->expires_unix_s >= until))
+        return false;
+    if (wanted->has_state && record_state(record, listing->now_unix_s) != wanted->state)
+        return false;
+    for (size_t i = 0; i < wanted->metadata_count; i++)
+        if (!has_pair(record, &wanted->metadata[i]))
+            return false;
+    return true;
+}
+
+/* Takes one key into the page if it matches. Returns 1 when the page is full. */
+static int look_at(void *context, const struct record *stored)
+{
+    struct listing *listing = context;
+    struct op *op = listing->op;
+    struct record record = *stored;
+    if (op->key_count == op->limit || listing->looked_at == OP_SCAN_MAX) {
+        listing->more = true;
+        return 1;
+    }
+    listing->looked_at++;
+    listing->last_id = record.id;
+    record.suspended = suspended_has(&listing->keys->suspended, record.owner);
+    if (!matches(listing, &record))
+        return 0;
+    struct op_key *key = &op->keys[op->key_count];
+    if (keys_keep(op, &record, &key->record) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    op->key_count++;
+    return 0;
+}
+
+static int look_at_id(struct listing *listing, uint64_t id, struct store_buffer *buffer)
+{
+    struct record record;
+    int r = store_key(listing->keys->store, NULL, id, buffer, &record, &listing->op->error);
+    return r != 0 ? r : look_at(listing, &record);
+}
+
+/* One more than a page is asked for, so that the end is seen with the page that reaches it. */
+#define IDS_MAX (OP_PAGE_MAX + 1)
+
+struct page {
+    struct store_buffer buffer;
+    uint64_t ids[IDS_MAX];
+};
+
+static int look_at_ids(struct listing *listing, struct page *page, size_t count)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = look_at_id(listing, page->ids[i], &page->buffer);
+    if (r == 0 && count == IDS_MAX)
+        listing->more = true;
+    return r < 0 ? r : 0;
+}
+
+static int list_by_index(struct listing *listing, enum store_index index, struct text value)
+{
+    struct op *op = listing->op;
+    size_t count;
+    struct page *page = op_alloc(op, sizeof *page);
+    if (page == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    int r = store_find(listing->keys->store, index, value, op->after_id, page->ids, IDS_MAX, &count,
+                       &op->error);
+    return r != 0 ? r : look_at_ids(listing, page, count);
+}
+
+/* By rising expiry; the cursor is the key that was looked at last. */
+static int list_expiring(struct listing *listing)
+{
+    struct op *op = listing->op;
+    struct record last;
+    int64_t expires = listing->now_unix_s;
+    uint64_t id = op->after_id;
+    size_t count;
+    int r = 0;
+    struct page *page = op_alloc(op, sizeof *page);
+    if (page == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    if (id != 0) {
+        r = store_key(listing->keys->store, NULL, id, &page->buffer, &last, &op->error);
+        if (r == CATLATCH_E_NOT_FOUND || (r == 0 && last.expires_unix_s == 0))
+            return error_set(&op->error, CATLATCH_E_CONFLICT,
+                             "the key at the cursor changed meanwhile; list again");
+        if (r != 0)
+            return r;
+        expires = last.expires_unix_s;
+    }
+    r = store_expiring(listing->keys->store, op->selection.expiring_before_unix_s, &expires, &id,
+                       page->ids, IDS_MAX, &count, &op->error);
+    return r != 0 ? r : look_at_ids(listing, page, count);
+}
+
+static int list_by_digest(struct listing *listing)
+{
+    struct op *op = listing->op;
+    struct table_hit hit;
+    struct page *page = op_alloc(op, sizeof *page);
+    if (page == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    if (op->after_id != 0 ||
+        table_find(&listing->keys->table->view, &op->selection.digest, &hit) != TABLE_HIT)
+        return 0;
+    page->ids[0] = hit.id;
+    return look_at_ids(listing, page, 1);
+}
+
+static int list_all(struct listing *listing)
+{
+    uint64_t last = listing->op->after_id;
+    return store_scan(listing->keys->store, last, OP_SCAN_MAX + 1, look_at, listing, &last,
+                      &listing->op->error);
+}
+
+static bool is_glob(struct text text)
+{
+    for (uint32_t i = 0; i < text.len; i++)
+        if (strchr("*?[\\", text.bytes[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* The narrowest way in; `matches` checks every condition again. */
+static int list(struct keys *keys, struct op *op)
+{
+    const struct op_selection *wanted = &op->selection;
+    struct listing listing = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
+    struct text owner = op->confined_owner.len > 0 ? op->confined_owner : wanted->owner;
+    int r;
+    if (op->limit == 0 || op->limit > OP_PAGE_MAX)
+        op->limit = OP_PAGE_MAX;
+    op->keys = op_alloc(op, op->limit * sizeof *op->keys);
+    if (op->keys == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    if (wanted->has_digest)
+        r = list_by_digest(&listing);
+    else if (wanted->prefix.len > 0)
+        r = list_by_index(&listing, STORE_BY_PREFIX, wanted->prefix);
+    else if (wanted->name_glob.len > 0 && !is_glob(wanted->name_glob))
+        r = list_by_index(&listing, STORE_BY_NAME, wanted->name_glob);
+    else if (owner.len > 0)
+        r = list_by_index(&listing, STORE_BY_OWNER, owner);
+    else if (wanted->expiring_before_unix_s != 0)
+        r = list_expiring(&listing);
+    else
+        r = list_all(&listing);
+    op->next_id = r == 0 && listing.more ? listing.last_id : 0;
+    return r;
+}
+
+static int get(struct keys *keys, struct op *op)
+{
+    struct run run = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
+    struct record record;
+    op->keys = op_alloc(op, sizeof *op->keys);
+    run.buffer = op_alloc(op, sizeof *run.buffer);
+    if (op->keys == NULL || run.buffer == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "reading a key");
+    if (op->id_count != 1)
+        return error_set(&op->error, CATLATCH_E_ARGUMENT, "one id is needed");
+    int r = keys_fetch(&run, op->ids[0], &record);
+    return r != 0 ? r : keys_result(&run, &record, false, NULL);
+}
+
+static int keep_owner(struct op *op, const struct record_owner *owner)
+{
+    struct record_owner *kept = &op->owners[op->owner_count];
+    *kept = *owner;
+    if (op_text(op, owner->name.bytes, owner->name.len, &kept->name) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "reading owners");
+    op->owner_count++;
+    return 0;
+}
+
+static int list_owner(void *context, const struct record_owner *owner)
+{
+    struct op *op = context;
+    if (op->owner_count == op->limit) {
+        op->next_owner = op->owners[op->owner_count - 1].name;
+        return 1;
+    }
+    return keep_owner(op, owner);
+}
+
+static int owner_get(struct keys *keys, struct op *op)
+{
+    struct store_buffer *buffer = op_alloc(op, sizeof *buffer);
+    struct record_owner owner;
+    op->owners = op_alloc(op, sizeof *op->owners);
+    if (buffer == NULL || op->owners == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "reading an owner");
+    int r = CATLATCH_E_NOT_FOUND;
+    if (op->confined_owner.len == 0 || text_equal(op->confined_owner, op->owner))
+        r = store_owner(keys->store, NULL, op->owner, buffer, &owner, &op->error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
+                         op->owner.bytes);
+    return r != 0 ? r : keep_owner(op, &owner);
+}
+
+static int owner_list(struct keys *keys, struct op *op)
+{
+    if (op->confined_owner.len > 0) {
+        op->owner = op->confined_owner;
+        return owner_get(keys, op);
+    }
+    if (op->limit == 0 || op->limit > OP_PAGE_MAX)
+        op->limit = OP_PAGE_MAX;
+    op->owners = op_alloc(op, op->limit * sizeof *op->owners);
+    if (op->owners == NULL)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing owners");
+    return store_owners(keys->store, op->after_owner, op->limit + 1, list_owner, op, &op->error);
+}
+
+void keys_read(struct keys *keys, struct op *op)
+{
+    int r = 0;
+    switch (op->kind) {
+    case OP_LIST:
+        r = list(keys, op);
+        break;
+    case OP_GET:
+        r = get(keys, op);
+        break;
+    case OP_OWNER_LIST:
+        r = owner_list(keys, op);
+        break;
+    case OP_OWNER_GET:
+        r = owner_get(keys, op);
+        break;
+    case OP_CREATE:
+    case OP_UPDATE:
+    case OP_DISABLE:
+    case OP_ENABLE:
+    case OP_REVOKE:
+    case OP_ROTATE:
+    case OP_OWNER_SUSPEND:
+    case OP_OWNER_RESUME:
+        r = error_set(&op->error, CATLATCH_E_ARGUMENT, "not a read");
+        break;
+    }
+    if (r < 0)
+        op->error.code = r;
+}

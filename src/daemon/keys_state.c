@@ -1,0 +1,182 @@
+#include "daemon/keys_internal.h"
+
+#include <string.h>
+
+static int refuse_revoked(struct run *run, const struct record *record)
+{
+    char id[CATLATCH_ID_SIZE];
+    key_id_format(record->id, id);
+    return error_set(&run->op->error, CATLATCH_E_CONFLICT,
+                     "%s is revoked, and that is final; nothing was changed", id);
+}
+
+int keys_disable(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    int r = keys_fetch(run, id, &old);
+    if (r != 0)
+        return r;
+    if (old.revoked || old.disabled)
+        return keys_result(run, &old, false, NULL);
+    fresh = old;
+    fresh.disabled = true;
+    r = keys_write(run, &old, &fresh, CHANGE_DISABLED, run->op->comment);
+    return r != 0 ? r : keys_result(run, &fresh, true, NULL);
+}
+
+int keys_enable(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    int r = keys_fetch(run, id, &old);
+    if (r != 0)
+        return r;
+    if (old.revoked)
+        return refuse_revoked(run, &old);
+    if (!old.disabled)
+        return keys_result(run, &old, false, NULL);
+    fresh = old;
+    fresh.disabled = false;
+    r = keys_write(run, &old, &fresh, CHANGE_ENABLED, run->op->comment);
+    return r != 0 ? r : keys_result(run, &fresh, true, NULL);
+}
+
+int keys_revoke(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    int r = keys_fetch(run, id, &old);
+    if (r != 0)
+        return r;
+    if (old.revoked)
+        return keys_result(run, &old, false, NULL);
+    fresh = old;
+    fresh.revoked = true;
+    fresh.revoked_unix_s = run->now_unix_s;
+    fresh.revoke_reason = run->op->reason;
+    fresh.revoke_comment = run->op->comment;
+    r = keys_write(run, &old, &fresh, CHANGE_REVOKED, text_of(record_reason_name(run->op->reason)));
+    return r != 0 ? r : keys_result(run, &fresh, true, NULL);
+}
+
+/* The pairs named replace those of the same name; an empty value takes one away. */
+static int merge_metadata(struct run *run, const struct op_fields *fields, struct record *record)
+{
+    for (size_t i = 0; i < fields->metadata_count; i++) {
+        const struct record_pair *pair = &fields->metadata[i];
+        size_t at = 0;
+        while (at < record->metadata_count && !text_equal(record->metadata[at].name, pair->name))
+            at++;
+        if (pair->value.len == 0) {
+            if (at < record->metadata_count)
+                memmove(&record->metadata[at], &record->metadata[at + 1],
+                        (--record->metadata_count - at) * sizeof *pair);
+            continue;
+        }
+        if (at == RECORD_METADATA_MAX)
+            return error_set(&run->op->error, CATLATCH_E_DATA, "more than %u pairs of metadata",
+                             RECORD_METADATA_MAX);
+        record->metadata[at] = *pair;
+        if (at == record->metadata_count)
+            record->metadata_count++;
+    }
+    return 0;
+}
+
+static int update_fields(struct run *run, const struct record *old, struct record *fresh)
+{
+    const struct op_fields *fields = &run->op->fields;
+    int r;
+    if ((fields->has & OP_HAS_NAME) != 0)
+        fresh->name = fields->name;
+    if ((fields->has & OP_HAS_COMMENT) != 0)
+        fresh->comment = fields->comment;
+    if ((fields->has & OP_HAS_EXPIRES) != 0)
+        fresh->expires_unix_s = fields->expires_unix_s;
+    if ((fields->has & OP_HAS_NOT_BEFORE) != 0)
+        fresh->not_before_unix_s = fields->not_before_unix_s;
+    if ((fields->has & OP_HAS_SCOPES) != 0) {
+        if ((r = fields_check_scopes(run, fields, old)) != 0)
+            return r;
+        fresh->scope_count = fields->scope_count;
+        memcpy(fresh->scopes, fields->scopes, sizeof fresh->scopes);
+    }
+    if ((fields->has & OP_HAS_METADATA) != 0 && (r = merge_metadata(run, fields, fresh)) != 0)
+        return r;
+    /* A key that ends sooner is no new grant, whatever the policy has become meanwhile. */
+    bool sooner = fresh->expires_unix_s != 0 &&
+                  (old->expires_unix_s == 0 || fresh->expires_unix_s <= old->expires_unix_s);
+    bool expires_now = fresh->expires_unix_s != 0 && fresh->expires_unix_s <= run->now_unix_s;
+    if ((fields->has & (OP_HAS_EXPIRES | OP_HAS_NOT_BEFORE)) == 0 || expires_now ||
+        (sooner && (fields->has & OP_HAS_NOT_BEFORE) == 0))
+        return 0;
+    return fields_check_expiry(run, fresh->expires_unix_s, fresh->not_before_unix_s);
+}
+
+static bool same_list(const struct text *a, const struct text *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(a[i], b[i]))
+            return false;
+    return true;
+}
+
+static bool same_metadata(const struct record *a, const struct record *b)
+{
+    if (a->metadata_count != b->metadata_count)
+        return false;
+    for (size_t i = 0; i < a->metadata_count; i++)
+        if (!text_equal(a->metadata[i].name, b->metadata[i].name) ||
+            !text_equal(a->metadata[i].value, b->metadata[i].value))
+            return false;
+    return true;
+}
+
+struct difference {
+    bool differs;
+    const char *name;
+};
+
+/* Says which fields differ, for the log: "name, scopes". */
+static bool describe(const struct record *old, const struct record *fresh, char *ret, size_t size)
+{
+    const struct difference all[] = {
+        {!text_equal(old->name, fresh->name), "name"},
+        {old->expires_unix_s != fresh->expires_unix_s, "expires"},
+        {old->not_before_unix_s != fresh->not_before_unix_s, "not_before"},
+        {!text_equal(old->comment, fresh->comment), "comment"},
+        {old->scope_count != fresh->scope_count ||
+             !same_list(old->scopes, fresh->scopes, old->scope_count),
+         "scopes"},
+        {!same_metadata(old, fresh), "meta"},
+    };
+    size_t at = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].differs) {
+            const char *parts[] = {at > 0 ? ", " : "", all[i].name};
+            for (size_t p = 0; p < 2; p++)
+                for (const char *c = parts[p]; *c != '\0' && at + 1 < size; c++)
+                    ret[at++] = *c;
+            ret[at] = '\0';
+        }
+    return at > 0;
+}
+
+int keys_update(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    char changes[96];
+    int r = keys_fetch(run, id, &old);
+    if (r != 0)
+        return r;
+    if (old.revoked)
+        return refuse_revoked(run, &old);
+    if ((r = fields_check(run, &run->op->fields)) != 0)
+        return r;
+    fresh = old;
+    if ((r = update_fields(run, &old, &fresh)) != 0)
+        return r;
+    if (!describe(&old, &fresh, changes, sizeof changes))
+        return keys_result(run, &old, false, NULL);
+    r = keys_write(run, &old, &fresh, CHANGE_UPDATED, text_of(changes));
+    return r != 0 ? r : keys_result(run, &fresh, true, NULL);
+}

@@ -1,0 +1,379 @@
+#include "daemon/record.h"
+
+#include <string.h>
+
+#include "core/key.h"
+#include "daemon/bytes.h"
+
+/* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
+ * old one's. */
+#define KEY_VERSION 1u
+#define OWNER_VERSION 1u
+#define CHANGE_VERSION 1u
+
+#define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
+#define FLAG_DISABLED 0x01u  /* keys */
+#define FLAG_SUSPENDED 0x02u /* keys and owners */
+#define FLAG_REVOKED 0x04u   /* keys */
+#define KEY_FLAGS 0x07u      /* all of a key's */
+#define OWNER_FLAGS 0x02u    /* all of an owner's */
+
+static const char *const reason_names[RECORD_REASON_COUNT] = {
+    [RECORD_REASON_LEAKED] = "leaked",         [RECORD_REASON_COMPROMISED] = "compromised",
+    [RECORD_REASON_SUPERSEDED] = "superseded", [RECORD_REASON_OWNER_LEFT] = "owner-left",
+    [RECORD_REASON_UNUSED] = "unused",         [RECORD_REASON_OTHER] = "other",
+};
+
+static const char *const state_names[] = {
+    [STATE_ACTIVE] = "active",   [STATE_DISABLED] = "disabled",
+    [STATE_EXPIRED] = "expired", [STATE_NOT_YET_VALID] = "not_yet_valid",
+    [STATE_REVOKED] = "revoked",
+};
+#define STATE_COUNT (sizeof state_names / sizeof state_names[0])
+
+static const char *const change_names[CHANGE_KIND_END] = {
+    [CHANGE_CREATED] = "created",
+    [CHANGE_UPDATED] = "updated",
+    [CHANGE_DISABLED] = "disabled",
+    [CHANGE_ENABLED] = "enabled",
+    [CHANGE_REVOKED] = "revoked",
+    [CHANGE_ROTATED] = "rotated",
+    [CHANGE_OWNER_SUSPENDED] = "owner_suspended",
+    [CHANGE_OWNER_RESUMED] = "owner_resumed",
+};
+
+const char *record_reason_name(enum record_reason reason)
+{
+    return (unsigned)reason < RECORD_REASON_COUNT ? reason_names[reason] : NULL;
+}
+
+int record_reason_parse(struct text text, enum record_reason *ret_reason)
+{
+    for (unsigned i = RECORD_REASON_NONE + 1; i < RECORD_REASON_COUNT; i++)
+        if (text_is(text, reason_names[i])) {
+            *ret_reason = (enum record_reason)i;
+            return 0;
+        }
+    return CATLATCH_E_DATA;
+}
+
+enum record_state record_state(const struct record *record, int64_t now_unix_s)
+{
+    if (record->revoked)
+        return STATE_REVOKED;
+    if (record->disabled || record->suspended)
+        return STATE_DISABLED;
+    if (record->not_before_unix_s > now_unix_s)
+        return STATE_NOT_YET_VALID;
+    if (record->expires_unix_s != 0 && record->expires_unix_s <= now_unix_s)
+        return STATE_EXPIRED;
+    return STATE_ACTIVE;
+}
+
+const char *record_state_name(enum record_state state)
+{
+    return (unsigned)state < STATE_COUNT ? state_names[state] : NULL;
+}
+
+int record_state_parse(struct text text, enum record_state *ret_state)
+{
+    for (unsigned i = 0; i < STATE_COUNT; i++)
+        if (text_is(text, state_names[i])) {
+            *ret_state = (enum record_state)i;
+            return 0;
+        }
+    return CATLATCH_E_DATA;
+}
+
+const char *change_kind_name(enum change_kind kind)
+{
+    return (unsigned)kind < CHANGE_KIND_END ? change_names[kind] : NULL;
+}
+
+/* --- keys --------------------------------------------------------------------------------- */
+
+static bool scopes_are_bounded(const struct record *record)
+{
+    size_t total = 0;
+
+    if (record->scope_count > RECORD_SCOPES_MAX)
+        return false;
+    for (size_t i = 0; i < record->scope_count; i++) {
+        if (record->scopes[i].len == 0 || record->scopes[i].len > SCOPE_MAX)
+            return false;
+        total += record->scopes[i].len + 1;
+    }
+    return total <= RECORD_SCOPES_BYTES_MAX + 1;
+}
+
+static bool metadata_is_bounded(const struct record *record)
+{
+    if (record->metadata_count > RECORD_METADATA_MAX)
+        return false;
+    for (size_t i = 0; i < record->metadata_count; i++) {
+        const struct record_pair *pair = &record->metadata[i];
+        if (pair->name.len == 0 || pair->name.len > RECORD_METADATA_NAME_MAX ||
+            pair->value.len > RECORD_COMMENT_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* What encode refuses to write and decode to read. */
+static bool record_is_bounded(const struct record *record)
+{
+    return record->id != 0 && (unsigned)record->revoke_reason < RECORD_REASON_COUNT &&
+           record->created_unix_s >= 0 && record->expires_unix_s >= 0 &&
+           record->not_before_unix_s >= 0 && record->revoked_unix_s >= 0 &&
+           record->name.len <= RECORD_TEXT_MAX && record->owner.len > 0 &&
+           record->owner.len <= RECORD_TEXT_MAX && record->prefix.len <= KEY_SHOWN_LEN &&
+           record->environment.len < CATLATCH_ENVIRONMENT_SIZE &&
+           record->environment_prefix.len <= KEY_PREFIX_MAX &&
+           record->comment.len <= RECORD_COMMENT_MAX &&
+           record->revoke_comment.len <= RECORD_COMMENT_MAX && scopes_are_bounded(record) &&
+           metadata_is_bounded(record);
+}
+
+static void put_lists(struct bytes_writer *writer, const struct record *record)
+{
+    bytes_put_u8(writer, (uint8_t)record->scope_count);
+    for (size_t i = 0; i < record->scope_count; i++)
+        bytes_put_text(writer, record->scopes[i]);
+    bytes_put_u8(writer, (uint8_t)record->metadata_count);
+    for (size_t i = 0; i < record->metadata_count; i++) {
+        bytes_put_text(writer, record->metadata[i].name);
+        bytes_put_text(writer, record->metadata[i].value);
+    }
+}
+
+static uint8_t record_flags(const struct record *record)
+{
+    return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) |
+                     (record->suspended ? FLAG_SUSPENDED : 0) |
+                     (record->revoked ? FLAG_REVOKED : 0));
+}
+
+static int writer_end(const struct bytes_writer *writer, size_t size, size_t *ret_len)
+{
+    if (writer->failed)
+        return CATLATCH_E_FULL;
+    *ret_len = size - writer->left;
+    return 0;
+}
+
+int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
+{
+    struct bytes_writer writer = {.at = buffer, .left = size};
+
+    if (!record_is_bounded(record))
+        return CATLATCH_E_DATA;
+    bytes_put_u8(&writer, KEY_VERSION);
+    bytes_put_u8(&writer, record_flags(record));
+    bytes_put_u8(&writer, (uint8_t)record->revoke_reason);
+    bytes_put_u64(&writer, record->id);
+    bytes_put_u64(&writer, record->version);
+    bytes_put(&writer, &record->digest, DIGEST_BYTES);
+    bytes_put_i64(&writer, record->created_unix_s);
+    bytes_put_i64(&writer, record->expires_unix_s);
+    bytes_put_i64(&writer, record->not_before_unix_s);
+    bytes_put_i64(&writer, record->revoked_unix_s);
+    bytes_put_u64(&writer, record->rotated_from);
+    bytes_put_u64(&writer, record->rotated_to);
+    bytes_put_text(&writer, record->name);
+    bytes_put_text(&writer, record->owner);
+    bytes_put_text(&writer, record->prefix);
+    bytes_put_text(&writer, record->environment);
+    bytes_put_text(&writer, record->environment_prefix);
+    bytes_put_text(&writer, record->comment);
+    bytes_put_text(&writer, record->revoke_comment);
+    put_lists(&writer, record);
+    return writer_end(&writer, size, ret_len);
+}
+
+/* Reads the version byte. Only the version that this program writes is known. */
+static int reader_start(struct bytes_reader *reader, const void *bytes, size_t len, unsigned known)
+{
+    *reader = (struct bytes_reader){.at = bytes, .left = len};
+    unsigned version = bytes_take_u8(reader);
+    if (reader->failed || version == 0)
+        return CATLATCH_E_DATA;
+    return version == known ? 0 : CATLATCH_E_VERSION;
+}
+
+static bool reader_is_done(const struct bytes_reader *reader)
+{
+    return !reader->failed && reader->left == 0;
+}
+
+static void take_flags(struct bytes_reader *reader, struct record *record)
+{
+    unsigned flags = bytes_take_u8(reader);
+
+    if ((flags & ~KEY_FLAGS) != 0)
+        reader->failed = true;
+    record->disabled = (flags & FLAG_DISABLED) != 0;
+    record->suspended = (flags & FLAG_SUSPENDED) != 0;
+    record->revoked = (flags & FLAG_REVOKED) != 0;
+}
+
+static void take_lists(struct bytes_reader *reader, struct record *record)
+{
+    record->scope_count = bytes_take_u8(reader);
+    record->metadata_count = 0;
+    if (record->scope_count > RECORD_SCOPES_MAX) {
+        reader->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < record->scope_count; i++)
+        record->scopes[i] = bytes_take_text(reader);
+    record->metadata_count = bytes_take_u8(reader);
+    if (record->metadata_count > RECORD_METADATA_MAX) {
+        reader->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < record->metadata_count; i++) {
+        record->metadata[i].name = bytes_take_text(reader);
+        record->metadata[i].value = bytes_take_text(reader);
+    }
+}
+
+static void take_digest(struct bytes_reader *reader, struct digest *ret_digest)
+{
+    const unsigned char *bytes = bytes_take(reader, DIGEST_BYTES);
+    if (bytes != NULL)
+        memcpy(ret_digest, bytes, DIGEST_BYTES);
+}
+
+int record_decode(const void *bytes, size_t len, struct record *ret_record)
+{
+    struct bytes_reader reader;
+    struct record record;
+
+    int r = reader_start(&reader, bytes, len, KEY_VERSION);
+    if (r != 0)
+        return r;
+    take_flags(&reader, &record);
+    record.revoke_reason = (enum record_reason)bytes_take_u8(&reader);
+    record.id = bytes_take_u64(&reader);
+    record.version = bytes_take_u64(&reader);
+    take_digest(&reader, &record.digest);
+    record.created_unix_s = bytes_take_i64(&reader);
+    record.expires_unix_s = bytes_take_i64(&reader);
+    record.not_before_unix_s = bytes_take_i64(&reader);
+    record.revoked_unix_s = bytes_take_i64(&reader);
+    record.rotated_from = bytes_take_u64(&reader);
+    record.rotated_to = bytes_take_u64(&reader);
+    record.name = bytes_take_text(&reader);
+    record.owner = bytes_take_text(&reader);
+    record.prefix = bytes_take_text(&reader);
+    record.environment = bytes_take_text(&reader);
+    record.environment_prefix = bytes_take_text(&reader);
+    record.comment = bytes_take_text(&reader);
+    record.revoke_comment = bytes_take_text(&reader);
+    take_lists(&reader, &record);
+    if (!reader_is_done(&reader) || !record_is_bounded(&record))
+        return CATLATCH_E_DATA;
+    *ret_record = record;
+    return 0;
+}
+
+/* --- owners ------------------------------------------------------------------------------- */
+
+static bool owner_is_bounded(const struct record_owner *owner)
+{
+    return owner->name.len > 0 && owner->name.len <= RECORD_TEXT_MAX &&
+           owner->created_unix_s >= 0 && owner->suspended_unix_s >= 0;
+}
+
+int record_owner_encode(const struct record_owner *owner, void *buffer, size_t size,
+                        size_t *ret_len)
+{
+    struct bytes_writer writer = {.at = buffer, .left = size};
+
+    if (!owner_is_bounded(owner))
+        return CATLATCH_E_DATA;
+    bytes_put_u8(&writer, OWNER_VERSION);
+    bytes_put_u8(&writer, owner->suspended ? FLAG_SUSPENDED : 0);
+    bytes_put_u64(&writer, owner->version);
+    bytes_put_u64(&writer, owner->key_count);
+    bytes_put_i64(&writer, owner->created_unix_s);
+    bytes_put_i64(&writer, owner->suspended_unix_s);
+    bytes_put_text(&writer, owner->name);
+    return writer_end(&writer, size, ret_len);
+}
+
+int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_owner)
+{
+    struct bytes_reader reader;
+    struct record_owner owner;
+
+    int r = reader_start(&reader, bytes, len, OWNER_VERSION);
+    if (r != 0)
+        return r;
+    unsigned flags = bytes_take_u8(&reader);
+    owner.suspended = (flags & FLAG_SUSPENDED) != 0;
+    owner.version = bytes_take_u64(&reader);
+    owner.key_count = bytes_take_u64(&reader);
+    owner.created_unix_s = bytes_take_i64(&reader);
+    owner.suspended_unix_s = bytes_take_i64(&reader);
+    owner.name = bytes_take_text(&reader);
+    if (!reader_is_done(&reader) || (flags & ~OWNER_FLAGS) != 0 || !owner_is_bounded(&owner))
+        return CATLATCH_E_DATA;
+    *ret_owner = owner;
+    return 0;
+}
+
+/* --- changes ------------------------------------------------------------------------------ */
+
+static bool change_is_bounded(const struct change *change)
+{
+    return (unsigned)change->kind >= CHANGE_CREATED && (unsigned)change->kind < CHANGE_KIND_END &&
+           change->time_unix_ms >= 0 && change->owner.len <= RECORD_TEXT_MAX &&
+           change->detail.len <= CHANGE_DETAIL_MAX;
+}
+
+int change_encode(const struct change *change, void *buffer, size_t size, size_t *ret_len)
+{
+    struct bytes_writer writer = {.at = buffer, .left = size};
+
+    if (!change_is_bounded(change))
+        return CATLATCH_E_DATA;
+    bytes_put_u8(&writer, CHANGE_VERSION);
+    bytes_put_u8(&writer, (uint8_t)change->kind);
+    bytes_put_u64(&writer, change->epoch);
+    bytes_put_u64(&writer, change->sequence);
+    bytes_put_i64(&writer, change->time_unix_ms);
+    bytes_put_u64(&writer, change->key_id);
+    bytes_put_u32(&writer, change->actor.uid);
+    bytes_put_u32(&writer, change->actor.login_uid);
+    bytes_put_u32(&writer, (uint32_t)change->actor.pid);
+    bytes_put_u64(&writer, change->actor.key_id);
+    bytes_put_text(&writer, change->owner);
+    bytes_put_text(&writer, change->detail);
+    return writer_end(&writer, size, ret_len);
+}
+
+int change_decode(const void *bytes, size_t len, struct change *ret_change)
+{
+    struct bytes_reader reader;
+    struct change change;
+
+    int r = reader_start(&reader, bytes, len, CHANGE_VERSION);
+    if (r != 0)
+        return r;
+    change.kind = (enum change_kind)bytes_take_u8(&reader);
+    change.epoch = bytes_take_u64(&reader);
+    change.sequence = bytes_take_u64(&reader);
+    change.time_unix_ms = bytes_take_i64(&reader);
+    change.key_id = bytes_take_u64(&reader);
+    change.actor.uid = bytes_take_u32(&reader);
+    change.actor.login_uid = bytes_take_u32(&reader);
+    change.actor.pid = (int32_t)bytes_take_u32(&reader);
+    change.actor.key_id = bytes_take_u64(&reader);
+    change.owner = bytes_take_text(&reader);
+    change.detail = bytes_take_text(&reader);
+    if (!reader_is_done(&reader) || !change_is_bounded(&change))
+        return CATLATCH_E_DATA;
+    *ret_change = change;
+    return 0;
+}

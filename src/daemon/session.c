@@ -1,0 +1,109 @@
+#include "daemon/session.h"
+
+#include <string.h>
+
+void session_look_up(struct session *session, const struct config *config, uid_t daemon_uid)
+{
+    enum config_right right = peer_right(&session->peer, config, daemon_uid);
+
+    if (!session->on_admin_socket)
+        right = right >= CONFIG_RIGHT_VERIFY ? CONFIG_RIGHT_VERIFY : CONFIG_RIGHT_NONE;
+    session->peer_right = right;
+}
+
+/* The highest right that the key's scopes give. Damage gives nothing. */
+static enum config_right right_of_scopes(const struct table_view *view, uint64_t slot)
+{
+    static const struct {
+        const char *scope;
+        enum config_right right;
+    } rights[] = {
+        {"catlatch:admin", CONFIG_RIGHT_ADMIN},
+        {"catlatch:write", CONFIG_RIGHT_WRITE},
+        {"catlatch:revoke", CONFIG_RIGHT_REVOKE},
+        {"catlatch:read", CONFIG_RIGHT_READ},
+    };
+
+    for (size_t i = 0; i < sizeof rights / sizeof rights[0]; i++) {
+        int has = table_has_scope(view, slot, rights[i].scope, strlen(rights[i].scope));
+        if (has != 0)
+            return has > 0 ? rights[i].right : CONFIG_RIGHT_NONE;
+    }
+    return CONFIG_RIGHT_NONE;
+}
+
+/* Confined unless it is certain that the key is not. */
+static bool standing_confine(struct standing *standing, const struct table_view *view,
+                             uint64_t slot)
+{
+    struct table_identity identity;
+    int own = table_has_scope(view, slot, "catlatch:own", strlen("catlatch:own"));
+
+    standing->confined = own != 0;
+    if (own < 0 || table_identity(view, slot, &identity) != 0)
+        return false;
+    if (!standing->confined)
+        return true;
+    memcpy(standing->owner, identity.owner, sizeof standing->owner);
+    return standing->owner[0] != '\0'; /* an empty confinement would be none */
+}
+
+static void standing_of_key(const struct stack_service *service, const struct table_view *view,
+                            const struct digest *digest, struct standing *ret_standing)
+{
+    struct stack_state state = {.digest = *digest, .hashed = true, .format = CATLATCH_VALID};
+    struct stack_request request = {0};
+    struct standing standing = {.right = CONFIG_RIGHT_NONE};
+
+    standing.key_result = stack_decide(service, view, &request, &state);
+    if (standing.key_result == CATLATCH_VALID) {
+        standing.key_id = state.hit.id;
+        if (standing_confine(&standing, view, state.hit.slot))
+            standing.right = right_of_scopes(view, state.hit.slot);
+        if (standing.right == CONFIG_RIGHT_NONE)
+            standing.key_result = CATLATCH_INSUFFICIENT_SCOPE;
+    }
+    *ret_standing = standing;
+}
+
+void session_standing(const struct session *session, const struct stack_service *service,
+                      const struct table_view *view, struct standing *ret_standing)
+{
+    if (session->authenticated) {
+        standing_of_key(service, view, &session->key_digest, ret_standing);
+        return;
+    }
+    ret_standing->right = session->peer_right;
+    ret_standing->key_result = CATLATCH_VALID;
+    ret_standing->key_id = 0;
+    ret_standing->confined = false;
+    ret_standing->owner[0] = '\0';
+}
+
+enum catlatch_result session_authenticate(struct session *session,
+                                          const struct stack_service *service,
+                                          const struct table_view *view, struct text key)
+{
+    struct stack_request request = {.key = key.bytes, .key_len = key.len};
+    struct stack_state state;
+    struct standing standing;
+
+    stack_prepare(service, &request, &state);
+    enum catlatch_result result = stack_decide(service, view, &request, &state);
+    if (result != CATLATCH_VALID || !session->on_admin_socket)
+        return result;
+    standing_of_key(service, view, &state.digest, &standing);
+    if (standing.key_result == CATLATCH_VALID) {
+        session->authenticated = true;
+        session->key_digest = state.digest;
+    }
+    return standing.key_result;
+}
+
+void session_reset(struct session *session)
+{
+    session->protocol = 2;
+    session->authenticated = false;
+    memset(&session->key_digest, 0, sizeof session->key_digest);
+    session->name[0] = '\0';
+}

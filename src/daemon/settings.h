@@ -1,0 +1,26 @@
+/*
+ * settings.h - a configuration in force: what was read, and its services compiled once, so that
+ * no verification parses anything.
+ */
+#ifndef DAEMON_SETTINGS_H
+#define DAEMON_SETTINGS_H
+
+#include "core/config.h"
+#include "core/text.h"
+#include "stack/service.h"
+
+struct settings {
+    struct config *config; /* owned */
+    struct stack_service
+        *services; /* owned; the first is `default`, whether it is written or not */
+    size_t service_count;
+};
+
+/* Reads and compiles, or changes nothing. Returns what config_read and stack_service do. */
+int settings_read(const char *path, struct settings *ret_settings, struct error *error);
+void settings_free(struct settings *settings);
+
+/* NULL: there is none of that name. */
+const struct stack_service *settings_service(const struct settings *settings, struct text name);
+
+#endif

@@ -1,0 +1,145 @@
+#include "daemon/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/ballast.h"
+
+uint64_t store_epoch(const struct store *store)
+{
+    return store->epoch;
+}
+
+uint64_t store_sequence(const struct store *store)
+{
+    return store->sequence;
+}
+
+uint64_t store_key_count(const struct store *store)
+{
+    return store->key_count;
+}
+
+int store_lay_ballast(struct store *store, struct error *error)
+{
+    return ballast_lay(store->directory_fd, store->ballast_size_bytes, error);
+}
+
+bool store_release_ballast(struct store *store)
+{
+    return ballast_release(store->directory_fd);
+}
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+static int check_directory(int fd, const char *directory, struct error *error)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return error_errno(error, errno, "cannot look at state_dir %s", directory);
+    if (info.st_uid != geteuid())
+        return error_set(error, CATLATCH_E_PERMISSION,
+                         "state_dir %s belongs to uid %u, not to uid %u that runs this; chown it",
+                         directory, (unsigned)info.st_uid, (unsigned)geteuid());
+    if ((info.st_mode & 0077) != 0)
+        return error_set(error, CATLATCH_E_PERMISSION,
+                         "state_dir %s can be reached by others (mode %04o); chmod 0700 it",
+                         directory, (unsigned)info.st_mode & 07777);
+    if (faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return error_errno(error, errno, "cannot write to state_dir %s", directory);
+    return 0;
+}
+
+/* The first to read the keys reads all of them, in an order that is not the file's. */
+static void read_ahead(int directory_fd)
+{
+    int fd = openat(directory_fd, "keys.db", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    close(fd);
+}
+
+static int open_environment(struct store *store, uint64_t cache_size_bytes, struct error *error)
+{
+    int r = store_env_open(store, cache_size_bytes, error);
+    if (r != CATLATCH_E_FULL || !ballast_release(store->directory_fd))
+        return r;
+    store_env_close(store);
+    atomic_store(&store->broken, false);
+    return store_env_open(store, cache_size_bytes, error);
+}
+
+static int open_all(struct store *store, const struct store_options *options, struct error *error)
+{
+    int r = check_directory(store->directory_fd, store->directory, error);
+    if (r == 0)
+        r = store_format_read(store->directory_fd, store->directory, &store->is_new, error);
+    if (r != 0)
+        return r;
+    read_ahead(store->directory_fd);
+    r = open_environment(store, options->cache_size_bytes, error);
+    if (r == 0)
+        r = store_meta_load(store, error);
+    if (r == 0)
+        r = store_published_open(store, error);
+    if (r == 0 && store->is_new)
+        r = store_format_write(store->directory_fd, store->directory, error);
+    if (r == 0)
+        r = store_lay_ballast(store, error);
+    return r;
+}
+
+static void store_free(struct store *store)
+{
+    store_env_close(store);
+    store_index_free(&store->txn.index);
+    if (store->published_fd >= 0)
+        close(store->published_fd);
+    if (store->directory_fd >= 0)
+        close(store->directory_fd);
+    pthread_mutex_destroy(&store->said_lock);
+    free(store->directory);
+    free(store);
+}
+
+int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
+    store->published_fd = -1;
+    store->ballast_size_bytes = options->ballast_size_bytes;
+    store->checkpoint_interval_ms = options->checkpoint_interval_ms;
+    pthread_mutex_init(&store->said_lock, NULL);
+    store->directory_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = store->directory_fd >= 0
+                ? 0
+                : error_errno(error, errno, "cannot open state_dir %s", options->directory);
+    store->directory = strdup(options->directory);
+    if (r == 0 && store->directory == NULL)
+        r = error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
+    if (r == 0)
+        r = open_all(store, options, error);
+    if (r != 0) {
+        store_free(store);
+        return r;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    if (store->txn_is_open)
+        store_abort(&store->txn);
+    if (!store_is_broken(store))
+        store_checkpoint(store, true, NULL);
+    store_free(store);
+}

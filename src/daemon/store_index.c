@@ -1,0 +1,229 @@
+#include "daemon/store_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TAG_EXPIRY 'x'
+
+static const unsigned char tags[] = {
+    [STORE_BY_OWNER] = 'o',
+    [STORE_BY_PREFIX] = 'p',
+    [STORE_BY_NAME] = 'n',
+};
+
+size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
+                            unsigned char *ret_key)
+{
+    size_t len = 0;
+
+    ret_key[len++] = tags[index];
+    if (value.len > 0)
+        memcpy(ret_key + len, value.bytes, value.len);
+    len += value.len;
+    ret_key[len++] = '\0';
+    store_pack(id, ret_key + len);
+    return len + sizeof id;
+}
+
+size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key)
+{
+    ret_key[0] = TAG_EXPIRY;
+    store_pack((uint64_t)expires_unix_s, ret_key + 1);
+    store_pack(id, ret_key + 9);
+    return 17;
+}
+
+/* --- noting ------------------------------------------------------------------------------- */
+
+/* Doubles, so that filling costs a constant for each entry. */
+static void *grow(void *array, size_t *io_room, size_t needed, size_t element)
+{
+    size_t room = *io_room < 1024 ? 1024 : *io_room;
+
+    while (room < needed)
+        if (__builtin_mul_overflow(room, 2, &room))
+            return NULL;
+    array = reallocarray(array, room, element);
+    if (array != NULL)
+        *io_room = room;
+    return array;
+}
+
+static int batch_reserve(struct store_index_batch *batch, size_t len)
+{
+    if (batch->entry_count == batch->entry_room) {
+        void *entries = grow(batch->entries, &batch->entry_room, batch->entry_count + 1,
+                             sizeof *batch->entries);
+        if (entries == NULL)
+            return CATLATCH_E_MEMORY;
+        batch->entries = entries;
+    }
+    if (batch->bytes_room - batch->bytes_used < len) {
+        void *bytes = grow(batch->bytes, &batch->bytes_room, batch->bytes_used + len, 1);
+        if (bytes == NULL)
+            return CATLATCH_E_MEMORY;
+        batch->bytes = bytes;
+    }
+    return 0;
+}
+
+static int batch_add(struct store_index_batch *batch, const unsigned char *key, size_t len,
+                     bool present)
+{
+    if (batch_reserve(batch, len) != 0)
+        return CATLATCH_E_MEMORY;
+    batch->entries[batch->entry_count] = (struct store_index_entry){
+        .offset = batch->bytes_used,
+        .order = (uint32_t)batch->entry_count,
+        .len = (uint16_t)len,
+        .present = present,
+    };
+    batch->entry_count++;
+    memcpy(batch->bytes + batch->bytes_used, key, len);
+    batch->bytes_used += len;
+    return 0;
+}
+
+static struct text indexed_text(const struct record *record, enum store_index index)
+{
+    switch (index) {
+    case STORE_BY_OWNER:
+        return record->owner;
+    case STORE_BY_PREFIX:
+        return record->prefix;
+    case STORE_BY_NAME:
+        return record->name;
+    }
+    return (struct text){NULL, 0};
+}
+
+static int note_text(struct store_index_batch *batch, enum store_index index,
+                     const struct record *record, bool present)
+{
+    unsigned char key[STORE_INDEX_KEY_MAX];
+
+    if (record == NULL)
+        return 0;
+    struct text value = indexed_text(record, index);
+    if (value.len > RECORD_TEXT_MAX ||
+        (value.len > 0 && memchr(value.bytes, '\0', value.len) != NULL))
+        return CATLATCH_E_DATA;
+    return batch_add(batch, key, store_index_text_key(index, value, record->id, key), present);
+}
+
+static int note_expiry(struct store_index_batch *batch, const struct record *record, bool present)
+{
+    unsigned char key[STORE_INDEX_KEY_MAX];
+
+    if (record == NULL || record->expires_unix_s == 0)
+        return 0;
+    return batch_add(batch, key, store_index_expiry_key(record->expires_unix_s, record->id, key),
+                     present);
+}
+
+static bool text_is_same(const struct record *old, const struct record *new, enum store_index index)
+{
+    return old != NULL &&
+           new != NULL &&text_equal(indexed_text(old, index), indexed_text(new, index));
+}
+
+static bool expiry_is_same(const struct record *old, const struct record *new)
+{
+    return old != NULL && new != NULL && old->expires_unix_s == new->expires_unix_s;
+}
+
+int store_index_note(struct store_index_batch *batch, const struct record *old,
+                     const struct record *new, struct error *error)
+{
+    int r = 0;
+
+    for (enum store_index i = STORE_BY_OWNER; r == 0 && i <= STORE_BY_NAME; i++)
+        if (!text_is_same(old, new, i)) {
+            r = note_text(batch, i, old, false);
+            if (r == 0)
+                r = note_text(batch, i, new, true);
+        }
+    if (r == 0 && !expiry_is_same(old, new)) {
+        r = note_expiry(batch, old, false);
+        if (r == 0)
+            r = note_expiry(batch, new, true);
+    }
+    if (r == CATLATCH_E_DATA)
+        return error_set(error, r, "cannot store the key: a text of it holds a NUL or is too long");
+    if (r != 0)
+        return error_set(error, r, "cannot store the key: out of memory");
+    return 0;
+}
+
+/* --- applying ----------------------------------------------------------------------------- */
+
+/* By key; of the same key the later last. */
+static int entry_compare(const void *left, const void *right, void *context)
+{
+    const struct store_index_entry *a = left, *b = right;
+    const unsigned char *bytes = context;
+    size_t common = a->len < b->len ? a->len : b->len;
+
+    int order = memcmp(bytes + a->offset, bytes + b->offset, common);
+    if (order != 0)
+        return order;
+    if (a->len != b->len)
+        return a->len < b->len ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static bool entry_has_same_key(const struct store_index_batch *batch,
+                               const struct store_index_entry *a, const struct store_index_entry *b)
+{
+    return a->len == b->len &&
+           memcmp(batch->bytes + a->offset, batch->bytes + b->offset, a->len) == 0;
+}
+
+/* Only the last word about a key counts, and whether the entry was there before does not: what was
+ * added and removed within one transaction never was. */
+static int entry_apply(DBC *cursor, const struct store_index_batch *batch,
+                       const struct store_index_entry *entry)
+{
+    DBT key = store_dbt(batch->bytes + entry->offset, entry->len);
+    DBT nothing = {.data = NULL};
+
+    if (entry->present)
+        return cursor->put(cursor, &key, &nothing, DB_KEYFIRST);
+    DBT room = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
+    int r = cursor->get(cursor, &key, &room, DB_SET | DB_RMW);
+    if (r == DB_NOTFOUND)
+        return 0;
+    return r != 0 ? r : cursor->del(cursor, 0);
+}
+
+int store_index_apply(struct store_txn *txn, struct error *error)
+{
+    struct store_index_batch *batch = &txn->index;
+    DB *db = txn->store->db[STORE_INDEX];
+    DBC *cursor;
+
+    if (batch->entry_count == 0)
+        return 0;
+    qsort_r(batch->entries, batch->entry_count, sizeof *batch->entries, entry_compare,
+            batch->bytes);
+    int r = db->cursor(db, txn->txn, &cursor, 0);
+    if (r != 0)
+        return store_fail(txn->store, r, error, "write the indexes");
+    for (size_t i = 0; r == 0 && i < batch->entry_count; i++) {
+        const struct store_index_entry *entry = &batch->entries[i];
+        if (i + 1 < batch->entry_count && entry_has_same_key(batch, entry, entry + 1))
+            continue;
+        r = entry_apply(cursor, batch, entry);
+    }
+    int closed = cursor->close(cursor);
+    if (r == 0)
+        r = closed;
+    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
+}
+
+void store_index_free(struct store_index_batch *batch)
+{
+    free(batch->entries);
+    free(batch->bytes);
+    *batch = (struct store_index_batch){.entries = NULL};
+}

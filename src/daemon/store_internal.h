@@ -1,0 +1,214 @@
+/*
+ * store_internal.h - what the store's own files share; nobody else includes it.
+ *
+ * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
+ * store_txn.c writes, store_index.c keeps the indexes, store_walk.c and store_read.c read,
+ * store_meta.c holds the small facts, store_files.c the plain files beside the databases.
+ *
+ * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
+ *   keys     id (8, big-endian)                   -> record
+ *   owners   name                                 -> record_owner
+ *   changes  epoch (8), sequence (8)              -> change
+ *   index    tag (1) text NUL id (8)              -> nothing; texts hold no NUL
+ *            'x' expiry (8) id (8)                -> nothing; keys that expire
+ *   meta     a word                               -> integers
+ */
+#ifndef DAEMON_STORE_INTERNAL_H
+#define DAEMON_STORE_INTERNAL_H
+
+#include <db.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon/bytes.h"
+#include "daemon/store.h"
+
+enum store_database {
+    STORE_KEYS,
+    STORE_OWNERS,
+    STORE_INDEX,
+    STORE_CHANGES,
+    STORE_META,
+    STORE_DATABASES,
+};
+
+/* tag, the longest text, NUL, id */
+#define STORE_INDEX_KEY_MAX (1 + RECORD_TEXT_MAX + 1 + 8)
+
+/* Index entries that a transaction will add and remove at its commit. Sorted then, because entries
+ * written in order touch each page once. */
+struct store_index_entry {
+    size_t offset; /* of its key in the bytes */
+    uint32_t order;
+    uint16_t len;
+    bool present; /* it shall be there afterwards */
+};
+
+struct store_index_batch {
+    struct store_index_entry *entries;
+    size_t entry_count;
+    size_t entry_room;
+    unsigned char *bytes;
+    size_t bytes_used;
+    size_t bytes_room;
+};
+
+/* One at a time; its memory is kept for the next. */
+struct store_txn {
+    struct store *store;
+    DB_TXN *txn;
+    uint64_t sequence;  /* of the last change in it */
+    uint64_t key_count; /* as it will be */
+    void *owners;       /* a tree of struct owner_entry: owners that it touched */
+    bool failed;        /* a write failed half-way: it can only be aborted */
+    struct store_index_batch index;
+    struct store_buffer stored; /* what was read to compare */
+    struct store_buffer encoded;
+};
+
+struct store {
+    char *directory;
+    int directory_fd;
+    int published_fd;
+    DB_ENV *env;
+    DB *db[STORE_DATABASES];
+    uint64_t ballast_size_bytes;
+    int64_t checkpoint_interval_ms;
+    bool is_new; /* being made: nothing in it was ever acknowledged */
+
+    uint64_t epoch;
+    uint64_t sequence;
+    _Atomic uint64_t key_count; /* other threads may ask */
+    uint64_t last_id;           /* the highest that is stored or was given out */
+    uint64_t published_count;
+    uint32_t flushed_log_file;
+    int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
+
+    bool txn_is_open;
+    struct store_txn txn;
+
+    _Atomic bool broken;
+    _Atomic bool damaged; /* a page's checksum was wrong */
+    pthread_mutex_t said_lock;
+    char said[256]; /* Berkeley DB's last words; under said_lock */
+};
+
+/* --- store_env.c -------------------------------------------------------------------------- */
+
+int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error);
+
+/* Closes databases and environment, whatever their state. */
+void store_env_close(struct store *store);
+
+/* Turns what Berkeley DB returned into our error: "cannot <doing> in <directory>: ...". Everything
+ * but lack of room or memory breaks the store. */
+int store_fail(struct store *store, int ret, struct error *error, const char *doing);
+
+/* E_IO if the store is broken. */
+int store_check(struct store *store, struct error *error);
+
+bool store_is_full(int ret); /* ENOSPC, EDQUOT */
+
+/* Whether the file system has room for what the log has not written yet. */
+int store_check_room(struct store *store, struct error *error);
+
+/* The transaction that reads must join so as not to wait for its locks for ever, or NULL. */
+static inline DB_TXN *store_current(const struct store *store)
+{
+    return store->txn_is_open ? store->txn.txn : NULL;
+}
+
+/* --- store_index.c ------------------------------------------------------------------------ */
+
+/* Return the length of the key. ret_key has room for STORE_INDEX_KEY_MAX. */
+size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
+                            unsigned char *ret_key);
+size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key);
+
+/* Notes the entries that differ between two versions of a key; either can be NULL.
+ * Returns 0, E_MEMORY or E_DATA (a text with a NUL). */
+int store_index_note(struct store_index_batch *batch, const struct record *old,
+                     const struct record *new, struct error *error);
+
+/* Writes what was noted. */
+int store_index_apply(struct store_txn *txn, struct error *error);
+
+void store_index_free(struct store_index_batch *batch);
+
+/* --- store_walk.c ------------------------------------------------------------------------- */
+
+/* A walk over one database from a key on, in bulk. No write can be made while it is open. */
+struct store_walk {
+    struct store *store;
+    DBC *cursor;
+    DBT data;      /* the walk's own buffer */
+    void *next;    /* where in it, or NULL */
+    uint32_t flag; /* of the next fetch */
+    uint32_t start_len;
+    unsigned char start_key[STORE_INDEX_KEY_MAX];
+};
+
+/* `expected`: about how many entries will be looked at; sizes the buffer. */
+int store_walk_open(struct store *store, enum store_database database, const void *start,
+                    size_t start_len, size_t expected, struct store_walk *ret_walk,
+                    struct error *error);
+
+/* Returns 1 and an entry, which is valid until the next call, 0 at the end, or an error. */
+int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct error *error);
+
+void store_walk_close(struct store_walk *walk);
+
+/* --- store_read.c ------------------------------------------------------------------------- */
+
+/* One value, in the buffer. Returns 0, E_NOT_FOUND (without touching the error), ... */
+int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
+              void *buffer, size_t size, size_t *ret_len, struct error *error);
+
+/* The last key of a database, of exactly key_len bytes. Likewise; E_DATA for another length. */
+int store_last(struct store *store, enum store_database database, void *ret_key, size_t key_len,
+               struct error *error);
+
+/* --- store_meta.c ------------------------------------------------------------------------- */
+
+/* Reads epoch, sequence, counts and the last id; begins the first epoch of a new store. */
+int store_meta_load(struct store *store, struct error *error);
+
+int store_meta_put_key_count(struct store_txn *txn, struct error *error);
+
+/* --- store_files.c ------------------------------------------------------------------------ */
+
+/* Reads the format's version. 0 and *ret_is_new when there is none, E_VERSION for a newer one. */
+int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
+                      struct error *error);
+
+/* Says that the store is whole. */
+int store_format_write(int directory_fd, const char *directory, struct error *error);
+
+int store_published_open(struct store *store, struct error *error);
+
+/* --- helpers ------------------------------------------------------------------------------ */
+
+static inline DBT store_dbt(const void *bytes, size_t len)
+{
+    return (DBT){.data = (void *)(uintptr_t)bytes, .size = (uint32_t)len};
+}
+
+static inline DBT store_dbt_room(void *bytes, size_t size)
+{
+    return (DBT){.data = bytes, .ulen = (uint32_t)size, .flags = DB_DBT_USERMEM};
+}
+
+static inline void store_pack(uint64_t value, unsigned char *ret_bytes)
+{
+    value = htobe64(value);
+    memcpy(ret_bytes, &value, sizeof value);
+}
+
+static inline uint64_t store_unpack(const unsigned char *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return be64toh(value);
+}
+
+#endif

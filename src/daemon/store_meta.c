@@ -1,0 +1,198 @@
+#include "daemon/store_internal.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+static const char epoch_name[] = "epoch";
+static const char key_count_name[] = "keys";
+static const char generation_name[] = "generation";
+
+#define GENERATION_BYTES (8 + sizeof((struct store_generation *)0)->boot_id)
+
+static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
+                    size_t len, struct error *error)
+{
+    DB *db = store->db[STORE_META];
+    DBT key = store_dbt(name, strlen(name));
+    DBT data = store_dbt(value, len);
+
+    int r = db->put(db, txn, &key, &data, 0);
+    return r == 0 ? 0 : store_fail(store, r, error, "write");
+}
+
+/* Exactly len bytes. Returns 0, E_NOT_FOUND (without touching the error), ... */
+static int meta_get(struct store *store, const char *name, void *value, size_t len,
+                    struct error *error)
+{
+    size_t got = 0;
+
+    int r = store_get(store, STORE_META, name, strlen(name), value, len, &got, error);
+    if (r == 0 && got != len)
+        r = error_set(error, CATLATCH_E_DATA,
+                      "\"%s\" of meta.db in state_dir %s is damaged; restore a backup", name,
+                      store->directory);
+    return r;
+}
+
+static int meta_get_number(struct store *store, const char *name, uint64_t *ret_number,
+                           struct error *error)
+{
+    unsigned char bytes[8];
+
+    int r = meta_get(store, name, bytes, sizeof bytes, error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return error_set(error, CATLATCH_E_DATA,
+                         "\"%s\" of meta.db in state_dir %s is missing; restore a backup", name,
+                         store->directory);
+    if (r == 0)
+        *ret_number = store_unpack(bytes);
+    return r;
+}
+
+static int meta_put_number(struct store *store, DB_TXN *txn, const char *name, uint64_t number,
+                           struct error *error)
+{
+    unsigned char bytes[8];
+
+    store_pack(number, bytes);
+    return meta_put(store, txn, name, bytes, sizeof bytes, error);
+}
+
+int store_meta_put_key_count(struct store_txn *txn, struct error *error)
+{
+    return meta_put_number(txn->store, txn->txn, key_count_name, txn->key_count, error);
+}
+
+static int end_flushed(struct store *store, DB_TXN *txn, int r, struct error *error)
+{
+    if (r != 0) {
+        txn->abort(txn);
+        return r;
+    }
+    r = txn->commit(txn, DB_TXN_SYNC);
+    return r == 0 ? 0 : store_fail(store, r, error, "commit");
+}
+
+static int begin_first_epoch(struct store *store, struct error *error)
+{
+    DB_TXN *txn;
+
+    int r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    if (r != 0)
+        return store_fail(store, r, error, "begin a transaction");
+    r = meta_put_number(store, txn, epoch_name, 1, error);
+    if (r == 0)
+        r = meta_put_number(store, txn, key_count_name, 0, error);
+    return end_flushed(store, txn, r, error);
+}
+
+static int load_sequence(struct store *store, struct error *error)
+{
+    unsigned char key[16];
+
+    int r = store_last(store, STORE_CHANGES, key, sizeof key, error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return 0;
+    if (r != 0)
+        return r;
+    if (store_unpack(key) != store->epoch)
+        return error_set(error, CATLATCH_E_DATA,
+                         "changes.db and meta.db in state_dir %s do not belong together; restore a "
+                         "backup",
+                         store->directory);
+    store->sequence = store_unpack(key + 8);
+    return 0;
+}
+
+static int load_last_id(struct store *store, struct error *error)
+{
+    unsigned char key[8];
+
+    int r = store_last(store, STORE_KEYS, key, sizeof key, error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return 0;
+    if (r == 0)
+        store->last_id = store_unpack(key);
+    return r;
+}
+
+int store_meta_load(struct store *store, struct error *error)
+{
+    int r = load_last_id(store, error);
+    if (r != 0)
+        return r;
+    if (store->is_new && store->last_id != 0)
+        return error_set(error, CATLATCH_E_DATA,
+                         "state_dir %s holds keys but no file \"format\"; restore a backup",
+                         store->directory);
+    if (store->is_new && (r = begin_first_epoch(store, error)) != 0)
+        return r;
+    r = meta_get_number(store, epoch_name, &store->epoch, error);
+    if (r == 0)
+        r = meta_get_number(store, key_count_name, &store->key_count, error);
+    return r == 0 ? load_sequence(store, error) : r;
+}
+
+/* --- the generation of the table ---------------------------------------------------------- */
+
+int store_generation(struct store *store, struct store_generation *ret, struct error *error)
+{
+    unsigned char bytes[GENERATION_BYTES];
+
+    int r = meta_get(store, generation_name, bytes, sizeof bytes, error);
+    if (r == CATLATCH_E_NOT_FOUND) {
+        *ret = (struct store_generation){.number = 0};
+        return 0;
+    }
+    if (r != 0)
+        return r;
+    ret->number = store_unpack(bytes);
+    memcpy(ret->boot_id, bytes + 8, sizeof ret->boot_id);
+    return 0;
+}
+
+int store_set_generation(struct store *store, const struct store_generation *generation,
+                         struct error *error)
+{
+    unsigned char bytes[GENERATION_BYTES];
+    DB_TXN *txn;
+
+    int r = store_check(store, error);
+    if (r != 0)
+        return r;
+    /* It would wait for that transaction's locks for ever. */
+    if (store->txn_is_open)
+        return error_set(error, CATLATCH_E_CONFLICT,
+                         "cannot record a generation: a transaction is open in state_dir %s",
+                         store->directory);
+    r = store_check_room(store, error);
+    if (r != 0)
+        return r;
+    store_pack(generation->number, bytes);
+    memcpy(bytes + 8, generation->boot_id, sizeof generation->boot_id);
+    r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    if (r != 0)
+        return store_fail(store, r, error, "begin a transaction");
+    r = meta_put(store, txn, generation_name, bytes, sizeof bytes, error);
+    return end_flushed(store, txn, r, error);
+}
+
+/* --- ids ---------------------------------------------------------------------------------- */
+
+/* Milliseconds and 20 random bits: ids rise, so that new keys append, and do not tell how many keys
+ * were issued. A clock that was put back only makes the steps small. */
+uint64_t store_new_id(struct store *store)
+{
+    struct timespec now;
+    uint32_t random = 0;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        random = (uint32_t)now.tv_nsec;
+    uint64_t milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint64_t id = milliseconds << 20 | (random & 0xFFFFF);
+    if (id <= store->last_id)
+        id = store->last_id + 1 + (random & 0x3FF);
+    store->last_id = id;
+    return id;
+}

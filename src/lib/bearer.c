@@ -1,0 +1,57 @@
+#include "lib/bearer.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "core/key.h"
+
+static const char scheme[] = "Bearer";
+#define SCHEME_LEN (sizeof scheme - 1)
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* tchar of RFC 9110 section 5.6.2: what a longer scheme's name could go on with. */
+static bool is_token_char(char c)
+{
+    return is_alphanumeric(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_token68(const char *bytes, size_t len)
+{
+    while (len > 0 && bytes[len - 1] == '=')
+        len--;
+    for (size_t i = 0; i < len; i++)
+        if (!is_alphanumeric(bytes[i]) && (bytes[i] == '\0' || !strchr("-._~+/", bytes[i])))
+            return false;
+    return len > 0;
+}
+
+static bool is_bearer(const char *value, size_t len)
+{
+    return len >= SCHEME_LEN && text_is_nocase((struct text){value, SCHEME_LEN}, scheme) &&
+           (len == SCHEME_LEN || !is_token_char(value[SCHEME_LEN]));
+}
+
+enum catlatch_result bearer_token(const char *value, size_t len, struct text *ret_token)
+{
+    while (len > 0 && is_blank(value[len - 1]))
+        len--;
+    if (!is_bearer(value, len))
+        return CATLATCH_MISSING;
+
+    size_t at = SCHEME_LEN;
+    while (at < len && value[at] == ' ')
+        at++;
+    if (at == SCHEME_LEN || len - at > KEY_FOREIGN_MAX || !is_token68(value + at, len - at))
+        return CATLATCH_MALFORMED;
+    *ret_token = (struct text){value + at, (uint32_t)(len - at)};
+    return CATLATCH_VALID;
+}

@@ -1,0 +1,85 @@
+#include "lib/handle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "lib/sized.h"
+
+static int handle_init(struct catlatch *handle, const struct catlatch_options *options,
+                       struct error *error)
+{
+    const char *path = options->config_path != NULL ? options->config_path : config_default_path();
+    const char *name = options->service != NULL ? options->service : "default";
+    struct config *config = NULL;
+
+    int r = config_read(path, &config, error);
+    if (r == 0)
+        r = stack_service(config, name, &handle->service, error);
+    if (r == 0)
+        r = attach_init(&handle->attach, config->run_dir, config->user, error);
+    config_free(config);
+    return r;
+}
+
+static int handle_new(const struct catlatch_options *options, struct catlatch **ret_handle,
+                      struct error *error)
+{
+    if (ret_handle == NULL || options == NULL ||
+        !sized_is_understood(options, options->size, SIZED_OPTIONS, sizeof *options))
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "catlatch_open needs a place for the handle, and options whose size is "
+                         "set and whose members this version of the library knows");
+    struct catlatch *handle = calloc(1, sizeof *handle);
+    if (handle == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory for a handle");
+    int r = handle_init(handle, options, error);
+    if (r != 0) {
+        free(handle);
+        return r;
+    }
+    attach_refresh(&handle->attach, attach_clock_ms());
+    *ret_handle = handle;
+    return 0;
+}
+
+LIB_EXPORT int catlatch_open(const struct catlatch_options *options, struct catlatch **ret_handle,
+                             char *message, size_t message_size)
+{
+    struct error error = {0};
+    int r = handle_new(options, ret_handle, &error);
+    if (r != 0 && message != NULL && message_size > 0)
+        snprintf(message, message_size, "%s", error.text);
+    return r;
+}
+
+LIB_EXPORT int catlatch_refresh(struct catlatch *handle)
+{
+    if (handle == NULL)
+        return CATLATCH_E_ARGUMENT;
+    return attach_refresh(&handle->attach, attach_clock_ms()) != NULL ? 0 : CATLATCH_E_UNAVAILABLE;
+}
+
+LIB_EXPORT void catlatch_close(struct catlatch *handle)
+{
+    if (handle == NULL)
+        return;
+    attach_end(&handle->attach);
+    free(handle);
+}
+
+LIB_EXPORT const char *catlatch_result_name(enum catlatch_result result)
+{
+    return result_name(result);
+}
+
+LIB_EXPORT int catlatch_result_http_status(enum catlatch_result result)
+{
+    return result_http_status(result);
+}
+
+LIB_EXPORT const char *catlatch_strerror(int error)
+{
+    return error_meaning(error);
+}

@@ -1,0 +1,19 @@
+/*
+ * handle.h - what a handle holds: the table and the service. Its strings and lists are inside, so
+ * that only opening and closing allocate.
+ */
+#ifndef LIB_HANDLE_H
+#define LIB_HANDLE_H
+
+#include "catlatch.h"
+#include "lib/attach.h"
+#include "stack/service.h"
+
+#define LIB_EXPORT __attribute__((visibility("default")))
+
+struct catlatch {
+    struct attach attach;
+    struct stack_service service;
+};
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * A verification: the credential out of the request, its digest, the table of this moment, the
+ * decision. The digest comes first and its cache line is asked for at once, so that what else there
+ * is to do is done while memory answers.
+ */
+#include <string.h>
+
+#include "core/key.h"
+#include "lib/bearer.h"
+#include "lib/handle.h"
+#include "lib/sized.h"
+#include "stack/decide.h"
+
+/* Keys of a batch whose cache lines are asked for together: about as many as a core can wait for
+ * at once, and their states take little of the stack. */
+#define BATCH_STRIDE 16u
+
+static enum catlatch_result read_scopes(const struct catlatch_request *request,
+                                        struct stack_request *ret)
+{
+    if (request->scope_count > 0 && request->scopes == NULL)
+        return CATLATCH_INVALID_REQUEST;
+    for (size_t i = 0; i < request->scope_count; i++)
+        if (request->scopes[i] == NULL)
+            return CATLATCH_INVALID_REQUEST;
+    ret->scopes = request->scopes;
+    ret->scope_count = request->scope_count;
+    return CATLATCH_VALID;
+}
+
+static enum catlatch_result read_credential(const struct catlatch_request *request,
+                                            struct stack_request *ret)
+{
+    if (request->key != NULL) {
+        ret->key = request->key;
+        ret->key_len = request->key_len;
+        return request->authorization == NULL ? CATLATCH_VALID : CATLATCH_INVALID_REQUEST;
+    }
+    if (request->authorization == NULL)
+        return CATLATCH_MISSING;
+    struct text token;
+    enum catlatch_result result =
+        bearer_token(request->authorization, request->authorization_len, &token);
+    if (result == CATLATCH_VALID) {
+        ret->key = token.bytes;
+        ret->key_len = token.len;
+    }
+    return result;
+}
+
+static enum catlatch_result read_request(const struct catlatch_request *request,
+                                         struct stack_request *ret)
+{
+    if (!sized_is_understood(request, request->size, SIZED_REQUEST, sizeof *request))
+        return CATLATCH_INVALID_REQUEST;
+    enum catlatch_result result = read_scopes(request, ret);
+    return result == CATLATCH_VALID ? read_credential(request, ret) : result;
+}
+
+/* What is known of one key on its way through: the answer already, or what to decide on. */
+struct item {
+    enum catlatch_result result; /* VALID: to be decided */
+    struct stack_request request;
+    struct stack_state state;
+};
+
+static void item_prepare(const struct catlatch *handle, const struct catlatch_request *request,
+                         struct item *item)
+{
+    item->state.matched = false;
+    item->result = read_request(request, &item->request);
+    if (item->result != CATLATCH_VALID)
+        return;
+    stack_prepare(&handle->service, &item->request, &item->state);
+    if (item->state.hashed)
+        attach_prefetch(&handle->attach, &item->state.digest);
+}
+
+static void item_decide(const struct catlatch *handle, const struct table_view *view,
+                        struct item *item)
+{
+    if (item->result == CATLATCH_VALID)
+        item->result = stack_decide(&handle->service, view, &item->request, &item->state);
+}
+
+static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
+{
+    outcome->result = item->result;
+    outcome->matched = item->state.matched;
+    memset(outcome->opaque, 0, sizeof outcome->opaque);
+    if (item->state.matched)
+        memcpy(outcome->opaque, item->state.digest.word, sizeof item->state.digest);
+}
+
+static_assert(sizeof(struct digest) <= sizeof(((struct catlatch_outcome *)0)->opaque),
+              "an outcome has room for the digest");
+
+LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
+                                                const struct catlatch_request *request,
+                                                struct catlatch_outcome *ret_outcome)
+{
+    struct item item;
+
+    if (request == NULL ||
+        (ret_outcome != NULL && !sized_is_sane(ret_outcome->size, SIZED_OUTCOME)))
+        return CATLATCH_INVALID_REQUEST;
+    if (handle == NULL) {
+        item = (struct item){.result = CATLATCH_UNAVAILABLE};
+    } else {
+        item_prepare(handle, request, &item);
+        item_decide(handle, attach_view(&handle->attach), &item);
+    }
+    if (ret_outcome != NULL)
+        item_tell(&item, ret_outcome);
+    return item.result;
+}
+
+/* Arrays whose elements may be longer or shorter than ours. */
+struct batch {
+    const char *requests;
+    size_t request_size;
+    char *outcomes;
+    size_t outcome_size;
+};
+
+static const struct catlatch_request *batch_request(const struct batch *batch, size_t i)
+{
+    return (const void *)(batch->requests + i * batch->request_size);
+}
+
+static struct catlatch_outcome *batch_outcome(const struct batch *batch, size_t i)
+{
+    return (void *)(batch->outcomes + i * batch->outcome_size);
+}
+
+/* At most BATCH_STRIDE keys. */
+static size_t verify_some(const struct catlatch *handle, const struct table_view *view,
+                          const struct batch *batch, size_t first, size_t count)
+{
+    struct item items[BATCH_STRIDE];
+    size_t granted = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct catlatch_request *request = batch_request(batch, first + i);
+        if (request->size == batch->request_size)
+            item_prepare(handle, request, &items[i]);
+        else
+            items[i] = (struct item){.result = CATLATCH_INVALID_REQUEST};
+    }
+    for (size_t i = 0; i < count; i++) {
+        item_decide(handle, view, &items[i]);
+        item_tell(&items[i], batch_outcome(batch, first + i));
+        granted += items[i].result == CATLATCH_VALID;
+    }
+    return granted;
+}
+
+static size_t refuse_all(const struct batch *batch, size_t count, enum catlatch_result result)
+{
+    const struct item refused = {.result = result};
+    for (size_t i = 0; i < count; i++)
+        item_tell(&refused, batch_outcome(batch, i));
+    return 0;
+}
+
+LIB_EXPORT size_t catlatch_verify_batch(struct catlatch *handle,
+                                        const struct catlatch_request *requests,
+                                        struct catlatch_outcome *ret_outcomes, size_t count)
+{
+    if (ret_outcomes == NULL || count == 0 || !sized_is_sane(ret_outcomes->size, SIZED_OUTCOME))
+        return 0;
+    struct batch batch = {
+        .requests = (const char *)requests,
+        .outcomes = (char *)ret_outcomes,
+        .outcome_size = ret_outcomes->size,
+    };
+    if (requests == NULL || !sized_is_sane(requests->size, SIZED_REQUEST))
+        return refuse_all(&batch, count, CATLATCH_INVALID_REQUEST);
+    if (handle == NULL)
+        return refuse_all(&batch, count, CATLATCH_UNAVAILABLE);
+    batch.request_size = requests->size;
+
+    const struct table_view *view = attach_view(&handle->attach);
+    size_t granted = 0;
+    for (size_t first = 0; first < count; first += BATCH_STRIDE) {
+        size_t some = count - first < BATCH_STRIDE ? count - first : BATCH_STRIDE;
+        granted += verify_some(handle, view, &batch, first, some);
+    }
+    return granted;
+}
+
+/* The digest that an outcome found. False if it found none. */
+static bool known_digest(const struct catlatch_outcome *known, struct digest *ret_digest)
+{
+    if (known == NULL || !sized_is_sane(known->size, SIZED_OUTCOME) || known->matched != 1)
+        return false;
+    memcpy(ret_digest->word, known->opaque, sizeof *ret_digest);
+    return true;
+}
+
+/* What is asked of a key that the caller does not have at hand. */
+static enum catlatch_result read_recheck(const struct catlatch_request *request,
+                                         struct stack_request *ret)
+{
+    if (request == NULL)
+        return CATLATCH_VALID;
+    return read_request(request, ret) == CATLATCH_MISSING ? CATLATCH_VALID
+                                                          : CATLATCH_INVALID_REQUEST;
+}
+
+LIB_EXPORT enum catlatch_result catlatch_recheck(struct catlatch *handle,
+                                                 const struct catlatch_outcome *known,
+                                                 const struct catlatch_request *request)
+{
+    struct stack_request asked = {0};
+    struct stack_state state = {.hashed = true, .format = CATLATCH_VALID};
+
+    enum catlatch_result result = read_recheck(request, &asked);
+    if (result != CATLATCH_VALID)
+        return result;
+    if (!known_digest(known, &state.digest))
+        return CATLATCH_MISSING;
+    if (handle == NULL)
+        return CATLATCH_UNAVAILABLE;
+    return stack_decide(&handle->service, attach_view(&handle->attach), &asked, &state);
+}
+
+static int find_identity(const struct table_view *view, const struct digest *digest,
+                         struct catlatch_identity *ret)
+{
+    struct table_hit hit;
+    struct table_identity texts = {0};
+
+    switch (table_find(view, digest, &hit)) {
+    case TABLE_MISS:
+        return CATLATCH_E_NOT_FOUND;
+    case TABLE_DAMAGED:
+        return CATLATCH_E_UNAVAILABLE;
+    case TABLE_HIT:
+        break;
+    }
+    if (table_identity(view, hit.slot, &texts) != 0 ||
+        table_scopes(view, hit.slot, ret->scopes) != 0 ||
+        table_environment(view, control_environment(hit.control), ret->environment) != 0)
+        return CATLATCH_E_UNAVAILABLE;
+    key_id_format(hit.id, ret->key_id);
+    memcpy(ret->prefix, texts.prefix, sizeof ret->prefix);
+    memcpy(ret->owner, texts.owner, sizeof ret->owner);
+    memcpy(ret->name, texts.name, sizeof ret->name);
+    ret->expires_unix_s = control_expires_unix_s(hit.control);
+    ret->not_before_unix_s = texts.not_before_unix_s;
+    return 0;
+}
+
+LIB_EXPORT int catlatch_identity(struct catlatch *handle, const struct catlatch_outcome *outcome,
+                                 struct catlatch_identity *ret_identity)
+{
+    struct catlatch_identity identity = {0};
+    struct digest digest;
+
+    if (handle == NULL || ret_identity == NULL || !known_digest(outcome, &digest) ||
+        !sized_is_sane(ret_identity->size, SIZED_IDENTITY))
+        return CATLATCH_E_ARGUMENT;
+    const struct table_view *view = attach_view(&handle->attach);
+    if (view == NULL)
+        return CATLATCH_E_UNAVAILABLE;
+    int r = find_identity(view, &digest, &identity);
+    if (r != 0)
+        return r;
+    identity.size = ret_identity->size;
+    *ret_identity = identity;
+    return 0;
+}

@@ -1,0 +1,290 @@
+#include "table/view.h"
+
+#include <string.h>
+
+#include "core/crc32.h"
+
+/* The part of the header that never changes, copied out so that only the copy is believed. */
+struct fixed_header {
+    unsigned char
+        bytes[offsetof(struct table_header, checksum) - offsetof(struct table_header, magic)];
+    uint32_t checksum;
+};
+
+#define FIXED(copy, member, target)                                                            \
+    memcpy(&(target),                                                                          \
+           (copy).bytes +                                                                      \
+               (offsetof(struct table_header, member) - offsetof(struct table_header, magic)), \
+           sizeof(target))
+
+static bool range_fits(uint64_t offset, uint64_t count, uint64_t width, uint64_t size)
+{
+    uint64_t bytes, end;
+    return !__builtin_mul_overflow(count, width, &bytes) &&
+           !__builtin_add_overflow(offset, bytes, &end) && end <= size;
+}
+
+static int check_identity(const struct fixed_header *fixed, size_t size, struct error *error)
+{
+    uint64_t magic, file_size;
+    uint32_t layout, slot_size;
+    FIXED(*fixed, magic, magic);
+    FIXED(*fixed, layout, layout);
+    FIXED(*fixed, slot_size, slot_size);
+    FIXED(*fixed, file_size, file_size);
+    if (magic != TABLE_MAGIC)
+        return error_set(error, CATLATCH_E_DATA, "not a table of Catlatch's");
+    if (layout != TABLE_LAYOUT || slot_size != sizeof(struct table_slot))
+        return error_set(error, CATLATCH_E_VERSION,
+                         "table layout %u, and this version reads layout %u", layout, TABLE_LAYOUT);
+    if (fixed->checksum != crc32_update(0, fixed->bytes, sizeof fixed->bytes))
+        return error_set(error, CATLATCH_E_DATA, "table header damaged: wrong checksum");
+    if (file_size != size)
+        return error_set(error, CATLATCH_E_DATA,
+                         "table is %zu bytes long, and its header says %llu", size,
+                         (unsigned long long)file_size);
+    return 0;
+}
+
+int table_view_init(struct table_view *view, const void *base, size_t size, struct error *error)
+{
+    const struct table_header *header = base;
+    struct fixed_header fixed;
+    struct table_view fresh = {.header = header, .size = size};
+    uint64_t slots_offset, side_offset;
+
+    if (size < TABLE_PAGE)
+        return error_set(error, CATLATCH_E_DATA, "a table of %zu bytes is cut short", size);
+    memcpy(fixed.bytes, &header->magic, sizeof fixed.bytes);
+    memcpy(&fixed.checksum, &header->checksum, sizeof fixed.checksum);
+    int r = check_identity(&fixed, size, error);
+    if (r != 0)
+        return r;
+
+    FIXED(fixed, slots_offset, slots_offset);
+    FIXED(fixed, side_offset, side_offset);
+    FIXED(fixed, slot_count, fresh.slot_count);
+    FIXED(fixed, side_size, fresh.side_size);
+    FIXED(fixed, seed, fresh.seed);
+    FIXED(fixed, generation, fresh.generation);
+    FIXED(fixed, epoch, fresh.epoch);
+    if (fresh.slot_count == 0 || slots_offset < TABLE_PAGE ||
+        slots_offset % sizeof(struct table_slot) != 0 || side_offset % 8 != 0 ||
+        !range_fits(slots_offset, fresh.slot_count, sizeof(struct table_slot), size) ||
+        !range_fits(side_offset, fresh.side_size, 1, size))
+        return error_set(error, CATLATCH_E_DATA, "table header damaged: impossible geometry");
+    fresh.slots = (const struct table_slot *)(const void *)((const char *)base + slots_offset);
+    fresh.side = (const unsigned char *)base + side_offset;
+    *view = fresh;
+    return 0;
+}
+
+uint64_t table_slot_home(const struct table_view *view, const struct digest *digest)
+{
+    /* One wide multiplication, keyed: without the seed nobody can choose digests that share a
+     * home. The second scales to a slot count that need not be a power of two. */
+    unsigned __int128 mixed =
+        (unsigned __int128)(digest->word[0] ^ view->seed[0]) * (digest->word[1] ^ view->seed[1]);
+    uint64_t hash = (uint64_t)(mixed >> 64) ^ (uint64_t)mixed;
+    return (uint64_t)(((unsigned __int128)hash * view->slot_count) >> 64);
+}
+
+void table_prefetch(const struct table_view *view, const struct digest *digest)
+{
+    __builtin_prefetch(&view->slots[table_slot_home(view, digest)]);
+}
+
+static bool slot_has_digest(const struct table_slot *slot, const struct digest *digest)
+{
+    /* Relaxed: written before the release store of the control word, which the caller acquired. */
+    for (unsigned i = 0; i < DIGEST_WORDS; i++)
+        if (atomic_load_explicit(&slot->digest[i], memory_order_relaxed) != digest->word[i])
+            return false;
+    return true;
+}
+
+enum table_found table_find(const struct table_view *view, const struct digest *digest,
+                            struct table_hit *ret_hit)
+{
+    uint64_t number = table_slot_home(view, digest);
+    for (unsigned walked = 0; walked < TABLE_PROBE_MAX; walked++) {
+        const struct table_slot *slot = &view->slots[number];
+        /* acquire: pairs with table_publish */
+        uint64_t control = atomic_load_explicit(&slot->control, memory_order_acquire);
+        unsigned state = control_state(control);
+        if (state == SLOT_EMPTY)
+            return TABLE_MISS;
+        if (state != SLOT_REPLACED && slot_has_digest(slot, digest)) {
+            ret_hit->slot = number;
+            ret_hit->control = control;
+            ret_hit->id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+            return ret_hit->id != 0 ? TABLE_HIT : TABLE_DAMAGED;
+        }
+        if (++number == view->slot_count)
+            number = 0;
+    }
+    return TABLE_MISS;
+}
+
+/* len bytes at a reference, or NULL if they don't lie in the side area. */
+static const unsigned char *side_at(const struct table_view *view, uint32_t ref, uint64_t skip,
+                                    uint64_t len)
+{
+    uint64_t offset = (uint64_t)ref * 8 + skip; /* below 2^35 + 2^17: cannot overflow */
+    if (ref == 0 || offset > view->side_size || len > view->side_size - offset)
+        return NULL;
+    return view->side + offset;
+}
+
+static int read_identity(const struct table_view *view, uint64_t number,
+                         struct table_side_identity *ret_fixed, uint32_t *ret_ref)
+{
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    uint32_t ref = atomic_load_explicit(&view->slots[number].identity_ref, memory_order_relaxed);
+    const unsigned char *at = side_at(view, ref, 0, sizeof *ret_fixed);
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(ret_fixed, at, sizeof *ret_fixed);
+    *ret_ref = ref;
+    return 0;
+}
+
+static int copy_text(const unsigned char *from, size_t len, char *to, size_t size)
+{
+    if (from == NULL || len >= size)
+        return CATLATCH_E_DATA;
+    memcpy(to, from, len);
+    to[len] = '\0';
+    return 0;
+}
+
+static int read_owner(const struct table_view *view, uint32_t ref, char ret[CATLATCH_TEXT_SIZE])
+{
+    const unsigned char *at = side_at(view, ref, 0, 1);
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    size_t len = *at;
+    return copy_text(side_at(view, ref, 1, len), len, ret, CATLATCH_TEXT_SIZE);
+}
+
+int table_identity(const struct table_view *view, uint64_t number, struct table_identity *ret)
+{
+    struct table_side_identity fixed;
+    uint32_t ref;
+    if (read_identity(view, number, &fixed, &ref) != 0)
+        return CATLATCH_E_DATA;
+    size_t prefix_len = fixed.prefix_len, name_len = fixed.name_len;
+    const unsigned char *texts = side_at(view, ref, sizeof fixed, prefix_len + name_len);
+    if (texts == NULL || copy_text(texts, prefix_len, ret->prefix, sizeof ret->prefix) != 0 ||
+        copy_text(texts + prefix_len, name_len, ret->name, sizeof ret->name) != 0 ||
+        read_owner(view, fixed.owner_ref, ret->owner) != 0)
+        return CATLATCH_E_DATA;
+    ret->not_before_unix_s = fixed.not_before_unix_s;
+    return 0;
+}
+
+int table_not_before(const struct table_view *view, uint64_t number, int64_t *ret_unix_s)
+{
+    struct table_side_identity fixed;
+    uint32_t ref;
+    int r = read_identity(view, number, &fixed, &ref);
+    if (r == 0)
+        *ret_unix_s = fixed.not_before_unix_s;
+    return r;
+}
+
+/* The scopes of a slot: *ret_bytes is NULL when it has none. */
+static int read_scopes(const struct table_view *view, uint64_t number,
+                       struct table_side_scopes *ret_fixed, const unsigned char **ret_bytes)
+{
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    uint32_t ref = atomic_load_explicit(&view->slots[number].scopes_ref, memory_order_relaxed);
+    *ret_fixed = (struct table_side_scopes){0};
+    *ret_bytes = NULL;
+    if (ref == 0)
+        return 0;
+    const unsigned char *at = side_at(view, ref, 0, sizeof *ret_fixed);
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(ret_fixed, at, sizeof *ret_fixed);
+    *ret_bytes = side_at(view, ref, sizeof *ret_fixed, ret_fixed->bytes_len);
+    return *ret_bytes != NULL ? 0 : CATLATCH_E_DATA;
+}
+
+int table_has_scope(const struct table_view *view, uint64_t number, const char *scope, size_t len)
+{
+    struct table_side_scopes fixed;
+    const unsigned char *bytes;
+    if (read_scopes(view, number, &fixed, &bytes) != 0)
+        return CATLATCH_E_DATA;
+    size_t at = 0, end = fixed.bytes_len;
+    for (unsigned i = 0; i < fixed.count; i++) {
+        if (at >= end || bytes[at] > end - at - 1)
+            return CATLATCH_E_DATA;
+        size_t own = bytes[at];
+        if (own == len && memcmp(bytes + at + 1, scope, len) == 0)
+            return 1;
+        at += 1 + own;
+    }
+    return 0;
+}
+
+int table_scopes(const struct table_view *view, uint64_t number, char ret[CATLATCH_SCOPES_SIZE])
+{
+    struct table_side_scopes fixed;
+    const unsigned char *bytes;
+    if (read_scopes(view, number, &fixed, &bytes) != 0)
+        return CATLATCH_E_DATA;
+    size_t at = 0, end = fixed.bytes_len, out = 0;
+    for (unsigned i = 0; i < fixed.count; i++) {
+        if (at >= end || bytes[at] > end - at - 1)
+            return CATLATCH_E_DATA;
+        size_t own = bytes[at];
+        if (own + 2 > CATLATCH_SCOPES_SIZE - out) /* a space and the NUL */
+            return CATLATCH_E_DATA;
+        if (out > 0)
+            ret[out++] = ' ';
+        memcpy(ret + out, bytes + at + 1, own);
+        out += own;
+        at += 1 + own;
+    }
+    ret[out] = '\0';
+    return 0;
+}
+
+/* The entry of an environment, or NULL when there is none of that number. */
+static const struct table_environment *environment_at(const struct table_view *view,
+                                                      unsigned number)
+{
+    /* acquire: pairs with environment_number in writer.c */
+    uint64_t count = atomic_load_explicit(&view->header->environment_count, memory_order_acquire);
+    if (number >= count || number >= KEY_ENVIRONMENTS_MAX)
+        return NULL;
+    return &view->header->environments[number];
+}
+
+int table_environment(const struct table_view *view, unsigned number,
+                      char ret[CATLATCH_ENVIRONMENT_SIZE])
+{
+    if (number == TABLE_ENVIRONMENT_NONE) {
+        ret[0] = '\0';
+        return 0;
+    }
+    const struct table_environment *found = environment_at(view, number);
+    if (found == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(ret, found->name, sizeof found->name);
+    return memchr(ret, '\0', sizeof found->name) != NULL ? 0 : CATLATCH_E_DATA;
+}
+
+int table_environment_is(const struct table_view *view, unsigned number, const char *name)
+{
+    if (number == TABLE_ENVIRONMENT_NONE)
+        return 0;
+    const struct table_environment *found = environment_at(view, number);
+    if (found == NULL)
+        return CATLATCH_E_DATA;
+    return strncmp(found->name, name, sizeof found->name) == 0;
+}

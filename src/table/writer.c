@@ -1,0 +1,511 @@
+#include "table/writer.h"
+
+#include <string.h>
+
+#include "core/crc32.h"
+
+/* A reserve of one in 64, and never fewer than 256: the keys of one large customer can be narrowed
+ * while a new generation is being filled. */
+#define RESERVE_SHARE 64u
+#define RESERVE_MIN 256u
+
+/* Slots for each key of the capacity, in halves: a fill of two thirds at the most. Measured in
+ * FORMAT: a hit looks at 1.5 slots at a fill of 0.5 and at 2 at two thirds; a miss at 2.5 and 5. */
+#define SLOTS_PER_TWO_KEYS 3u
+
+/* Room beyond the average, so that a small table can take a few keys with the longest texts. */
+#define SIDE_SLACK 65536u
+
+/* Longest walk through the intern index; a record that finds no place there is not shared. */
+#define INTERN_PROBE_MAX 32u
+
+#define SCOPES_RECORD_MAX (sizeof(struct table_side_scopes) + CATLATCH_SCOPES_SIZE)
+#define IDENTITY_RECORD_MAX \
+    (sizeof(struct table_side_identity) + CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE)
+
+struct geometry {
+    uint64_t reserve;
+    uint64_t slot_count;
+    uint64_t side_reserve;
+    uint64_t side_offset;
+    uint64_t side_size;
+    uint64_t intern_offset;
+    uint64_t intern_count;
+    uint64_t file_size;
+};
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+static int geometry_of(const struct table_params *params, struct geometry *ret)
+{
+    /* 2^32 keys of 2^12 bytes: sums and products below stay far under 2^64, and references to the
+     * side area (32 bits of 8-byte units) are checked at the end. */
+    if (params->capacity == 0 || params->capacity > UINT32_MAX || params->side_bytes_per_key == 0 ||
+        params->side_bytes_per_key > 4096)
+        return CATLATCH_E_ARGUMENT;
+    struct geometry g;
+    uint64_t reserve = params->capacity / RESERVE_SHARE;
+    g.reserve = reserve < RESERVE_MIN ? RESERVE_MIN : reserve;
+    uint64_t keys = params->capacity + g.reserve;
+    g.slot_count = keys * SLOTS_PER_TWO_KEYS / 2 + 1;
+    g.side_offset = TABLE_PAGE + g.slot_count * sizeof(struct table_slot);
+    g.side_reserve = g.reserve * params->side_bytes_per_key;
+    g.side_size = round_up(keys * params->side_bytes_per_key + SIDE_SLACK, 8);
+    g.intern_offset = g.side_offset + g.side_size;
+    g.intern_count = params->capacity / 4 + 64;
+    g.file_size = round_up(g.intern_offset + g.intern_count * sizeof(uint32_t), TABLE_PAGE);
+    if (g.side_size / 8 > UINT32_MAX)
+        return CATLATCH_E_ARGUMENT;
+    *ret = g;
+    return 0;
+}
+
+size_t table_size(const struct table_params *params)
+{
+    struct geometry g;
+    return geometry_of(params, &g) == 0 ? (size_t)g.file_size : 0;
+}
+
+static void fill_header(struct table_header *header, const struct table_params *params,
+                        const struct geometry *g)
+{
+    header->magic = TABLE_MAGIC;
+    header->layout = TABLE_LAYOUT;
+    header->slot_size = sizeof(struct table_slot);
+    header->file_size = g->file_size;
+    header->generation = params->generation;
+    header->epoch = params->epoch;
+    memcpy(header->boot_id, params->boot_id, sizeof header->boot_id);
+    memcpy(header->seed, params->seed, sizeof header->seed);
+    header->slot_count = g->slot_count;
+    header->slots_offset = TABLE_PAGE;
+    header->side_offset = g->side_offset;
+    header->side_size = g->side_size;
+    header->intern_offset = g->intern_offset;
+    header->intern_count = g->intern_count;
+    header->capacity = params->capacity;
+    header->reserve = g->reserve;
+    header->created_unix_s = params->created_unix_s;
+    header->checksum = crc32_update(0, &header->magic,
+                                    offsetof(struct table_header, checksum) -
+                                        offsetof(struct table_header, magic));
+    atomic_store_explicit(&header->max_stale_ms, params->max_stale_ms, memory_order_relaxed);
+    atomic_store_explicit(&header->pulse, TABLE_PULSE_FILLING, memory_order_relaxed);
+}
+
+int table_format(struct table_writer *writer, void *base, size_t size,
+                 const struct table_params *params)
+{
+    struct geometry g;
+    if (geometry_of(params, &g) != 0 || size != g.file_size)
+        return CATLATCH_E_ARGUMENT;
+    fill_header(base, params, &g);
+
+    struct table_writer fresh = {
+        .header = base,
+        .slots = (struct table_slot *)(void *)((char *)base + TABLE_PAGE),
+        .side = (unsigned char *)base + g.side_offset,
+        .intern = (_Atomic uint32_t *)(void *)((char *)base + g.intern_offset),
+        .intern_count = g.intern_count,
+        .capacity = params->capacity,
+        .reserve = g.reserve,
+        .side_reserve = g.side_reserve,
+        .side_used = 8, /* reference 0 means none */
+    };
+    if (table_view_init(&fresh.view, base, size, NULL) != 0)
+        return CATLATCH_E_ARGUMENT;
+    *writer = fresh;
+    return 0;
+}
+
+static uint64_t side_limit(const struct table_writer *writer, enum table_purpose purpose)
+{
+    return writer->view.side_size - (purpose == TABLE_NARROWING ? 0 : writer->side_reserve);
+}
+
+/* Appends a record and returns its reference, or 0 when there is no room. */
+static uint32_t side_append(struct table_writer *writer, const void *bytes, size_t len,
+                            enum table_purpose purpose)
+{
+    uint64_t room = round_up(len, 8), limit = side_limit(writer, purpose);
+    if (writer->side_used > limit || room > limit - writer->side_used)
+        return 0;
+    uint64_t at = writer->side_used;
+    memcpy(writer->side + at, bytes, len);
+    writer->side_used += room;
+    return (uint32_t)(at / 8);
+}
+
+static uint64_t hash_bytes(const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes; /* FNV-1a */
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash ^ (hash >> 32);
+}
+
+/* The reference of a record with these bytes, an older one if there is one; 0: no room. A record
+ * tells its own length, so comparing len bytes compares all of it. */
+static uint32_t side_intern(struct table_writer *writer, const void *bytes, size_t len,
+                            enum table_purpose purpose)
+{
+    uint64_t at = hash_bytes(bytes, len) % writer->intern_count;
+    for (unsigned walked = 0; walked < INTERN_PROBE_MAX; walked++) {
+        uint32_t known = atomic_load_explicit(&writer->intern[at], memory_order_relaxed);
+        if (known == 0) {
+            uint32_t ref = side_append(writer, bytes, len, purpose);
+            atomic_store_explicit(&writer->intern[at], ref, memory_order_relaxed);
+            return ref;
+        }
+        uint64_t offset = (uint64_t)known * 8;
+        if (len <= writer->side_used - offset && memcmp(writer->side + offset, bytes, len) == 0)
+            return known;
+        if (++at == writer->intern_count)
+            at = 0;
+    }
+    return side_append(writer, bytes, len, purpose);
+}
+
+/* Appends the text and returns its length. */
+static size_t put_text(unsigned char *to, struct text text)
+{
+    if (text.len > 0)
+        memcpy(to, text.bytes, text.len);
+    return text.len;
+}
+
+/* The number of an environment, made if need be. Returns 0, E_DATA or E_FULL. */
+static int environment_number(struct table_writer *writer, const struct table_entry *entry,
+                              unsigned *ret_number)
+{
+    struct table_header *header = writer->header;
+    struct table_environment wanted = {{0}, {0}};
+    if (entry->environment.len == 0) {
+        *ret_number = TABLE_ENVIRONMENT_NONE;
+        return 0;
+    }
+    if (entry->environment.len >= sizeof wanted.name ||
+        entry->environment_prefix.len > sizeof wanted.prefix)
+        return CATLATCH_E_DATA;
+    put_text((unsigned char *)wanted.name, entry->environment);
+    put_text((unsigned char *)wanted.prefix, entry->environment_prefix);
+
+    uint64_t count = atomic_load_explicit(&header->environment_count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++)
+        if (memcmp(&header->environments[i], &wanted, sizeof wanted) == 0) {
+            *ret_number = i;
+            return 0;
+        }
+    if (count >= KEY_ENVIRONMENTS_MAX)
+        return CATLATCH_E_FULL;
+    header->environments[count] = wanted;
+    /* release: pairs with environment_at in view.c */
+    atomic_store_explicit(&header->environment_count, count + 1, memory_order_release);
+    *ret_number = (unsigned)count;
+    return 0;
+}
+
+static bool claimed(const struct table_slot *slot)
+{
+    return atomic_load_explicit(&slot->id, memory_order_relaxed) != 0;
+}
+
+static bool slot_is(const struct table_slot *slot, const struct digest *digest)
+{
+    for (unsigned i = 0; i < DIGEST_WORDS; i++)
+        if (atomic_load_explicit(&slot->digest[i], memory_order_relaxed) != digest->word[i])
+            return false;
+    return true;
+}
+
+struct probe {
+    uint64_t newest; /* the last slot with the digest, published or claimed, or TABLE_NO_SLOT */
+    uint64_t free;   /* the first slot that can be claimed, or TABLE_NO_SLOT */
+};
+
+static struct probe probe_for(const struct table_writer *writer, const struct digest *digest)
+{
+    struct probe probe = {TABLE_NO_SLOT, TABLE_NO_SLOT};
+    uint64_t number = table_slot_home(&writer->view, digest);
+    for (unsigned walked = 0; walked < TABLE_PROBE_MAX; walked++) {
+        const struct table_slot *slot = &writer->slots[number];
+        unsigned state = control_state(atomic_load_explicit(&slot->control, memory_order_relaxed));
+        if (state == SLOT_EMPTY && !claimed(slot)) {
+            probe.free = number;
+            break;
+        }
+        if (state != SLOT_REPLACED && slot_is(slot, digest))
+            probe.newest = number;
+        if (++number == writer->view.slot_count)
+            number = 0;
+    }
+    return probe;
+}
+
+static int entry_control(const struct table_entry *entry, unsigned environment,
+                         uint64_t *ret_control)
+{
+    if (entry->expires_unix_s < 0 || entry->expires_unix_s > CONTROL_EXPIRES_MAX)
+        return CATLATCH_E_DATA;
+    *ret_control = (entry->revoked ? SLOT_REVOKED : SLOT_LIVE) |
+                   (entry->disabled ? CONTROL_DISABLED : 0) |
+                   (entry->suspended ? CONTROL_SUSPENDED : 0) |
+                   (entry->not_before_unix_s != 0 ? CONTROL_NOT_BEFORE : 0) |
+                   (uint64_t)environment << CONTROL_ENVIRONMENT_SHIFT |
+                   (uint64_t)entry->expires_unix_s << CONTROL_EXPIRES_SHIFT;
+    return 0;
+}
+
+/* The record of the entry's scopes; *ret_len is 0 when it has none. */
+static int encode_scopes(const struct table_entry *entry, unsigned char ret[SCOPES_RECORD_MAX],
+                         size_t *ret_len)
+{
+    size_t at = sizeof(struct table_side_scopes), shown = 0;
+    for (size_t i = 0; i < entry->scope_count; i++) {
+        struct text scope = entry->scopes[i];
+        shown += scope.len + 1; /* what table_scopes makes of it must fit there */
+        if (scope.len == 0 || scope.len > UINT8_MAX || shown > CATLATCH_SCOPES_SIZE ||
+            entry->scope_count > UINT16_MAX)
+            return CATLATCH_E_DATA;
+        ret[at++] = (unsigned char)scope.len;
+        memcpy(ret + at, scope.bytes, scope.len);
+        at += scope.len;
+    }
+    struct table_side_scopes fixed = {
+        .count = (uint16_t)entry->scope_count,
+        .bytes_len = (uint16_t)(at - sizeof(struct table_side_scopes)),
+    };
+    memcpy(ret, &fixed, sizeof fixed);
+    *ret_len = entry->scope_count > 0 ? at : 0;
+    return 0;
+}
+
+static int check_texts(const struct table_entry *entry)
+{
+    return entry->id != 0 && entry->owner.len < CATLATCH_TEXT_SIZE &&
+                   entry->name.len < CATLATCH_TEXT_SIZE && entry->prefix.len < CATLATCH_PREFIX_SIZE
+               ? 0
+               : CATLATCH_E_DATA;
+}
+
+static bool same_scopes(const struct table_writer *writer, const struct table_slot *slot,
+                        const unsigned char *record, size_t len)
+{
+    uint32_t ref = atomic_load_explicit(&slot->scopes_ref, memory_order_relaxed);
+    if (ref == 0 || len == 0)
+        return ref == 0 && len == 0;
+    uint64_t offset = (uint64_t)ref * 8;
+    return len <= writer->view.side_size - offset &&
+           memcmp(writer->side + offset, record, len) == 0;
+}
+
+/* Whether nothing but the control word tells the entry from what stands in the slot. */
+static bool same_write_once(const struct table_writer *writer, uint64_t number,
+                            const struct table_entry *entry, unsigned environment,
+                            uint64_t published, const unsigned char *scopes, size_t scopes_len)
+{
+    struct table_identity known;
+    return table_identity(&writer->view, number, &known) == 0 &&
+           control_environment(published) == environment &&
+           known.not_before_unix_s == entry->not_before_unix_s &&
+           text_is(entry->name, known.name) && text_is(entry->owner, known.owner) &&
+           text_is(entry->prefix, known.prefix) &&
+           same_scopes(writer, &writer->slots[number], scopes, scopes_len);
+}
+
+/* The control word that a slot has, or will have once its claim is published: what was claimed is
+ * kept in `reserved` meanwhile (no reader looks at it in layout 1, and publishing zeroes it). */
+static uint64_t slot_control(const struct table_slot *slot)
+{
+    uint64_t control = atomic_load_explicit(&slot->control, memory_order_relaxed);
+    return control != 0 ? control : atomic_load_explicit(&slot->reserved, memory_order_relaxed);
+}
+
+static int append_records(struct table_writer *writer, const struct table_entry *entry,
+                          const unsigned char *scopes, size_t scopes_len,
+                          enum table_purpose purpose, uint32_t *ret_identity, uint32_t *ret_scopes)
+{
+    unsigned char
+        record[IDENTITY_RECORD_MAX > CATLATCH_TEXT_SIZE ? IDENTITY_RECORD_MAX : CATLATCH_TEXT_SIZE];
+    record[0] = (unsigned char)entry->owner.len;
+    put_text(record + 1, entry->owner);
+    struct table_side_identity fixed = {
+        .owner_ref = side_intern(writer, record, 1 + (size_t)entry->owner.len, purpose),
+        .name_len = (uint8_t)entry->name.len,
+        .prefix_len = (uint8_t)entry->prefix.len,
+        .not_before_unix_s = entry->not_before_unix_s,
+    };
+    if (fixed.owner_ref == 0)
+        return CATLATCH_E_FULL;
+    uint32_t scopes_ref = 0;
+    if (scopes_len > 0 && (scopes_ref = side_intern(writer, scopes, scopes_len, purpose)) == 0)
+        return CATLATCH_E_FULL;
+
+    size_t at = sizeof fixed;
+    memcpy(record, &fixed, sizeof fixed);
+    at += put_text(record + at, entry->prefix);
+    at += put_text(record + at, entry->name);
+    uint32_t identity_ref = side_append(writer, record, at, purpose);
+    if (identity_ref == 0)
+        return CATLATCH_E_FULL;
+    *ret_identity = identity_ref;
+    *ret_scopes = scopes_ref;
+    return 0;
+}
+
+static int fill_slot(struct table_writer *writer, uint64_t number, const struct table_entry *entry,
+                     const unsigned char *scopes, size_t scopes_len, enum table_purpose purpose,
+                     uint64_t control)
+{
+    struct table_slot *slot = &writer->slots[number];
+    uint32_t identity_ref, scopes_ref;
+    int r = append_records(writer, entry, scopes, scopes_len, purpose, &identity_ref, &scopes_ref);
+    if (r != 0)
+        return r;
+    for (unsigned i = 0; i < DIGEST_WORDS; i++)
+        atomic_store_explicit(&slot->digest[i], entry->digest.word[i], memory_order_relaxed);
+    atomic_store_explicit(&slot->identity_ref, identity_ref, memory_order_relaxed);
+    atomic_store_explicit(&slot->scopes_ref, scopes_ref, memory_order_relaxed);
+    atomic_store_explicit(&slot->reserved, control, memory_order_relaxed);
+    atomic_store_explicit(&slot->id, entry->id, memory_order_relaxed);
+    writer->slots_used++;
+    return 0;
+}
+
+/* A claim on a slot of its own. */
+static int claim_slot(struct table_writer *writer, const struct table_entry *entry,
+                      const struct probe *probe, const unsigned char *scopes, size_t scopes_len,
+                      enum table_purpose purpose, struct table_claim *claim)
+{
+    uint64_t limit = writer->capacity + (purpose == TABLE_NARROWING ? writer->reserve : 0);
+    if (probe->free == TABLE_NO_SLOT || writer->slots_used >= limit)
+        return CATLATCH_E_FULL;
+    claim->slot = probe->free;
+    claim->old = probe->newest;
+    return fill_slot(writer, probe->free, entry, scopes, scopes_len, purpose, claim->control);
+}
+
+int table_claim(struct table_writer *writer, const struct table_entry *entry,
+                enum table_purpose purpose, struct table_claim *ret_claim)
+{
+    unsigned char scopes[SCOPES_RECORD_MAX];
+    size_t scopes_len;
+    unsigned environment;
+    struct table_claim claim;
+    int r;
+
+    if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, scopes, &scopes_len)) != 0 ||
+        (r = environment_number(writer, entry, &environment)) != 0 ||
+        (r = entry_control(entry, environment, &claim.control)) != 0)
+        return r;
+
+    struct probe probe = probe_for(writer, &entry->digest);
+    bool known = probe.newest != TABLE_NO_SLOT;
+    if (known) {
+        const struct table_slot *slot = &writer->slots[probe.newest];
+        if (atomic_load_explicit(&slot->id, memory_order_relaxed) != entry->id ||
+            (control_state(slot_control(slot)) == SLOT_REVOKED && !entry->revoked))
+            return CATLATCH_E_CONFLICT;
+    }
+    /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
+     * never want for room. */
+    if (known && (entry->revoked ||
+                  same_write_once(writer, probe.newest, entry, environment,
+                                  slot_control(&writer->slots[probe.newest]), scopes, scopes_len)))
+        claim.slot = claim.old = probe.newest;
+    else if ((r = claim_slot(writer, entry, &probe, scopes, scopes_len, purpose, &claim)) != 0)
+        return r;
+    claim.serial = ++writer->claimed;
+    *ret_claim = claim;
+    return 0;
+}
+
+static void tell_use(struct table_writer *writer)
+{
+    atomic_store_explicit(&writer->header->slots_used, writer->slots_used, memory_order_relaxed);
+    atomic_store_explicit(&writer->header->side_used, writer->side_used, memory_order_relaxed);
+}
+
+/* Whether what the claim was built on still stands. After a claim of the same key that was given up,
+ * or beside a revoke, it does not, and publishing would bring back a dead slot or leave the old one
+ * to be found first (layout.h, rules 1 and 4). */
+static bool claim_stands(const struct table_writer *writer, const struct table_claim *claim)
+{
+    if (claim->old == TABLE_NO_SLOT)
+        return true;
+    unsigned state = control_state(
+        atomic_load_explicit(&writer->slots[claim->old].control, memory_order_relaxed));
+    return state == SLOT_LIVE ||
+           (state == SLOT_REVOKED && control_state(claim->control) == SLOT_REVOKED);
+}
+
+void table_publish(struct table_writer *writer, const struct table_claim *claim)
+{
+    struct table_slot *slot = &writer->slots[claim->slot];
+    assert(claim->serial > writer->published); /* layout.h, rule 3 */
+    assert(claim_stands(writer, claim));
+    writer->published = claim->serial;
+
+    if (claim->old == claim->slot) {
+        /* A revoked key keeps the environment and not-before bit of what stands there. */
+        uint64_t kept = atomic_load_explicit(&slot->control, memory_order_relaxed) &
+                        (CONTROL_NOT_BEFORE | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT);
+        uint64_t rest =
+            claim->control & ~(CONTROL_NOT_BEFORE | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT);
+        /* release: pairs with the acquire in table_find */
+        atomic_store_explicit(&slot->control, kept | rest, memory_order_release);
+        return;
+    }
+    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    /* release: pairs with the acquire in table_find */
+    atomic_store_explicit(&slot->control, claim->control, memory_order_release);
+    if (claim->old != TABLE_NO_SLOT) {
+        struct table_slot *old = &writer->slots[claim->old];
+        uint64_t control = atomic_load_explicit(&old->control, memory_order_relaxed);
+        /* release: whoever sees the mark sees the slot that replaces this one */
+        atomic_store_explicit(&old->control, control | CONTROL_STATE_MASK, memory_order_release);
+    }
+    tell_use(writer);
+}
+
+void table_abandon(struct table_writer *writer, const struct table_claim *claim)
+{
+    if (claim->old == claim->slot)
+        return;
+    assert(claim->serial > writer->published); /* or it has hidden what was published behind it */
+    struct table_slot *slot = &writer->slots[claim->slot];
+    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    /* Dead at once, so that what was claimed behind it can be reached. */
+    atomic_store_explicit(&slot->control, SLOT_REPLACED, memory_order_release);
+    tell_use(writer);
+}
+
+void table_set_sequence(struct table_writer *writer, uint64_t sequence)
+{
+    atomic_store_explicit(&writer->header->sequence, sequence, memory_order_release);
+}
+
+void table_beat(struct table_header *header, uint64_t now_ms)
+{
+    uint64_t seen = atomic_load_explicit(&header->pulse, memory_order_relaxed);
+    /* When the exchange fails the mark was set meanwhile, which is the only other store. */
+    if (seen != TABLE_PULSE_SUPERSEDED)
+        atomic_compare_exchange_strong_explicit(&header->pulse, &seen, now_ms, memory_order_release,
+                                                memory_order_relaxed);
+}
+
+void table_supersede(struct table_header *header)
+{
+    atomic_store_explicit(&header->pulse, TABLE_PULSE_SUPERSEDED, memory_order_release);
+}
+
+unsigned table_fill_permille(const struct table_writer *writer)
+{
+    uint64_t slots = writer->slots_used * 1000 / writer->capacity;
+    uint64_t side = writer->side_used * 1000 / side_limit(writer, TABLE_ORDINARY);
+    return (unsigned)(slots > side ? slots : side);
+}

@@ -1,0 +1,671 @@
+/* What readers see of each kind of change. Room is test_table_room.c's, damage test_table_damage.c's. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib_table.h"
+
+#define assert_shows(table, entry)                                              \
+    do {                                                                        \
+        const char *differs_ = table_differs(&(table)->writer.view, (entry));   \
+        if (differs_ != NULL)                                                   \
+            fail_msg("line %d: the table differs in: %s", __LINE__, differs_);  \
+    } while (0)
+
+static struct heap_table table;
+static struct sample_key key;
+
+static int set_up(void **state)
+{
+    (void)state;
+    heap_table_open(&table, 1000, 128);
+    sample_key_init(&key, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    heap_table_close(&table);
+    return 0;
+}
+
+static uint64_t slot_of(const struct digest *digest)
+{
+    struct table_hit hit;
+    assert_int_equal(table_find(&table.writer.view, digest, &hit), TABLE_HIT);
+    return hit.slot;
+}
+
+static unsigned state_at(uint64_t slot)
+{
+    return control_state(atomic_load(&table.writer.slots[slot].control));
+}
+
+static void assert_misses(const struct digest *digest)
+{
+    struct table_hit hit;
+    assert_int_equal(table_find(&table.writer.view, digest, &hit), TABLE_MISS);
+}
+
+static struct table_claim claim_of(const struct table_entry *entry)
+{
+    struct table_claim claim;
+    assert_int_equal(table_claim(&table.writer, entry, TABLE_ORDINARY, &claim), 0);
+    return claim;
+}
+
+/* Digests with one home: words 2 and 3 don't take part in it. */
+static void share_home(struct sample_key *with, const struct sample_key *of)
+{
+    with->entry.digest.word[0] = of->entry.digest.word[0];
+    with->entry.digest.word[1] = of->entry.digest.word[1];
+}
+
+static void a_claim_is_not_seen_before_it_is_published(void **state)
+{
+    (void)state;
+    struct table_claim claim = claim_of(&key.entry);
+    assert_misses(&key.entry.digest);
+    table_publish(&table.writer, &claim);
+    assert_shows(&table, &key.entry);
+}
+
+static void an_unknown_digest_is_a_miss(void **state)
+{
+    (void)state;
+    struct digest other = sample_digest(2);
+    assert_misses(&key.entry.digest);
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_misses(&other);
+    for (unsigned i = 0; i < DIGEST_WORDS; i++) { /* every word counts */
+        struct digest near = key.entry.digest;
+        near.word[i] ^= 1;
+        assert_misses(&near);
+    }
+}
+
+static void a_miss_leaves_the_hit_untouched(void **state)
+{
+    (void)state;
+    struct table_hit hit = {11, 22, 33};
+    assert_int_equal(table_find(&table.writer.view, &key.entry.digest, &hit), TABLE_MISS);
+    assert_true(hit.slot == 11 && hit.control == 22 && hit.id == 33);
+}
+
+static void every_flag_and_time_is_shown_in_every_combination(void **state)
+{
+    (void)state;
+    static const int64_t expiries[] = {0, 1, 1893456000, CONTROL_EXPIRES_MAX};
+    static const int64_t not_befores[] = {0, 1, INT64_MAX};
+    for (unsigned n = 0; n < 96; n++) {
+        struct sample_key each;
+        sample_key_init(&each, n);
+        each.entry.disabled = n & 1;
+        each.entry.suspended = n & 2;
+        each.entry.revoked = n & 4;
+        each.entry.expires_unix_s = expiries[n / 8 % 4];
+        each.entry.not_before_unix_s = not_befores[n / 32];
+        assert_int_equal(heap_table_put(&table, &each.entry), 0);
+        assert_shows(&table, &each.entry);
+    }
+}
+
+static void a_time_that_has_no_room_is_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    key.entry.expires_unix_s = CONTROL_EXPIRES_MAX + 1;
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+    key.entry.expires_unix_s = -1;
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+    assert_int_equal(table.writer.slots_used, 0);
+}
+
+static void changes_of_flags_and_expiry_take_no_slot(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t slot = slot_of(&key.entry.digest), slots = table.writer.slots_used;
+    uint64_t side = table.writer.side_used;
+    for (unsigned n = 0; n < 64; n++) {
+        key.entry.disabled = n & 1;
+        key.entry.suspended = n & 2;
+        key.entry.expires_unix_s = n & 4 ? 1893456000 + n : 0;
+        struct table_claim claim = claim_of(&key.entry);
+        table_publish(&table.writer, &claim);
+        assert_shows(&table, &key.entry);
+        assert_int_equal(slot_of(&key.entry.digest), slot);
+    }
+    assert_int_equal(table.writer.slots_used, slots);
+    assert_int_equal(table.writer.side_used, side);
+}
+
+/* Publishes the changed key and checks that it has a slot of its own and the old one is dead. */
+static void expect_replacement(void)
+{
+    uint64_t old = slot_of(&key.entry.digest), slots = table.writer.slots_used;
+    struct table_claim claim = claim_of(&key.entry);
+    assert_int_equal(slot_of(&key.entry.digest), old);
+    table_publish(&table.writer, &claim);
+    assert_shows(&table, &key.entry);
+    assert_int_not_equal(slot_of(&key.entry.digest), old);
+    assert_int_equal(state_at(old), SLOT_REPLACED);
+    assert_int_equal(table.writer.slots_used, slots + 1);
+}
+
+static void a_change_of_write_once_data_is_a_new_slot_and_marks_the_old(void **state)
+{
+    (void)state;
+    key.entry.disabled = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    key.entry.name = text_of("another name");
+    expect_replacement();
+    key.entry.owner = text_of("another owner");
+    expect_replacement();
+    key.entry.prefix = text_of("cc_live_zzzzzzz");
+    expect_replacement();
+    key.entry.not_before_unix_s = 1893456000;
+    expect_replacement();
+    key.entry.not_before_unix_s = 0;
+    expect_replacement();
+    key.entry.environment = text_of("test");
+    expect_replacement();
+    key.entry.scope_count = 1;
+    expect_replacement();
+    key.scopes[0] = text_of("admin");
+    expect_replacement();
+    key.entry.scope_count = 0;
+    expect_replacement();
+    key.entry.scope_count = 2;
+    expect_replacement();
+    key.entry.name = text_of("");
+    expect_replacement();
+}
+
+static void the_old_state_shows_until_the_replacement_is_published(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    struct sample_key renamed;
+    sample_key_init(&renamed, 1);
+    renamed.entry.name = text_of("renamed");
+    struct table_claim claim = claim_of(&renamed.entry);
+    assert_shows(&table, &key.entry);
+    table_publish(&table.writer, &claim);
+    assert_shows(&table, &renamed.entry);
+}
+
+static void a_revoked_key_is_found_as_revoked(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t slot = slot_of(&key.entry.digest), slots = table.writer.slots_used;
+    key.entry.revoked = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(slot_of(&key.entry.digest), slot);
+    assert_int_equal(table.writer.slots_used, slots);
+}
+
+static void a_revoke_keeps_environment_and_texts_whatever_it_says(void **state)
+{
+    (void)state;
+    key.entry.not_before_unix_s = 5;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t slots = table.writer.slots_used;
+    struct sample_key bare;
+    sample_key_init(&bare, 1);
+    bare.entry.revoked = true;
+    bare.entry.name = bare.entry.environment = text_of("");
+    bare.entry.scope_count = 0;
+    assert_int_equal(heap_table_put(&table, &bare.entry), 0);
+    key.entry.revoked = true;
+    assert_shows(&table, &key.entry);
+    assert_int_equal(table.writer.slots_used, slots);
+}
+
+static void there_is_no_way_back_from_revoked(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    key.entry.revoked = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    struct sample_key alive;
+    sample_key_init(&alive, 1);
+    assert_int_equal(table_claim(&table.writer, &alive.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_CONFLICT);
+    alive.entry.name = text_of("another");
+    assert_int_equal(table_claim(&table.writer, &alive.entry, TABLE_NARROWING, &claim),
+                     CATLATCH_E_CONFLICT);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(heap_table_put(&table, &key.entry), 0); /* a second revoke is no conflict */
+    assert_shows(&table, &key.entry);
+}
+
+static void another_id_with_the_same_digest_is_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    struct sample_key other;
+    sample_key_init(&other, 1);
+    other.entry.id = 77;
+    struct table_claim first = claim_of(&key.entry);
+    assert_int_equal(table_claim(&table.writer, &other.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_CONFLICT);
+    table_publish(&table.writer, &first);
+    assert_int_equal(table_claim(&table.writer, &other.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_CONFLICT);
+    other.entry.revoked = true;
+    assert_int_equal(table_claim(&table.writer, &other.entry, TABLE_NARROWING, &claim),
+                     CATLATCH_E_CONFLICT);
+    assert_shows(&table, &key.entry);
+}
+
+static void an_id_of_zero_is_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    key.entry.id = 0;
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+}
+
+static void an_abandoned_claim_hides_nothing_behind_it(void **state)
+{
+    (void)state;
+    struct sample_key behind;
+    sample_key_init(&behind, 2);
+    share_home(&behind, &key);
+    struct table_claim given_up = claim_of(&key.entry), kept = claim_of(&behind.entry);
+    table_abandon(&table.writer, &given_up);
+    table_publish(&table.writer, &kept);
+    assert_shows(&table, &behind.entry);
+    assert_misses(&key.entry.digest);
+}
+
+static void an_abandoned_key_can_be_claimed_again(void **state)
+{
+    (void)state;
+    struct table_claim claim = claim_of(&key.entry);
+    table_abandon(&table.writer, &claim);
+    key.entry.id = 9;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+}
+
+static void an_abandoned_change_leaves_the_key_as_it_was(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    struct sample_key changed;
+    sample_key_init(&changed, 1);
+    changed.entry.disabled = true;
+    struct table_claim claim = claim_of(&changed.entry);
+    table_abandon(&table.writer, &claim);
+    assert_shows(&table, &key.entry);
+    changed.entry.name = text_of("changed");
+    claim = claim_of(&changed.entry);
+    table_abandon(&table.writer, &claim);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(heap_table_put(&table, &changed.entry), 0);
+    assert_shows(&table, &changed.entry);
+}
+
+static void claims_of_one_key_build_on_each_other_within_a_batch(void **state)
+{
+    (void)state;
+    struct sample_key renamed, disabled, revoked;
+    sample_key_init(&renamed, 1);
+    renamed.entry.name = text_of("renamed");
+    sample_key_init(&disabled, 1);
+    disabled.entry.name = text_of("renamed");
+    disabled.entry.disabled = true;
+    sample_key_init(&revoked, 1);
+    revoked.entry.name = text_of("renamed");
+    revoked.entry.revoked = true;
+    const struct table_entry *steps[] = {&key.entry, &renamed.entry, &disabled.entry,
+                                         &revoked.entry};
+    struct table_claim claims[4];
+    for (unsigned i = 0; i < 4; i++)
+        claims[i] = claim_of(steps[i]);
+    assert_misses(&key.entry.digest);
+    assert_int_equal(table.writer.slots_used, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        table_publish(&table.writer, &claims[i]);
+        assert_shows(&table, steps[i]);
+    }
+}
+
+static void a_revoke_in_the_batch_that_creates_is_seen_as_revoked(void **state)
+{
+    (void)state;
+    struct table_claim create = claim_of(&key.entry);
+    key.entry.revoked = true;
+    struct table_claim revoke = claim_of(&key.entry);
+    table_publish(&table.writer, &create);
+    table_publish(&table.writer, &revoke);
+    assert_shows(&table, &key.entry);
+}
+
+/* Runs the function in a child; true if it ended by abort(). */
+static bool aborts(void (*run)(void))
+{
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGABRT, SIG_DFL);
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(2);
+        run();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static struct table_claim earlier, later;
+
+static void publish_out_of_order(void)
+{
+    table_publish(&table.writer, &later);
+    table_publish(&table.writer, &earlier);
+}
+
+static void publish_twice(void)
+{
+    table_publish(&table.writer, &earlier);
+    table_publish(&table.writer, &earlier);
+}
+
+static void abandon_too_late(void)
+{
+    table_publish(&table.writer, &later);
+    table_abandon(&table.writer, &earlier);
+}
+
+static void publish_what_was_built_on_an_abandoned_claim(void)
+{
+    table_abandon(&table.writer, &earlier);
+    table_publish(&table.writer, &later);
+}
+
+static void publish_both(void)
+{
+    table_publish(&table.writer, &earlier);
+    table_publish(&table.writer, &later);
+}
+
+static void publishing_out_of_order_ends_the_writer(void **state)
+{
+    (void)state;
+    struct sample_key other;
+    sample_key_init(&other, 2);
+    share_home(&other, &key);
+    earlier = claim_of(&key.entry);
+    later = claim_of(&other.entry);
+    assert_true(aborts(publish_out_of_order));
+    assert_true(aborts(publish_twice));
+    assert_true(aborts(abandon_too_late));
+    assert_false(aborts(publish_both));
+}
+
+/* Otherwise the older slot would go on being found, or a dead one come to life. */
+static void building_on_an_abandoned_claim_ends_the_writer(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    key.entry.name = text_of("renamed");
+    earlier = claim_of(&key.entry);
+    key.entry.revoked = true;
+    later = claim_of(&key.entry);
+    assert_true(aborts(publish_what_was_built_on_an_abandoned_claim));
+    key.entry.revoked = false;
+    key.entry.name = text_of("renamed again");
+    later = claim_of(&key.entry);
+    assert_true(aborts(publish_what_was_built_on_an_abandoned_claim));
+    assert_false(aborts(publish_both));
+}
+
+static void a_change_claimed_beside_a_revoke_cannot_undo_it(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    struct sample_key revoked;
+    sample_key_init(&revoked, 1);
+    revoked.entry.revoked = true;
+    earlier = claim_of(&revoked.entry);
+    key.entry.disabled = true;
+    if (table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &later) == CATLATCH_E_CONFLICT)
+        return;
+    assert_true(aborts(publish_both));
+    key.entry.name = text_of("renamed");
+    later = claim_of(&key.entry);
+    assert_true(aborts(publish_both));
+}
+
+static void owners_and_scope_lists_are_stored_once(void **state)
+{
+    (void)state;
+    struct sample_key other;
+    sample_key_init(&other, 2); /* of the same owner */
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t before = table.writer.side_used;
+    assert_int_equal(heap_table_put(&table, &other.entry), 0);
+    uint64_t identity = sizeof(struct table_side_identity) + other.entry.prefix.len +
+                        other.entry.name.len;
+    assert_int_equal(table.writer.side_used - before, (identity + 7) / 8 * 8);
+    assert_shows(&table, &key.entry);
+    assert_shows(&table, &other.entry);
+}
+
+static void a_text_that_starts_like_a_stored_one_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    static const char *const owners[] = {"a", "aa", "aaa", "aaaaaaaa", "aaaaaaaaa", "", "ab"};
+    struct sample_key keys[7];
+    for (unsigned i = 0; i < 7; i++) {
+        sample_key_init(&keys[i], i);
+        keys[i].entry.owner = text_of(owners[i]);
+        keys[i].scopes[0] = text_of(i < 5 ? owners[i] : "b");
+        keys[i].entry.scope_count = 1 + i % 2;
+        assert_int_equal(heap_table_put(&table, &keys[i].entry), 0);
+    }
+    for (unsigned i = 0; i < 7; i++)
+        assert_shows(&table, &keys[i].entry);
+}
+
+static void thirty_two_environments_fit_and_the_next_is_full(void **state)
+{
+    (void)state;
+    struct sample_key keys[KEY_ENVIRONMENTS_MAX];
+    char names[KEY_ENVIRONMENTS_MAX + 1][CATLATCH_ENVIRONMENT_SIZE];
+    for (unsigned i = 0; i < KEY_ENVIRONMENTS_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "environment-%02u-of-many", i); /* 23 bytes */
+        sample_key_init(&keys[i], i);
+        keys[i].entry.environment = text_of(names[i]);
+        assert_int_equal(heap_table_put(&table, &keys[i].entry), 0);
+    }
+    for (unsigned i = 0; i < KEY_ENVIRONMENTS_MAX; i++)
+        assert_shows(&table, &keys[i].entry);
+
+    struct table_claim claim;
+    sample_key_init(&key, 100);
+    key.entry.environment = text_of("one more");
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_NARROWING, &claim),
+                     CATLATCH_E_FULL);
+    assert_misses(&key.entry.digest);
+    key.entry.environment = text_of(names[31]);
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+}
+
+static void a_foreign_key_has_no_environment(void **state)
+{
+    (void)state;
+    key.entry.environment = key.entry.environment_prefix = text_of("");
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(atomic_load(&table.writer.header->environment_count), 0);
+}
+
+static void an_environment_with_too_long_a_text_is_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    key.entry.environment = text_of("twenty-four-bytes-long-x");
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+    key.entry.environment = text_of("live");
+    key.entry.environment_prefix = text_of("nine_byte");
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+}
+
+static void texts_of_255_bytes_of_utf8_are_shown_whole(void **state)
+{
+    (void)state;
+    char cats[CATLATCH_TEXT_SIZE] = "";
+    for (unsigned i = 0; i < 63; i++)
+        memcpy(cats + 4 * i, "\xf0\x9f\x90\x88", 4);
+    memcpy(cats + 252, "\xe7\x8c\xab", 4); /* and NUL */
+    key.entry.name = text_of(cats);
+    key.entry.owner = text_of(cats);
+    assert_int_equal(key.entry.name.len, 255);
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+}
+
+static void texts_that_have_no_room_are_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    char longer[CATLATCH_TEXT_SIZE + 1];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    struct text *texts[] = {&key.entry.name, &key.entry.owner, &key.entry.prefix, &key.scopes[0]};
+    for (unsigned i = 0; i < 4; i++) {
+        struct text kept = *texts[i];
+        *texts[i] = i == 2 ? text_of("sixteen-bytes-xx") : text_of(longer);
+        assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                         CATLATCH_E_DATA);
+        *texts[i] = kept;
+    }
+    key.scopes[0] = text_of("");
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+    assert_int_equal(table.writer.slots_used, 0);
+}
+
+static void scopes_fit_up_to_the_bound_and_not_beyond(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    char scope[UINT8_MAX + 1];
+    memset(scope, 's', sizeof scope);
+    for (unsigned i = 0; i < 8; i++) /* 8 * (255 + 1 for the space or the NUL) == 2048 */
+        key.scopes[i] = (struct text){scope, UINT8_MAX};
+    key.entry.scope_count = 8;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+
+    key.scopes[8] = text_of("s");
+    key.entry.scope_count = 9;
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+}
+
+static void only_whole_scopes_match(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t slot = slot_of(&key.entry.digest);
+    const struct table_view *view = &table.writer.view;
+    assert_int_equal(table_has_scope(view, slot, "read", 4), 1);
+    assert_int_equal(table_has_scope(view, slot, "write", 5), 1);
+    assert_int_equal(table_has_scope(view, slot, "rea", 3), 0);
+    assert_int_equal(table_has_scope(view, slot, "reads", 5), 0);
+    assert_int_equal(table_has_scope(view, slot, "Read", 4), 0);
+    assert_int_equal(table_has_scope(view, slot, "read write", 10), 0);
+    assert_int_equal(table_has_scope(view, slot, "", 0), 0);
+}
+
+static void the_heartbeat_never_undoes_the_mark_of_a_superseded_table(void **state)
+{
+    (void)state;
+    struct table_header *header = table.writer.header;
+    assert_int_equal(atomic_load(&header->pulse), TABLE_PULSE_FILLING);
+    table_beat(header, 1000);
+    table_beat(header, 2000);
+    assert_int_equal(atomic_load(&header->pulse), 2000);
+    table_supersede(header);
+    table_beat(header, 3000);
+    assert_true(atomic_load(&header->pulse) == TABLE_PULSE_SUPERSEDED);
+}
+
+static void the_header_tells_sequence_and_use(void **state)
+{
+    (void)state;
+    table_set_sequence(&table.writer, 42);
+    assert_int_equal(atomic_load(&table.writer.header->sequence), 42);
+    for (uint64_t i = 0; i < 250; i++) {
+        sample_key_init(&key, i);
+        assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    }
+    assert_int_equal(atomic_load(&table.writer.header->slots_used), 250);
+    assert_int_equal(atomic_load(&table.writer.header->side_used), table.writer.side_used);
+    assert_int_equal(table_fill_permille(&table.writer), 250);
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(a_claim_is_not_seen_before_it_is_published),
+        EACH(an_unknown_digest_is_a_miss),
+        EACH(a_miss_leaves_the_hit_untouched),
+        EACH(every_flag_and_time_is_shown_in_every_combination),
+        EACH(a_time_that_has_no_room_is_refused),
+        EACH(changes_of_flags_and_expiry_take_no_slot),
+        EACH(a_change_of_write_once_data_is_a_new_slot_and_marks_the_old),
+        EACH(the_old_state_shows_until_the_replacement_is_published),
+        EACH(a_revoked_key_is_found_as_revoked),
+        EACH(a_revoke_keeps_environment_and_texts_whatever_it_says),
+        EACH(there_is_no_way_back_from_revoked),
+        EACH(another_id_with_the_same_digest_is_refused),
+        EACH(an_id_of_zero_is_refused),
+        EACH(an_abandoned_claim_hides_nothing_behind_it),
+        EACH(an_abandoned_key_can_be_claimed_again),
+        EACH(an_abandoned_change_leaves_the_key_as_it_was),
+        EACH(claims_of_one_key_build_on_each_other_within_a_batch),
+        EACH(a_revoke_in_the_batch_that_creates_is_seen_as_revoked),
+        EACH(publishing_out_of_order_ends_the_writer),
+        EACH(building_on_an_abandoned_claim_ends_the_writer),
+        EACH(a_change_claimed_beside_a_revoke_cannot_undo_it),
+        EACH(owners_and_scope_lists_are_stored_once),
+        EACH(a_text_that_starts_like_a_stored_one_is_not_taken_for_it),
+        EACH(thirty_two_environments_fit_and_the_next_is_full),
+        EACH(a_foreign_key_has_no_environment),
+        EACH(an_environment_with_too_long_a_text_is_refused),
+        EACH(texts_of_255_bytes_of_utf8_are_shown_whole),
+        EACH(texts_that_have_no_room_are_refused),
+        EACH(scopes_fit_up_to_the_bound_and_not_beyond),
+        EACH(only_whole_scopes_match),
+        EACH(the_heartbeat_never_undoes_the_mark_of_a_superseded_table),
+        EACH(the_header_tells_sequence_and_use),
+    };
+    return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/*
+ * catlatch-bench [--keys N]... [--rounds N]: what a verification costs, beside the cheapest thing
+ * that could stand in its place, an in-process table with the same SHA-256. Rounds of all subjects
+ * alternate, so that what else the machine does hits them alike; medians are printed.
+ *
+ * Every subject reads the same keys' texts in the same order. Where a key lies in a table follows
+ * from its digest, so this order is a random one for memory, the same for all.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "catlatch.h"
+#include "core/error.h"
+#include "keys.h"
+#include "private_table.h"
+#include "published.h"
+
+#define SIZES_MAX 8
+#define ROUNDS_MAX 99
+#define BATCH 16
+
+/* Long enough for a clock, short enough for the machine's moods to average out over rounds. */
+#define VERIFIES_PER_ROUND 500000
+
+#define NS_PER_S 1000000000
+
+enum subject { PRIVATE, VERIFY, BATCHED, SUBJECTS };
+
+static const char *const subject_names[SUBJECTS] = {
+    [PRIVATE] = "private table",
+    [VERIFY] = "catlatch_verify",
+    [BATCHED] = "catlatch_verify_batch(16)",
+};
+
+struct bench {
+    struct keys keys;
+    struct private_table *private_table;
+    struct published *published;
+    struct catlatch *latch;
+    size_t at; /* the key that comes next */
+};
+
+static size_t run_private(const struct bench *bench, size_t first, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = first; i < first + count; i++)
+        found += private_table_find(bench->private_table, bench->keys.texts[i], KEYS_TEXT_LEN) != 0;
+    return found;
+}
+
+static size_t run_verify(const struct bench *bench, size_t first, size_t count)
+{
+    struct catlatch_request request = {.size = sizeof request, .key_len = KEYS_TEXT_LEN};
+    struct catlatch_outcome outcome = {.size = sizeof outcome};
+    size_t granted = 0;
+    for (size_t i = first; i < first + count; i++) {
+        request.key = bench->keys.texts[i];
+        granted += catlatch_verify(bench->latch, &request, &outcome) == CATLATCH_VALID;
+    }
+    return granted;
+}
+
+static size_t run_batched(const struct bench *bench, size_t first, size_t count)
+{
+    struct catlatch_request requests[BATCH];
+    struct catlatch_outcome outcomes[BATCH];
+    size_t granted = 0;
+    for (size_t i = 0; i < BATCH; i++) {
+        requests[i] = (struct catlatch_request){.size = sizeof requests[i]};
+        outcomes[i] = (struct catlatch_outcome){.size = sizeof outcomes[i]};
+    }
+    while (count > 0) {
+        size_t some = count < BATCH ? count : BATCH;
+        for (size_t i = 0; i < some; i++) {
+            requests[i].key = bench->keys.texts[first + i];
+            requests[i].key_len = KEYS_TEXT_LEN;
+        }
+        granted += catlatch_verify_batch(bench->latch, requests, outcomes, some);
+        first += some;
+        count -= some;
+    }
+    return granted;
+}
+
+static size_t run_subject(const struct bench *bench, enum subject subject, size_t first,
+                          size_t count)
+{
+    switch (subject) {
+    case PRIVATE:
+        return run_private(bench, first, count);
+    case VERIFY:
+        return run_verify(bench, first, count);
+    case BATCHED:
+        return run_batched(bench, first, count);
+    case SUBJECTS:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* One round of one subject: nanoseconds for each verification. */
+static double round_ns(struct bench *bench, enum subject subject)
+{
+    size_t done = 0, first = bench->at;
+    published_beat(bench->published);
+    uint64_t begin = now_ns();
+    while (done < VERIFIES_PER_ROUND) {
+        size_t some = bench->keys.count - first;
+        if (some > VERIFIES_PER_ROUND - done)
+            some = VERIFIES_PER_ROUND - done;
+        if (run_subject(bench, subject, first, some) != some)
+            errx(EX_SOFTWARE, "%s did not grant every key", subject_names[subject]);
+        done += some;
+        first = (first + some) % bench->keys.count;
+    }
+    return (double)(now_ns() - begin) / VERIFIES_PER_ROUND;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+static double median(double *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, compare);
+    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+static void measure(struct bench *bench, unsigned rounds)
+{
+    static double ns[SUBJECTS][ROUNDS_MAX];
+    double medians[SUBJECTS];
+
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned subject = 0; subject < SUBJECTS; subject++)
+            ns[subject][round] = round_ns(bench, (enum subject)subject);
+        bench->at = (bench->at + VERIFIES_PER_ROUND) % bench->keys.count;
+    }
+    printf("%zu live keys, medians of %u alternating rounds of %d verifications\n",
+           bench->keys.count, rounds, VERIFIES_PER_ROUND);
+    for (unsigned subject = 0; subject < SUBJECTS; subject++) {
+        medians[subject] = median(ns[subject], rounds);
+        printf("  %-26s %7.1f ns   %4.2f\n", subject_names[subject], medians[subject],
+               medians[subject] / medians[PRIVATE]);
+    }
+    fflush(stdout);
+}
+
+static void open_bench(size_t key_count, struct bench *bench)
+{
+    struct error error = {0};
+    char message[256] = "";
+    struct catlatch_options options = {.size = sizeof options};
+
+    if (keys_make(key_count, &bench->keys) != 0 ||
+        private_table_make(&bench->keys, &bench->private_table) != 0)
+        errx(EX_OSERR, "out of memory for %zu keys", key_count);
+    if (published_make(&bench->keys, &bench->published, &error) != 0)
+        errx(error_exit_status(error.code), "%s", error.text);
+    options.config_path = published_config(bench->published);
+    int r = catlatch_open(&options, &bench->latch, message, sizeof message);
+    if (r != 0) {
+        published_free(bench->published);
+        errx(error_exit_status(r), "%s", message);
+    }
+}
+
+static void close_bench(struct bench *bench)
+{
+    catlatch_close(bench->latch);
+    published_free(bench->published);
+    private_table_free(bench->private_table);
+    keys_free(&bench->keys);
+}
+
+static size_t parse_count(const char *text, size_t max, const char *what)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || value == 0 || value > max)
+        errx(EX_USAGE, "%s \"%s\" is not a number from 1 to %zu", what, text, max);
+    return (size_t)value;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"keys", required_argument, NULL, 'k'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    size_t sizes[SIZES_MAX] = {10000, 1000000}, given = 0;
+    unsigned rounds = 9;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'k' && given < SIZES_MAX) {
+            sizes[given++] = parse_count(optarg, 100000000, "--keys");
+        } else if (option == 'r') {
+            rounds = (unsigned)parse_count(optarg, ROUNDS_MAX, "--rounds");
+        } else {
+            fprintf(option == 'h' ? stdout : stderr,
+                    "usage: catlatch-bench [--keys N]... [--rounds N]\n"
+                    "Costs of one verification beside an in-process table's, up to %d sizes.\n",
+                    SIZES_MAX);
+            return option == 'h' ? 0 : EX_USAGE;
+        }
+    }
+    if (optind < argc)
+        errx(EX_USAGE, "unexpected argument \"%s\"", argv[optind]);
+    for (size_t i = 0; i < (given > 0 ? given : 2); i++) {
+        struct bench bench = {0};
+        open_bench(sizes[i], &bench);
+        measure(&bench, rounds);
+        close_bench(&bench);
+    }
+    return 0;
+}

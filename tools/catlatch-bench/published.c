@@ -1,0 +1,169 @@
+#include "published.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/boot.h"
+#include "table/writer.h"
+
+/* Newer than Debian 12's C library. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define KEYS_PER_OWNER 10
+
+struct published {
+    char folder[64]; /* "" until it was made */
+    char config[96];
+    char run_dir[96];
+    char table[128];
+    void *base;
+    size_t size;
+    struct table_writer writer;
+};
+
+static int make_folder(struct published *published, struct error *error)
+{
+    const char *parent = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+    char folder[sizeof published->folder];
+    snprintf(folder, sizeof folder, "%s/catlatch-bench-XXXXXX", parent);
+    if (mkdtemp(folder) == NULL)
+        return error_errno(error, errno, "making a folder in %s", parent);
+    memcpy(published->folder, folder, sizeof folder);
+    snprintf(published->config, sizeof published->config, "%s/catlatch.ini", folder);
+    snprintf(published->run_dir, sizeof published->run_dir, "%s/run", folder);
+    snprintf(published->table, sizeof published->table, "%s/table", published->run_dir);
+    if (mkdir(published->run_dir, 0750) != 0)
+        return error_errno(error, errno, "making %s", published->run_dir);
+    return 0;
+}
+
+static int write_config(const struct published *published, struct error *error)
+{
+    FILE *file = fopen(published->config, "w");
+    if (file == NULL)
+        return error_errno(error, errno, "writing %s", published->config);
+    fprintf(file,
+            "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n[environments]\nlive = " KEYS_PREFIX
+            "\n",
+            published->run_dir, published->folder);
+    bool failed = fchmod(fileno(file), 0600) != 0;
+    failed |= fclose(file) != 0;
+    return failed ? error_errno(error, errno, "writing %s", published->config) : 0;
+}
+
+static int map_file(struct published *published, struct error *error)
+{
+    int fd = open(published->table, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return error_errno(error, errno, "making %s", published->table);
+    int failed = posix_fallocate(fd, 0, (off_t)published->size);
+    if (failed == 0) {
+        published->base = mmap(NULL, published->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        failed = published->base == MAP_FAILED ? errno : 0;
+    }
+    close(fd);
+    return failed == 0 ? 0
+                       : error_errno(error, failed, "a table of %zu MiB in %s",
+                                     published->size >> 20, published->folder);
+}
+
+static int put_key(struct published *published, const struct keys *keys, size_t number)
+{
+    char owner[32], name[32];
+    struct table_claim claim;
+    struct table_entry entry = {
+        .id = number + 1,
+        .prefix = {keys->texts[number], KEY_SHOWN_LEN},
+        .environment = text_of("live"),
+        .environment_prefix = text_of(KEYS_PREFIX),
+    };
+    snprintf(owner, sizeof owner, "owner-%zu", number / KEYS_PER_OWNER);
+    snprintf(name, sizeof name, "a name of 20: %06zu", number % 1000000);
+    entry.owner = text_of(owner);
+    entry.name = text_of(name);
+    digest_of(keys->texts[number], KEYS_TEXT_LEN, &entry.digest);
+    int r = table_claim(&published->writer, &entry, TABLE_ORDINARY, &claim);
+    if (r == 0)
+        table_publish(&published->writer, &claim);
+    return r;
+}
+
+static int fill(struct published *published, const struct table_params *params,
+                const struct keys *keys, struct error *error)
+{
+    int r = table_format(&published->writer, published->base, published->size, params);
+    for (size_t i = 0; i < keys->count && r == 0; i++)
+        r = put_key(published, keys, i);
+    if (r != 0)
+        return error_set(error, r, "filling the table: %s", error_meaning(r));
+    madvise(published->base, published->size, MADV_COLLAPSE);
+    published_beat(published);
+    return 0;
+}
+
+int published_make(const struct keys *keys, struct published **ret_published, struct error *error)
+{
+    struct table_params params = {
+        .generation = 1,
+        .epoch = 1,
+        .seed = {UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707345)},
+        .capacity = keys->count,
+        .side_bytes_per_key = TABLE_SIDE_BYTES_PER_KEY,
+        .created_unix_s = (uint64_t)time(NULL),
+    };
+    struct published *published = calloc(1, sizeof *published);
+    if (published == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    published->base = MAP_FAILED;
+    published->size = table_size(&params);
+    int r = boot_id_read(params.boot_id);
+    if (r != 0)
+        error_set(error, r, "/proc/sys/kernel/random/boot_id cannot be read");
+    if (r == 0 && (r = make_folder(published, error)) == 0 &&
+        (r = write_config(published, error)) == 0 && (r = map_file(published, error)) == 0)
+        r = fill(published, &params, keys, error);
+    if (r != 0) {
+        published_free(published);
+        return r;
+    }
+    *ret_published = published;
+    return 0;
+}
+
+void published_free(struct published *published)
+{
+    if (published == NULL)
+        return;
+    if (published->base != MAP_FAILED)
+        munmap(published->base, published->size);
+    if (published->folder[0] != '\0') {
+        unlink(published->table);
+        rmdir(published->run_dir);
+        unlink(published->config);
+        rmdir(published->folder);
+    }
+    free(published);
+}
+
+const char *published_config(const struct published *published)
+{
+    return published->config;
+}
+
+void published_beat(struct published *published)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    table_beat(published->writer.header,
+               (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 1);
+}

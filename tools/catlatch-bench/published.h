@@ -1,0 +1,25 @@
+/*
+ * published.h - a table as the daemon publishes it, in a folder of its own with a configuration, so
+ * that the library is measured through its public door.
+ */
+#ifndef BENCH_PUBLISHED_H
+#define BENCH_PUBLISHED_H
+
+#include "keys.h"
+
+#include "core/error.h"
+
+struct published;
+
+/* In /dev/shm if it can be written, otherwise in /tmp. Returns 0 or a negative code. */
+int published_make(const struct keys *keys, struct published **ret_published, struct error *error);
+
+/* Removes the folder; NULL is allowed. */
+void published_free(struct published *published);
+
+const char *published_config(const struct published *published);
+
+/* The heartbeat: readers look at the path when it is older than three seconds. */
+void published_beat(struct published *published);
+
+#endif

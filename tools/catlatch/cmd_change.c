@@ -1,0 +1,228 @@
+/* update, disable, enable, revoke: changes to the keys of a selection, answered by a receipt. */
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "change.h"
+#include "commands.h"
+#include "core/text.h"
+#include "core/timespan.h"
+#include "moment.h"
+#include "output.h"
+#include "receipt.h"
+#include "targets.h"
+
+/* A change by its name on the wire, and as its receipt reads. */
+struct deed {
+    const char *request;
+    const char *what;
+    const char *when;
+};
+
+static const struct deed deed_disable = {"KEY.DISABLE", "refused everywhere", "since"};
+static const struct deed deed_enable = {"KEY.ENABLE", "enabled", "at"};
+static const struct deed deed_revoke = {"KEY.REVOKE", "refused everywhere", "since"};
+static const struct deed deed_update = {"KEY.UPDATE", "updated", "at"};
+
+static int deed_report(const struct call *call, const struct deed *deed, const json_t *receipt,
+                       struct error *error)
+{
+    size_t total = json_array_size(json_object_get(receipt, "keys"));
+    int code = 0;
+
+    if (option_given(&call->options, OPTION_JSON)) {
+        output_json(receipt);
+        return 0;
+    }
+    code = receipt_table(stdout, receipt, error);
+    receipt_line(stdout, receipt, total, deed->what, deed->when);
+    return code;
+}
+
+static int deed_do(struct call *call, const struct deed *deed, const struct targets *targets,
+                   const struct session_words *extra)
+{
+    struct error error = {0}, ignored = {0};
+    json_t *receipt = NULL;
+    int code = change_apply(call->session, deed->request, targets->ids, targets->count, extra,
+                            &receipt, &error);
+
+    if (receipt != NULL)
+        code = deed_report(call, deed, receipt, code == 0 ? &error : &ignored) != 0 ? error.code
+                                                                                     : code;
+    json_decref(receipt);
+    return code != 0 ? output_error(&error) : EX_OK;
+}
+
+int cmd_disable(struct call *call)
+{
+    static const struct targets_plan plan = {.verb = "disable", .participle = "disabled"};
+    struct session_words extra = {0};
+    struct targets targets = {0};
+    struct error error = {0};
+    int status = EX_OK;
+
+    if (targets_settle(call, &plan, &targets, &status) == TARGETS_STOP)
+        return status;
+    if (session_pair(&extra, "COMMENT", option_text(&call->options, OPTION_BECAUSE), &error) != 0)
+        status = output_error(&error);
+    else
+        status = deed_do(call, &deed_disable, &targets, &extra);
+    session_words_free(&extra);
+    targets_free(&targets);
+    return status;
+}
+
+int cmd_enable(struct call *call)
+{
+    static const struct targets_plan plan = {.verb = "enable", .participle = "enabled"};
+    struct targets targets = {0};
+    int status = EX_OK;
+
+    if (targets_settle(call, &plan, &targets, &status) == TARGETS_STOP)
+        return status;
+    status = deed_do(call, &deed_enable, &targets, NULL);
+    targets_free(&targets);
+    return status;
+}
+
+static int reason_check(const char *reason)
+{
+    static const char *const reasons[] = {"leaked",     "compromised", "superseded",
+                                          "owner-left", "unused",      "other"};
+    const size_t count = sizeof reasons / sizeof *reasons;
+    const char *nearest;
+
+    for (size_t i = 0; i < count; i++)
+        if (reason == NULL || strcmp(reason, reasons[i]) == 0)
+            return EX_OK;
+    nearest = text_nearest(reason, reasons, count);
+    output_note("--reason is leaked, compromised, superseded, owner-left, unused or other%s%s%s",
+                nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                nearest != NULL ? "?" : "");
+    return EX_DATAERR;
+}
+
+int cmd_revoke(struct call *call)
+{
+    static const struct targets_plan plan = {.verb = "revoke",
+                                             .participle = "revoked for ever",
+                                             .keep_revoked = true,
+                                             .asks_for_one = true,
+                                             .offers_disable = true};
+    const char *reason = option_text(&call->options, OPTION_REASON);
+    struct session_words extra = {0};
+    struct targets targets = {0};
+    struct error error = {0};
+    int status = reason_check(reason);
+    enum targets_answer answer;
+
+    if (status != EX_OK)
+        return status;
+    answer = targets_settle(call, &plan, &targets, &status);
+    if (answer == TARGETS_STOP)
+        return status;
+    if ((answer == TARGETS_GO && session_pair(&extra, "REASON", reason, &error) != 0) ||
+        session_pair(&extra, "COMMENT", option_text(&call->options, OPTION_BECAUSE), &error) != 0)
+        status = output_error(&error);
+    else
+        status = deed_do(call, answer == TARGETS_GO ? &deed_revoke : &deed_disable, &targets,
+                         &extra);
+    session_words_free(&extra);
+    targets_free(&targets);
+    return status;
+}
+
+static int field_unknown(const char *field, size_t len, struct error *error)
+{
+    static const char *const fields[] = {"name", "expires", "not_before", "comment", "scopes"};
+    char name[64] = "";
+    const char *nearest;
+
+    if (len < sizeof name)
+        memcpy(name, field, len);
+    if (strcmp(name, "owner") == 0 || strcmp(name, "environment") == 0 || strcmp(name, "env") == 0)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "the %s of a key never changes: create a new key and revoke this one",
+                         name);
+    nearest = text_nearest(name, fields, sizeof fields / sizeof *fields);
+    if (nearest != NULL)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "--set knows no such field; did you mean %s?", nearest);
+    return error_set(error, CATLATCH_E_ARGUMENT,
+                     "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes or "
+                     "meta.K");
+}
+
+/* Which of the known fields the text before '=' is; NULL: none. */
+static const char *field_known(const char *text, size_t len)
+{
+    static const char *const fields[] = {"name", "expires", "not_before", "comment", "scopes"};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strlen(fields[i]) == len && memcmp(fields[i], text, len) == 0)
+            return fields[i];
+    return len > 5 && memcmp(text, "meta.", 5) == 0 ? "meta" : NULL;
+}
+
+/* One --set; times are made absolute in `moment`, which must stay until the request is sent. */
+static int set_word(const char *text, struct moment *moment, struct session_words *extra,
+                    struct error *error)
+{
+    const char *equals = strchr(text, '=');
+    size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
+    const char *field = equals != NULL ? field_known(text, len) : NULL;
+    const char *value;
+    int code = 0;
+
+    if (field == NULL)
+        return field_unknown(text, len, error);
+    value = equals + 1;
+    if (strcmp(field, "expires") == 0 || strcmp(field, "not_before") == 0) {
+        code = moment_read(field, value, moment, error);
+        value = moment->text;
+    }
+    if (code == 0)
+        code = session_word(extra, "SET", error);
+    if (code == 0)
+        code = session_word_n(extra, text, len, error);
+    return code != 0 ? code : session_word(extra, value, error);
+}
+
+static int set_words(const struct options *options, struct moment *moments,
+                     struct session_words *extra, struct error *error)
+{
+    const struct option_values *sets = &options->values[OPTION_SET];
+    int code = 0;
+
+    if (sets->count == 0)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "update needs what to change: --set FIELD=VALUE");
+    for (size_t i = 0; code == 0 && i < sets->count; i++)
+        code = set_word(sets->list[i], &moments[i], extra, error);
+    return code;
+}
+
+int cmd_update(struct call *call)
+{
+    static const struct targets_plan plan = {.verb = "update", .participle = "updated"};
+    size_t set_count = call->options.values[OPTION_SET].count;
+    struct moment *moments = calloc(set_count + 1, sizeof *moments);
+    struct session_words extra = {0};
+    struct targets targets = {0};
+    struct error error = {0};
+    int status = EX_OK;
+
+    if (moments == NULL)
+        error_set(&error, CATLATCH_E_MEMORY, "out of memory");
+    else
+        (void)set_words(&call->options, moments, &extra, &error);
+    if (error.code != 0)
+        status = output_error(&error);
+    else if (targets_settle(call, &plan, &targets, &status) != TARGETS_STOP)
+        status = deed_do(call, &deed_update, &targets, &extra);
+    session_words_free(&extra);
+    targets_free(&targets);
+    free(moments);
+    return status;
+}

@@ -1,0 +1,83 @@
+/* list and show. */
+#include <sysexits.h>
+
+#include "commands.h"
+#include "output.h"
+#include "select.h"
+#include "value.h"
+
+struct listing {
+    bool json;
+    struct output_array array;
+    struct output_table table;
+    size_t count;
+};
+
+static int page_list(void *context, const json_t *keys, struct error *error)
+{
+    struct listing *listing = context;
+    json_t *key;
+    size_t index;
+
+    listing->count += json_array_size(keys);
+    if (!listing->json)
+        return output_table(&listing->table, keys, error);
+    json_array_foreach (keys, index, key)
+        output_array_add(&listing->array, key);
+    return 0;
+}
+
+static int list_print(struct call *call, struct selection *selection, struct error *error)
+{
+    struct listing listing = {
+        .json = option_given(&call->options, OPTION_JSON),
+        .table = {stdout, output_key_columns, output_key_column_count, 0},
+    };
+    int code;
+
+    if (listing.json)
+        output_array_begin(&listing.array);
+    code = selection_visit(selection, call->session, page_list, &listing, error);
+    if (listing.json)
+        output_array_end(&listing.array);
+    if (code == 0 && listing.count == 0 && !selection_is_open(selection))
+        code = error_set(error, CATLATCH_E_NOT_FOUND, "no key matches");
+    return code;
+}
+
+int cmd_list(struct call *call)
+{
+    struct selection selection = {0};
+    struct error error = {0};
+    int status = EX_OK;
+
+    if (call_connect(call, &error) != 0 ||
+        selection_read(&call->options, &selection, &error) != 0 ||
+        list_print(call, &selection, &error) != 0)
+        status = output_error(&error);
+    selection_free(&selection);
+    return status;
+}
+
+int cmd_show(struct call *call)
+{
+    struct session_words request = {0};
+    struct selection selection = {0};
+    struct error error = {0};
+    json_t *key = NULL;
+    int status = EX_OK;
+
+    if (call_connect(call, &error) != 0 ||
+        selection_read(&call->options, &selection, &error) != 0 ||
+        session_pair(&request, "KEY.GET", call->options.operands[0], &error) != 0 ||
+        session_ask(call->session, &request, &key, &error) != 0)
+        status = output_error(&error);
+    else if (option_given(&call->options, OPTION_JSON))
+        output_json(key);
+    else if (output_record(stdout, key, &error) != 0)
+        status = output_error(&error);
+    session_words_free(&request);
+    selection_free(&selection);
+    json_decref(key);
+    return status;
+}

@@ -1,0 +1,136 @@
+/* owner list, show, suspend, resume. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "commands.h"
+#include "output.h"
+#include "value.h"
+
+static const struct output_column columns[] = {
+    {"OWNER", "owner", 12},
+    {"KEYS", "keys", 6},
+    {"SUSPENDED", "suspended", 9},
+    {"SINCE", "suspended_at", 16},
+    {"CREATED", "created_at", 16},
+};
+
+/* Asks for one page of owners; *io_cursor is NULL at first and again after the last page. */
+static int owners_ask(struct session *session, char **io_cursor, json_t **ret_map,
+                      struct error *error)
+{
+    struct session_words request = {0};
+    const char *next;
+    int code = session_word(&request, "OWNER.LIST", error);
+
+    if (code == 0)
+        code = session_pair(&request, "CURSOR", *io_cursor, error);
+    if (code == 0)
+        code = session_ask(session, &request, ret_map, error);
+    session_words_free(&request);
+    free(*io_cursor);
+    *io_cursor = NULL;
+    next = code == 0 ? json_string_value(json_object_get(*ret_map, "cursor")) : NULL;
+    if (next != NULL && (*io_cursor = strdup(next)) == NULL)
+        code = error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    return code;
+}
+
+static int owners_print(struct session *session, bool json, struct error *error)
+{
+    struct output_table table = {stdout, columns, sizeof columns / sizeof *columns, 0};
+    struct output_array array = {0};
+    char *cursor = NULL;
+    int code;
+
+    if (json)
+        output_array_begin(&array);
+    do {
+        json_t *map = NULL, *owners, *owner;
+        size_t index;
+        code = owners_ask(session, &cursor, &map, error);
+        owners = json_object_get(map, "owners");
+        if (code == 0 && !json)
+            code = output_table(&table, owners, error);
+        json_array_foreach (owners, index, owner)
+            if (json)
+                output_array_add(&array, owner);
+        json_decref(map);
+    } while (code == 0 && cursor != NULL);
+    if (json)
+        output_array_end(&array);
+    free(cursor);
+    return code;
+}
+
+int cmd_owner_list(struct call *call)
+{
+    struct error error = {0};
+
+    if (call_connect(call, &error) != 0 ||
+        owners_print(call->session, option_given(&call->options, OPTION_JSON), &error) != 0)
+        return output_error(&error);
+    return EX_OK;
+}
+
+/* Sends `verb OWNER [COMMENT c]`; the caller owns the map. */
+static int owner_ask(struct call *call, const char *verb, json_t **ret_map, struct error *error)
+{
+    struct session_words request = {0};
+    int code = call_connect(call, error);
+
+    if (code == 0)
+        code = session_pair(&request, verb, call->options.operands[0], error);
+    if (code == 0)
+        code = session_pair(&request, "COMMENT", option_text(&call->options, OPTION_BECAUSE),
+                            error);
+    if (code == 0)
+        code = session_ask(call->session, &request, ret_map, error);
+    session_words_free(&request);
+    return code;
+}
+
+int cmd_owner_show(struct call *call)
+{
+    struct error error = {0};
+    json_t *owner = NULL;
+    int code = owner_ask(call, "OWNER.GET", &owner, &error);
+
+    if (code == 0 && option_given(&call->options, OPTION_JSON))
+        output_json(owner);
+    else if (code == 0)
+        code = output_record(stdout, owner, &error);
+    json_decref(owner);
+    return code != 0 ? output_error(&error) : EX_OK;
+}
+
+static int owner_change(struct call *call, const char *verb, const char *what)
+{
+    struct error error = {0};
+    json_t *owner = NULL;
+    int code = owner_ask(call, verb, &owner, &error);
+
+    if (code == 0 && option_given(&call->options, OPTION_JSON))
+        output_json(owner);
+    else if (code == 0)
+        printf("owner %s: %" JSON_INTEGER_FORMAT
+               " keys changed, %s on %s since %s (sequence %s, generation %" JSON_INTEGER_FORMAT
+               ")\n",
+               value_text(owner, "owner"), json_integer_value(json_object_get(owner, "count")),
+               what, value_text(owner, "host"), value_text(owner, "time"),
+               value_text(owner, "sequence"),
+               json_integer_value(json_object_get(owner, "generation")));
+    json_decref(owner);
+    return code != 0 ? output_error(&error) : EX_OK;
+}
+
+int cmd_owner_suspend(struct call *call)
+{
+    return owner_change(call, "OWNER.SUSPEND", "all refused everywhere");
+}
+
+int cmd_owner_resume(struct call *call)
+{
+    return owner_change(call, "OWNER.RESUME", "no longer suspended");
+}

@@ -1,0 +1,203 @@
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "guard.h"
+
+/* getopt's return value for a long option, clear of every letter and of '?' and ':'. */
+#define LONG_BASE 256
+
+static const struct option_spec specs[OPTION_COUNT] = {
+    [OPTION_CONFIG] = {"config", "FILE", "the configuration (or CATLATCH_CONFIG)", 'c', false},
+    [OPTION_JSON] = {"json", NULL, "answer in JSON", 0, false},
+    [OPTION_HELP] = {"help", NULL, "show help", 'h', false},
+    [OPTION_VERSION] = {"version", NULL, "show the version", 'V', false},
+    [OPTION_NAME] = {"name", "NAME", "what the key is called", 0, false},
+    [OPTION_OWNER] = {"owner", "OWNER", "whose key it is (default: \"default\")", 0, false},
+    [OPTION_ENV] = {"env", "ENV", "an environment of the configuration (default: its first)", 0,
+                    false},
+    [OPTION_EXPIRES] = {"expires", "WHEN", "a duration from now (90d) or a time (RFC 3339)", 0,
+                        false},
+    [OPTION_NOT_BEFORE] = {"not-before", "WHEN", "refused until then", 0, false},
+    [OPTION_SCOPE] = {"scope", "SCOPE", "grant a scope (repeatable)", 0, true},
+    [OPTION_COMMENT] = {"comment", "TEXT", "a remark for those who come after you", 0, false},
+    [OPTION_META] = {"meta", "K=V", "metadata (repeatable)", 0, true},
+    [OPTION_QUIET] = {"quiet", NULL, "print the key and nothing else", 'q', false},
+    [OPTION_WITH_PREFIX] = {"prefix", "PREFIX", "the start of the key, as lists show it", 0, false},
+    [OPTION_WITH_OWNER] = {"owner", "OWNER", "the keys of one owner", 0, false},
+    [OPTION_WITH_ENV] = {"env", "ENV", "the keys of one environment", 0, false},
+    [OPTION_WITH_STATE] = {"state", "STATE",
+                           "active, disabled, expired, not_yet_valid or revoked", 0, false},
+    [OPTION_WITH_NAME] = {"name", "GLOB", "names that match a pattern with * ? [ ]", 0, false},
+    [OPTION_WITH_META] = {"meta", "K=V", "metadata that the keys have (repeatable)", 0, true},
+    [OPTION_CREATED_BEFORE] = {"created-before", "TIME", "keys older than that", 0, false},
+    [OPTION_EXPIRING_WITHIN] = {"expiring-within", "DURATION",
+                                "live keys that expire in that time (7d)", 0, false},
+    [OPTION_IDS_FROM] = {"ids-from", "FILE", "ids, one a line; \"-\" is standard input", 0, false},
+    [OPTION_KEY_STDIN] = {"key-stdin", NULL, "raw keys on standard input, one a line", 0, false},
+    [OPTION_LIMIT] = {"limit", "N", "at most so many keys", 0, false},
+    [OPTION_DRY_RUN] = {"dry-run", NULL, "show what would be hit; change nothing", 'n', false},
+    [OPTION_YES] = {"yes", NULL, "don't ask", 'y', false},
+    [OPTION_SET] = {"set", "FIELD=VALUE",
+                    "name, expires, not_before, comment, scopes or meta.K (repeatable)", 0, true},
+    [OPTION_REASON] = {"reason", "REASON",
+                       "leaked, compromised, superseded, owner-left, unused or other", 0, false},
+    [OPTION_BECAUSE] = {"comment", "TEXT", "why, for the record", 0, false},
+    [OPTION_GRACE] = {"grace", "DURATION",
+                      "how long the old key stays valid (default 24h); 0: not at all", 0, false},
+    [OPTION_OUTPUT] = {"output", "FILE", "write the new keys to a new file, 0600, NDJSON", 'o',
+                       false},
+    [OPTION_SERVICE] = {"service", "NAME", "a service of the configuration", 0, false},
+    [OPTION_NEED_SCOPE] = {"scope", "SCOPE", "a scope that the key must have (repeatable)", 0,
+                           true},
+};
+
+const struct option_spec *option_spec(enum option_id option)
+{
+    return &specs[option];
+}
+
+bool option_given(const struct options *options, enum option_id option)
+{
+    return options->values[option].count > 0;
+}
+
+const char *option_text(const struct options *options, enum option_id option)
+{
+    const struct option_values *values = &options->values[option];
+
+    return values->count > 0 ? values->list[0] : NULL;
+}
+
+/* The tables that getopt_long wants, for one set of options. */
+struct getopt_tables {
+    struct option long_options[OPTION_COUNT + 1];
+    char letters[2 * OPTION_COUNT + 3];
+};
+
+static void tables_fill(uint64_t allowed, bool stop_at_operand, struct getopt_tables *tables)
+{
+    char *letter = tables->letters;
+    size_t count = 0;
+
+    if (stop_at_operand)
+        *letter++ = '+';
+    *letter++ = ':';
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct option_spec *spec = &specs[i];
+        if ((allowed & OPTION_BIT(i)) == 0)
+            continue;
+        tables->long_options[count++] = (struct option){
+            spec->name, spec->argument != NULL ? required_argument : no_argument, NULL,
+            LONG_BASE + i};
+        if (spec->letter != '\0') {
+            *letter++ = spec->letter;
+            if (spec->argument != NULL)
+                *letter++ = ':';
+        }
+    }
+    tables->long_options[count] = (struct option){NULL, 0, NULL, 0};
+    *letter = '\0';
+}
+
+static int value_add(enum option_id option, const char *text, struct options *options,
+                     struct error *error)
+{
+    struct option_values *values = &options->values[option];
+    const char **grown;
+
+    /* Twice the same switch is harmless; twice a value is one too many. */
+    if (values->count > 0 && !specs[option].repeats && specs[option].argument != NULL)
+        return error_set(error, CATLATCH_E_ARGUMENT, "--%s is given twice; it takes one value",
+                         specs[option].name);
+    grown = reallocarray(values->list, values->count + 1, sizeof *grown);
+    if (grown == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    grown[values->count] = text;
+    values->list = grown;
+    values->count++;
+    return 0;
+}
+
+static int unknown_option(const char *word, uint64_t allowed, struct error *error)
+{
+    const char *names[OPTION_COUNT];
+    char typed[GUARD_ECHO_SIZE];
+    size_t count = 0;
+    const char *nearest;
+
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if ((allowed & OPTION_BIT(i)) != 0)
+            names[count++] = specs[i].name;
+    guard_echo(word, typed);
+    word += strspn(word, "-");
+    nearest = text_nearest(word, names, count);
+    if (nearest == NULL)
+        return error_set(error, CATLATCH_E_ARGUMENT, "unknown option \"%s\"; --help lists them",
+                         typed);
+    return error_set(error, CATLATCH_E_ARGUMENT, "unknown option \"%s\"; did you mean --%s?", typed,
+                     nearest);
+}
+
+/* What getopt's '?' and ':' mean: `chosen` is the option's value, letter or 0. */
+static int option_refuse(int kind, int chosen, const char *word, uint64_t allowed,
+                         struct error *error)
+{
+    if (kind == ':') {
+        for (int i = 0; i < OPTION_COUNT; i++)
+            if (chosen == LONG_BASE + i || (specs[i].letter != '\0' && chosen == specs[i].letter))
+                return error_set(error, CATLATCH_E_ARGUMENT, "--%s needs its %s", specs[i].name,
+                                 specs[i].argument);
+    }
+    if (chosen >= LONG_BASE)
+        return error_set(error, CATLATCH_E_ARGUMENT, "--%s takes no value",
+                         specs[chosen - LONG_BASE].name);
+    if (chosen != 0) {
+        char letter[3] = {'-', (char)chosen, '\0'};
+        return unknown_option(letter, allowed, error);
+    }
+    return unknown_option(word, allowed, error);
+}
+
+static int option_of(int chosen, uint64_t allowed)
+{
+    if (chosen >= LONG_BASE)
+        return chosen - LONG_BASE;
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if ((allowed & OPTION_BIT(i)) != 0 && specs[i].letter == chosen)
+            return i;
+    return OPTION_COUNT;
+}
+
+int options_read(int argc, char **argv, uint64_t allowed, bool stop_at_operand,
+                  struct options *options, struct error *error)
+{
+    struct getopt_tables tables;
+    int chosen, code;
+
+    tables_fill(allowed, stop_at_operand, &tables);
+    opterr = 0;
+    optind = 0; /* glibc: begin anew, with the '+' of the letters looked at again */
+    while ((chosen = getopt_long(argc, argv, tables.letters, tables.long_options, NULL)) != -1) {
+        int option = chosen == '?' || chosen == ':' ? OPTION_COUNT : option_of(chosen, allowed);
+        if (option == OPTION_COUNT)
+            return option_refuse(chosen, optopt, argv[optind - 1], allowed, error);
+        code = value_add((enum option_id)option, optarg != NULL ? optarg : "", options, error);
+        if (code != 0)
+            return code;
+    }
+    options->operands = (const char *const *)argv + optind;
+    options->operand_count = (size_t)(argc - optind);
+    return 0;
+}
+
+void options_free(struct options *options)
+{
+    for (int i = 0; i < OPTION_COUNT; i++)
+        free(options->values[i].list);
+    *options = (struct options){0};
+}

@@ -1,0 +1,263 @@
+#include "output.h"
+
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/timespan.h"
+
+const struct output_column output_key_columns[] = {
+    {"ID", "id", 17},      {"NAME", "name", 12},      {"PREFIX", "prefix", 15},
+    {"OWNER", "owner", 8}, {"ENV", "environment", 4}, {"STATE", "state", 8},
+    {"CREATED", "created_at", 16}, {"EXPIRES", "expires_at", 7},
+};
+const size_t output_key_column_count = sizeof output_key_columns / sizeof *output_key_columns;
+
+static void note(const char *format, va_list arguments)
+{
+    fputs("catlatch: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+void output_note(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    note(format, arguments);
+    va_end(arguments);
+}
+
+int output_error(const struct error *error)
+{
+    output_note("%s", error->text);
+    return error_exit_status(error->code);
+}
+
+int output_usage(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    note(format, arguments);
+    va_end(arguments);
+    return EX_USAGE;
+}
+
+bool output_flush(void)
+{
+    static int failed; /* errno of the first failure: stdio forgets it */
+
+    errno = 0;
+    if (fflush(stdout) != 0 && failed == 0)
+        failed = errno != 0 ? errno : EIO;
+    else if (ferror(stdout) && failed == 0)
+        failed = EIO;
+    errno = failed;
+    return failed == 0;
+}
+
+const char *output_why(int errnum)
+{
+    return strerror(errnum); /* one thread */
+}
+
+static int write_all(const char *bytes, size_t len, void *stream)
+{
+    return fwrite(bytes, 1, len, stream) == len ? 0 : -1;
+}
+
+#define JSON_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY)
+
+void output_json(const json_t *value)
+{
+    (void)json_dump_callback(value, write_all, stdout, JSON_FLAGS);
+    putchar('\n');
+}
+
+void output_array_begin(struct output_array *array)
+{
+    array->count = 0;
+    putchar('[');
+}
+
+void output_array_add(struct output_array *array, const json_t *value)
+{
+    fputs(array->count++ > 0 ? ",\n" : "\n", stdout);
+    (void)json_dump_callback(value, write_all, stdout, JSON_FLAGS);
+}
+
+void output_array_end(struct output_array *array)
+{
+    fputs(array->count > 0 ? "\n]\n" : "]\n", stdout);
+}
+
+static bool colour_is_wanted(FILE *stream)
+{
+    const char *no_color = getenv("NO_COLOR"); /* https://no-color.org: set and not empty */
+    const char *term = getenv("TERM");
+
+    return (no_color == NULL || *no_color == '\0') && (term == NULL || strcmp(term, "dumb") != 0) &&
+           isatty(fileno(stream));
+}
+
+static const char *state_colour(const char *state)
+{
+    if (strcmp(state, "active") == 0)
+        return "green";
+    return strcmp(state, "revoked") == 0 ? "red" : "yellow";
+}
+
+/* "2026-01-31T02:14:07Z" as "2026-01-31 02:14". */
+static bool time_shorten(const char *text, char ret_short[TIMESPAN_RFC3339_SIZE])
+{
+    size_t len = strlen(text);
+
+    if (len < 20 || text[10] != 'T' || text[len - 1] != 'Z')
+        return false;
+    memcpy(ret_short, text, 16);
+    ret_short[10] = ' ';
+    ret_short[16] = '\0';
+    return true;
+}
+
+static char *list_text(const json_t *list)
+{
+    size_t size = 1;
+    const json_t *item;
+    size_t index;
+    char *text, *end;
+
+    json_array_foreach (list, index, item)
+        size += json_string_length(item) + 1;
+    text = malloc(size);
+    if (text == NULL)
+        return NULL;
+    end = text;
+    json_array_foreach (list, index, item)
+        end += sprintf(end, "%s%s", index > 0 ? " " : "", json_string_value(item));
+    *end = '\0';
+    return text;
+}
+
+/* A value as people read it; the caller frees it. */
+static char *cell_text(const json_t *value)
+{
+    char *text = NULL;
+
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        return strdup(json_string_value(value));
+    case JSON_INTEGER:
+        return asprintf(&text, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) < 0 ? NULL
+                                                                                       : text;
+    case JSON_TRUE:
+        return strdup("yes");
+    case JSON_FALSE:
+        return strdup("no");
+    case JSON_NULL:
+        return strdup("-");
+    case JSON_ARRAY:
+        return list_text(value);
+    case JSON_OBJECT:
+    case JSON_REAL:
+        return json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    }
+    return NULL;
+}
+
+static int cell_set(struct libscols_line *line, size_t column, const char *field,
+                    const json_t *value, bool shorten)
+{
+    char *text = value != NULL ? cell_text(value) : strdup("-");
+    char shortened[TIMESPAN_RFC3339_SIZE];
+    int failed;
+
+    if (text == NULL)
+        return -1;
+    if (strcmp(field, "state") == 0)
+        (void)scols_cell_set_color(scols_line_get_cell(line, column), state_colour(text));
+    if (shorten && time_shorten(text, shortened))
+        strcpy(text, shortened);
+    failed = scols_line_refer_data(line, column, text);
+    if (failed != 0)
+        free(text);
+    return failed;
+}
+
+static struct libscols_table *table_new(FILE *stream)
+{
+    struct libscols_table *table = scols_new_table();
+
+    if (table == NULL)
+        return NULL;
+    scols_table_set_stream(table, stream);
+    scols_table_enable_colors(table, colour_is_wanted(stream));
+    return table;
+}
+
+static int row_add(struct libscols_table *table, const struct output_table *shape,
+                   const json_t *row)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+
+    if (line == NULL)
+        return -1;
+    for (size_t i = 0; i < shape->column_count; i++) {
+        const char *field = shape->columns[i].field;
+        if (cell_set(line, i, field, json_object_get(row, field), true) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int output_table(struct output_table *table, const json_t *rows, struct error *error)
+{
+    struct libscols_table *lines = table_new(table->stream);
+    const json_t *row;
+    size_t index;
+    int failed = lines == NULL;
+
+    for (size_t i = 0; !failed && i < table->column_count; i++) {
+        const struct output_column *column = &table->columns[i];
+        failed = scols_table_new_column(lines, column->title, column->min_width, 0) == NULL;
+    }
+    if (!failed) {
+        scols_table_enable_noheadings(lines, table->printed > 0);
+        json_array_foreach (rows, index, row)
+            failed = failed || row_add(lines, table, row) != 0;
+    }
+    if (!failed && json_array_size(rows) > 0) {
+        failed = scols_print_table(lines) != 0;
+        table->printed += json_array_size(rows);
+    }
+    scols_unref_table(lines);
+    return failed ? error_set(error, CATLATCH_E_MEMORY, "laying out a table: out of memory") : 0;
+}
+
+int output_record(FILE *stream, const json_t *object, struct error *error)
+{
+    struct libscols_table *lines = table_new(stream);
+    const char *name;
+    json_t *value;
+    int failed = lines == NULL;
+
+    if (!failed) {
+        scols_table_enable_noheadings(lines, 1);
+        failed = scols_table_new_column(lines, "name", 0, 0) == NULL ||
+                 scols_table_new_column(lines, "value", 0, 0) == NULL;
+        json_object_foreach ((json_t *)object, name, value) {
+            struct libscols_line *line = failed ? NULL : scols_table_new_line(lines, NULL);
+            failed = failed || line == NULL || scols_line_set_data(line, 0, name) != 0 ||
+                     cell_set(line, 1, name, value, false) != 0;
+        }
+    }
+    failed = failed || scols_print_table(lines) != 0;
+    scols_unref_table(lines);
+    return failed ? error_set(error, CATLATCH_E_MEMORY, "laying out a table: out of memory") : 0;
+}

@@ -1,0 +1,63 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <locale.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "output.h"
+
+/* Keys pass through it, so it is ours to cleanse. The size is stdio's for files. */
+static char stdout_buffer[BUFSIZ];
+
+/* Opened so that using them fails as using a closed one does. */
+static void descriptors_fill(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* jansson's copies of a key live on its heap. */
+static void cleansing_free(void *memory)
+{
+    if (memory == NULL)
+        return;
+    OPENSSL_cleanse(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+void process_start(void)
+{
+    const struct rlimit no_core = {0, 0};
+
+    descriptors_fill();
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)setlocale(LC_CTYPE, "");
+    (void)setvbuf(stdout, stdout_buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF,
+                  sizeof stdout_buffer);
+    json_set_alloc_funcs(malloc, cleansing_free);
+}
+
+int process_finish(int status)
+{
+    bool arrived = output_flush();
+    int errnum = errno;
+
+    OPENSSL_cleanse(stdout_buffer, sizeof stdout_buffer);
+    if (arrived || status == EX_IOERR)
+        return status;
+    output_note("writing to standard output failed: %s", output_why(errnum));
+    return EX_IOERR;
+}

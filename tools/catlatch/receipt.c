@@ -1,0 +1,51 @@
+#include "receipt.h"
+
+#include "output.h"
+#include "value.h"
+
+static const struct output_column columns[] = {
+    {"ID", "id", 17},      {"NAME", "name", 12},  {"PREFIX", "prefix", 15},
+    {"OWNER", "owner", 8}, {"STATE", "state", 8}, {"CHANGED", "changed", 7},
+};
+
+int receipt_join(json_t **io_receipt, json_t *next, struct error *error)
+{
+    json_t *count, *keys;
+    int failed;
+
+    if (*io_receipt == NULL) {
+        *io_receipt = next;
+        return 0;
+    }
+    count = json_integer(json_integer_value(json_object_get(*io_receipt, "count")) +
+                         json_integer_value(json_object_get(next, "count")));
+    keys = json_incref(json_object_get(*io_receipt, "keys"));
+    failed = json_array_extend(keys, json_object_get(next, "keys")) != 0 ||
+             json_object_update(*io_receipt, next) != 0 ||
+             json_object_set_new(*io_receipt, "count", count) != 0 ||
+             json_object_set(*io_receipt, "keys", keys) != 0;
+    json_decref(keys);
+    json_decref(next);
+    return failed ? error_set(error, CATLATCH_E_MEMORY, "out of memory") : 0;
+}
+
+int receipt_table(FILE *stream, const json_t *receipt, struct error *error)
+{
+    struct output_table table = {stream, columns, sizeof columns / sizeof *columns, 0};
+
+    return output_table(&table, json_object_get(receipt, "keys"), error);
+}
+
+void receipt_line(FILE *stream, const json_t *receipt, size_t total, const char *what,
+                  const char *when)
+{
+    size_t count = (size_t)json_integer_value(json_object_get(receipt, "count"));
+
+    fprintf(stream, "%zu %s %s on %s %s %s (sequence %s, generation %" JSON_INTEGER_FORMAT ")",
+            total, total == 1 ? "key" : "keys", what, value_text(receipt, "host"), when,
+            value_text(receipt, "time"), value_text(receipt, "sequence"),
+            json_integer_value(json_object_get(receipt, "generation")));
+    if (count < total)
+        fprintf(stream, "; %zu %s so already", total - count, total - count == 1 ? "was" : "were");
+    fputc('\n', stream);
+}

@@ -1,0 +1,536 @@
+#include "select.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/key.h"
+#include "core/text.h"
+#include "core/timespan.h"
+#include "guard.h"
+#include "output.h"
+#include "value.h"
+
+/* What one LIST returns at most, by the daemon's own bound. */
+#define PAGE_TEXT "1000"
+
+/* So many unknown lines are named; then only counted. */
+#define UNKNOWN_NOTED_MAX 10u
+
+static const char *const state_names[] = {"active", "disabled", "expired", "not_yet_valid",
+                                          "revoked"};
+
+static int id_compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+static bool id_is_among(uint64_t id, const uint64_t *ids, size_t count)
+{
+    return count > 0 && bsearch(&id, ids, count, sizeof id, id_compare) != NULL;
+}
+
+static size_t ids_sort(uint64_t *ids, size_t count)
+{
+    size_t kept = 0;
+
+    if (count > 0)
+        qsort(ids, count, sizeof *ids, id_compare);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || ids[kept - 1] != ids[i])
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+/* Adds a list of ids to the selection; a second list leaves what is in both. */
+static void ids_combine(struct selection *selection, uint64_t *ids, size_t count)
+{
+    size_t kept = 0;
+
+    count = ids_sort(ids, count);
+    if (selection->by_id) {
+        for (size_t i = 0; i < count; i++)
+            if (id_is_among(ids[i], selection->ids, selection->id_count))
+                ids[kept++] = ids[i];
+        count = kept;
+    }
+    free(selection->ids);
+    selection->ids = ids;
+    selection->id_count = count;
+    selection->by_id = true;
+}
+
+static int id_read(const char *text, uint64_t *ret_id, struct error *error)
+{
+    char typed[GUARD_ECHO_SIZE];
+
+    if (key_id_parse(text, strlen(text), ret_id) == 0)
+        return 0;
+    guard_echo(text, typed);
+    return error_set(error, CATLATCH_E_DATA,
+                     "\"%s\" is no key id (\"key_\" and 13 letters and digits)", typed);
+}
+
+static int ids_from_operands(struct selection *selection, struct error *error)
+{
+    const struct options *options = selection->options;
+    uint64_t *ids;
+
+    if (options->operand_count == 0)
+        return 0;
+    ids = calloc(options->operand_count, sizeof *ids);
+    if (ids == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    for (size_t i = 0; i < options->operand_count; i++) {
+        int code = id_read(options->operands[i], &ids[i], error);
+        if (code != 0) {
+            free(ids);
+            return code;
+        }
+    }
+    ids_combine(selection, ids, options->operand_count);
+    return 0;
+}
+
+static int ids_from_file(struct selection *selection, struct error *error)
+{
+    const char *path = option_text(selection->options, OPTION_IDS_FROM);
+    struct input input = {0};
+    uint64_t *ids;
+    int code;
+
+    if (path == NULL)
+        return 0;
+    if (selection->by_key && strcmp(path, "-") == 0)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "--ids-from - and --key-stdin cannot both read standard input");
+    code = input_read(path, "ids", false, CATLATCH_ID_SIZE, &input, error);
+    if (code != 0)
+        return code;
+    ids = calloc(input.count + 1, sizeof *ids);
+    if (ids == NULL)
+        code = error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    for (size_t i = 0; code == 0 && i < input.count; i++) {
+        code = id_read(input_line(&input, i), &ids[i], error);
+        if (code != 0)
+            error_prefix(error, "line %zu of %s", input.lines[i].number, path);
+    }
+    if (code == 0)
+        ids_combine(selection, ids, input.count);
+    else
+        free(ids);
+    input_free(&input);
+    return code;
+}
+
+static int keys_read(struct selection *selection, struct error *error)
+{
+    if (!option_given(selection->options, OPTION_KEY_STDIN))
+        return 0;
+    selection->by_key = true;
+    return input_read("-", "keys", true, KEY_FOREIGN_MAX, &selection->keys, error);
+}
+
+static int state_check(const struct options *options, struct error *error)
+{
+    const char *state = option_text(options, OPTION_WITH_STATE);
+    const size_t count = sizeof state_names / sizeof *state_names;
+    const char *nearest;
+
+    for (size_t i = 0; i < count; i++)
+        if (state == NULL || strcmp(state, state_names[i]) == 0)
+            return 0;
+    nearest = text_nearest(state, state_names, count);
+    return error_set(error, CATLATCH_E_DATA,
+                     "--state is active, disabled, expired, not_yet_valid or revoked%s%s%s",
+                     nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                     nearest != NULL ? "\"?" : "");
+}
+
+static int times_read(struct selection *selection, struct error *error)
+{
+    const char *before = option_text(selection->options, OPTION_CREATED_BEFORE);
+    const char *within = option_text(selection->options, OPTION_EXPIRING_WITHIN);
+    int64_t now = (int64_t)time(NULL), unix_s = 0, span_ms = 0;
+
+    if (before != NULL) {
+        if (timespan_parse_time(before, strlen(before), now, &unix_s) != 0)
+            return error_set(error, CATLATCH_E_DATA,
+                             "--created-before takes a time, such as 2027-01-31 or "
+                             "2027-01-31T12:00:00Z");
+        timespan_rfc3339(unix_s, selection->created_before);
+    }
+    if (within != NULL) {
+        if (timespan_parse_ms(within, strlen(within), &span_ms) != 0)
+            return error_set(error, CATLATCH_E_DATA,
+                             "--expiring-within takes a duration, such as 7d or 12h");
+        timespan_rfc3339(now, selection->expiring_from);
+        timespan_rfc3339(now + span_ms / 1000, selection->expiring_before);
+    }
+    return 0;
+}
+
+static int limit_read(struct selection *selection, struct error *error)
+{
+    const char *text = option_text(selection->options, OPTION_LIMIT);
+    char *end;
+    unsigned long long value;
+
+    if (text == NULL)
+        return 0;
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || *text < '0' || *text > '9' || value == 0)
+        return error_set(error, CATLATCH_E_DATA, "--limit takes a whole number from 1");
+    selection->limit = (size_t)value;
+    return 0;
+}
+
+static int metadata_check(const struct options *options, struct error *error)
+{
+    const struct option_values *pairs = &options->values[OPTION_WITH_META];
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *equals = strchr(pairs->list[i], '=');
+        if (equals == NULL || equals == pairs->list[i])
+            return error_set(error, CATLATCH_E_DATA, "--meta takes a name and a value: K=V");
+    }
+    return 0;
+}
+
+int selection_read(const struct options *options, struct selection *ret_selection,
+                   struct error *error)
+{
+    struct selection selection = {.options = options};
+    int (*const steps[])(struct selection *, struct error *) = {
+        times_read, limit_read, ids_from_operands, keys_read, ids_from_file,
+    };
+    int code = state_check(options, error);
+
+    if (code == 0)
+        code = metadata_check(options, error);
+    for (size_t i = 0; code == 0 && i < sizeof steps / sizeof *steps; i++)
+        code = steps[i](&selection, error);
+    if (code != 0)
+        selection_free(&selection);
+    else
+        *ret_selection = selection;
+    return code;
+}
+
+void selection_free(struct selection *selection)
+{
+    free(selection->ids);
+    input_free(&selection->keys);
+    *selection = (struct selection){0};
+}
+
+bool selection_is_open(const struct selection *selection)
+{
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if ((OPTIONS_SELECT & OPTION_BIT(i)) != 0 &&
+            option_given(selection->options, (enum option_id)i))
+            return false;
+    return !selection->by_id;
+}
+
+static bool field_is(const json_t *key, const char *name, const char *wanted)
+{
+    return wanted == NULL || strcmp(value_text(key, name), wanted) == 0;
+}
+
+static bool metadata_match(const struct options *options, const json_t *key)
+{
+    const struct option_values *pairs = &options->values[OPTION_WITH_META];
+    const json_t *metadata = json_object_get(key, "metadata");
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *pair = pairs->list[i], *equals = strchr(pair, '=');
+        json_t *value = json_object_getn(metadata, pair, (size_t)(equals - pair));
+        if (value == NULL || strcmp(json_string_value(value), equals + 1) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Times of one form and zone, RFC 3339 with a Z, compare as text. */
+static bool times_match(const struct selection *selection, const json_t *key)
+{
+    const char *expires = value_text(key, "expires_at");
+
+    if (*selection->created_before != '\0' &&
+        strcmp(value_text(key, "created_at"), selection->created_before) >= 0)
+        return false;
+    if (*selection->expiring_before == '\0')
+        return true;
+    return *expires != '\0' && strcmp(expires, selection->expiring_from) > 0 &&
+           strcmp(expires, selection->expiring_before) <= 0;
+}
+
+static bool id_matches(const struct selection *selection, const json_t *key)
+{
+    const char *text = value_text(key, "id");
+    uint64_t id;
+
+    return !selection->by_id || (key_id_parse(text, strlen(text), &id) == 0 &&
+                                 id_is_among(id, selection->ids, selection->id_count));
+}
+
+bool selection_matches(const struct selection *selection, const json_t *key)
+{
+    const struct options *options = selection->options;
+    const char *glob = option_text(options, OPTION_WITH_NAME);
+
+    return field_is(key, "owner", option_text(options, OPTION_WITH_OWNER)) &&
+           field_is(key, "prefix", option_text(options, OPTION_WITH_PREFIX)) &&
+           field_is(key, "environment", option_text(options, OPTION_WITH_ENV)) &&
+           field_is(key, "state", option_text(options, OPTION_WITH_STATE)) &&
+           (glob == NULL || fnmatch(glob, value_text(key, "name"), 0) == 0) &&
+           metadata_match(options, key) && times_match(selection, key) &&
+           id_matches(selection, key);
+}
+
+/* One walk over the keys of a selection. */
+struct walk {
+    struct selection *selection;
+    struct session *session;
+    selection_visitor *visit;
+    void *context;
+    json_t *page; /* gathered for the visitor */
+    json_t *seen; /* ids that the visitor was shown, where a key can turn up twice; else NULL */
+    size_t shown;
+};
+
+static bool walk_is_full(const struct walk *walk)
+{
+    return walk->selection->limit > 0 && walk->shown >= walk->selection->limit;
+}
+
+/* `swept` keys were found by a condition or a raw key, not named by their ids. */
+static int walk_take(struct walk *walk, json_t *key, bool swept, struct error *error)
+{
+    const char *id = value_text(key, "id");
+    bool omitted = swept && walk->selection->omit_revoked &&
+                   !option_given(walk->selection->options, OPTION_WITH_STATE) &&
+                   strcmp(value_text(key, "state"), "revoked") == 0;
+
+    if (walk_is_full(walk) || !selection_matches(walk->selection, key))
+        return 0;
+    if (walk->seen != NULL && json_object_get(walk->seen, id) != NULL)
+        return 0;
+    if (walk->seen != NULL && json_object_set_new(walk->seen, id, json_true()) != 0)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    if (omitted) {
+        walk->selection->omitted++;
+        return 0;
+    }
+    walk->shown++;
+    if (json_array_append(walk->page, key) != 0)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    return 0;
+}
+
+static int walk_turn_page(struct walk *walk, struct error *error)
+{
+    int code = 0;
+
+    if (json_array_size(walk->page) > 0)
+        code = walk->visit(walk->context, walk->page, error);
+    json_array_clear(walk->page);
+    return code;
+}
+
+static int walk_take_all(struct walk *walk, const json_t *map, struct error *error)
+{
+    json_t *key;
+    size_t index;
+    int code = 0;
+
+    json_array_foreach (json_object_get(map, "keys"), index, key)
+        if (code == 0)
+            code = walk_take(walk, key, true, error);
+    return code;
+}
+
+static int metadata_words(const struct options *options, struct session_words *request,
+                          struct error *error)
+{
+    const struct option_values *pairs = &options->values[OPTION_WITH_META];
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < pairs->count; i++) {
+        const char *pair = pairs->list[i], *equals = strchr(pair, '=');
+        code = session_word(request, "META", error);
+        if (code == 0)
+            code = session_word_n(request, pair, (size_t)(equals - pair), error);
+        if (code == 0)
+            code = session_word(request, equals + 1, error);
+    }
+    return code;
+}
+
+static int list_words(const struct selection *selection, const char *cursor,
+                      struct session_words *request, struct error *error)
+{
+    const struct options *options = selection->options;
+    const struct {
+        const char *word, *value;
+    } pairs[] = {
+        {"CURSOR", cursor},
+        {"LIMIT", PAGE_TEXT},
+        {"OWNER", option_text(options, OPTION_WITH_OWNER)},
+        {"PREFIX", option_text(options, OPTION_WITH_PREFIX)},
+        {"ENV", option_text(options, OPTION_WITH_ENV)},
+        {"STATE", option_text(options, OPTION_WITH_STATE)},
+        {"NAME", option_text(options, OPTION_WITH_NAME)},
+        {"CREATED_BEFORE", *selection->created_before ? selection->created_before : NULL},
+        {"EXPIRING_WITHIN", option_text(options, OPTION_EXPIRING_WITHIN)},
+    };
+    int code = session_word(request, "KEY.LIST", error);
+
+    for (size_t i = 0; code == 0 && i < sizeof pairs / sizeof *pairs; i++)
+        code = session_pair(request, pairs[i].word, pairs[i].value, error);
+    return code != 0 ? code : metadata_words(options, request, error);
+}
+
+/* Asks for one page; *io_cursor is NULL at first and again after the last page. */
+static int page_ask(struct walk *walk, char **io_cursor, struct error *error)
+{
+    struct session_words request = {0};
+    json_t *map = NULL;
+    const char *next;
+    int code = list_words(walk->selection, *io_cursor, &request, error);
+
+    if (code == 0)
+        code = session_ask(walk->session, &request, &map, error);
+    if (code == 0)
+        code = walk_take_all(walk, map, error);
+    if (code == 0)
+        code = walk_turn_page(walk, error);
+    session_words_free(&request);
+    free(*io_cursor);
+    *io_cursor = NULL;
+    next = code == 0 ? json_string_value(json_object_get(map, "cursor")) : NULL;
+    if (next != NULL && (*io_cursor = strdup(next)) == NULL)
+        code = error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    json_decref(map);
+    return code;
+}
+
+static int walk_list(struct walk *walk, struct error *error)
+{
+    char *cursor = NULL;
+    int code;
+
+    do
+        code = page_ask(walk, &cursor, error);
+    while (code == 0 && cursor != NULL && !walk_is_full(walk));
+    free(cursor);
+    return code;
+}
+
+static int id_send(struct walk *walk, size_t index, struct error *error)
+{
+    struct session_words request = {0};
+    char id[CATLATCH_ID_SIZE];
+    int code = session_word(&request, "KEY.GET", error);
+
+    key_id_format(walk->selection->ids[index], id);
+    if (code == 0)
+        code = session_word(&request, id, error);
+    if (code == 0)
+        code = session_send(walk->session, &request, error);
+    session_words_free(&request);
+    return code;
+}
+
+static int id_take(struct walk *walk, size_t index, struct error *error)
+{
+    json_t *map = NULL;
+    int code = session_receive(walk->session, &map, error);
+
+    (void)index;
+    if (code == 0)
+        code = walk_take(walk, map, false, error);
+    json_decref(map);
+    return code;
+}
+
+static int key_send(struct walk *walk, size_t index, struct error *error)
+{
+    struct session_words request = {0};
+    int code = session_word(&request, "KEY.LIST", error);
+
+    if (code == 0)
+        code = session_pair(&request, "KEY", input_line(&walk->selection->keys, index), error);
+    if (code == 0)
+        code = session_send(walk->session, &request, error);
+    session_words_free(&request);
+    return code;
+}
+
+static int key_take(struct walk *walk, size_t index, struct error *error)
+{
+    struct selection *selection = walk->selection;
+    json_t *map = NULL;
+    int code = session_receive(walk->session, &map, error);
+
+    if (code != 0)
+        return code;
+    if (json_array_size(json_object_get(map, "keys")) > 0)
+        code = walk_take_all(walk, map, error);
+    else if (selection->unknown++ < UNKNOWN_NOTED_MAX)
+        output_note("line %zu of standard input is no key that is known here",
+                    selection->keys.lines[index].number);
+    json_decref(map);
+    return code;
+}
+
+/* Sends requests by the window and takes their replies, one for each of `count` items. */
+static int walk_pipelined(struct walk *walk, size_t count,
+                          int (*send)(struct walk *, size_t, struct error *),
+                          int (*take)(struct walk *, size_t, struct error *), struct error *error)
+{
+    int code = 0;
+
+    for (size_t first = 0; code == 0 && first < count; first += SESSION_WINDOW) {
+        size_t end = count - first < SESSION_WINDOW ? count : first + SESSION_WINDOW;
+        for (size_t i = first; code == 0 && i < end; i++)
+            code = send(walk, i, error);
+        for (size_t i = first; code == 0 && i < end; i++)
+            code = take(walk, i, error);
+        if (code == 0)
+            code = walk_turn_page(walk, error);
+        if (walk_is_full(walk))
+            break;
+    }
+    return code;
+}
+
+int selection_visit(struct selection *selection, struct session *session,
+                    selection_visitor *visit, void *context, struct error *error)
+{
+    struct walk walk = {selection, session, visit, context, json_array(), NULL, 0};
+    int code;
+
+    if (selection->by_key)
+        walk.seen = json_object();
+    if (walk.page == NULL || (selection->by_key && walk.seen == NULL))
+        code = error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    else if (selection->by_key)
+        code = walk_pipelined(&walk, selection->keys.count, key_send, key_take, error);
+    else if (selection->by_id)
+        code = walk_pipelined(&walk, selection->id_count, id_send, id_take, error);
+    else
+        code = walk_list(&walk, error);
+    if (code == 0 && selection->unknown > UNKNOWN_NOTED_MAX)
+        output_note("%zu lines of standard input are no keys that are known here",
+                    selection->unknown);
+    json_decref(walk.page);
+    json_decref(walk.seen);
+    return code;
+}

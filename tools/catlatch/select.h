@@ -1,0 +1,60 @@
+/*
+ * select.h - the one selector: which keys a command is about.
+ *
+ * Conditions combine by AND. Keys are found by raw key where --key-stdin is given, else by id where
+ * ids are, else the daemon looks for them; what the daemon was not asked is checked here.
+ */
+#ifndef TOOL_SELECT_H
+#define TOOL_SELECT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "input.h"
+#include "options.h"
+#include "session.h"
+
+struct selection {
+    const struct options *options;
+    bool by_id; /* ids were given: as operands, by --ids-from, or both, which leaves the common */
+    uint64_t *ids; /* rising, each once */
+    size_t id_count;
+    bool by_key; /* --key-stdin */
+    struct input keys;
+    char created_before[32];   /* RFC 3339, as the daemon writes times; "": any */
+    char expiring_from[32];    /* now, if --expiring-within was given */
+    char expiring_before[32];
+    size_t limit; /* 0: no bound */
+
+    /* Revoked keys are passed over where they were only swept up by a condition or a raw key: a
+     * change that they cannot take would otherwise be refused for all. */
+    bool omit_revoked;
+
+    size_t omitted; /* revoked keys that were passed over */
+    size_t unknown; /* raw keys that are not known here */
+};
+
+/* Reads what the options say, files and standard input too. `options` must outlive the selection.
+ * Returns 0, E_ARGUMENT, E_DATA (an id, time, state or input line that is none), or what reading
+ * returned. */
+int selection_read(const struct options *options, struct selection *ret_selection,
+                   struct error *error);
+
+void selection_free(struct selection *selection);
+
+/* True if nothing restricts it: every key. */
+bool selection_is_open(const struct selection *selection);
+
+/* True if the key (a key map) meets every condition of the selection. */
+bool selection_matches(const struct selection *selection, const json_t *key);
+
+/* Called with pages of keys; the arrays are the selection's. Returns 0 to go on or a code. */
+typedef int selection_visitor(void *context, const json_t *keys, struct error *error);
+
+/* Finds the keys and shows them to the visitor, each once, in pages of at most 1,000. An id that the
+ * daemon doesn't know is E_NOT_FOUND; a raw key that it doesn't is counted, and noted by its line. */
+int selection_visit(struct selection *selection, struct session *session,
+                    selection_visitor *visit, void *context, struct error *error);
+
+#endif

@@ -1,0 +1,56 @@
+#include "command.h"
+#include "commands.h"
+
+#define BITS1(a) OPTION_BIT(OPTION_##a)
+#define BITS2(a, b) (BITS1(a) | BITS1(b))
+#define BITS3(a, b, c) (BITS2(a, b) | BITS1(c))
+
+#define ANY ((size_t)-1)
+#define CHANGES (OPTIONS_SELECT | BITS2(DRY_RUN, YES))
+
+const struct command command_table[] = {
+    {"create", "issue a new key and print it, this once", "",
+     "The key is printed on standard output and kept nowhere: copy it now. --expires never makes a "
+     "key that does not expire where the configuration has a default.",
+     BITS3(NAME, OWNER, ENV) | BITS3(EXPIRES, NOT_BEFORE, SCOPE) | BITS3(COMMENT, META, QUIET), 0,
+     0, cmd_create},
+    {"list", "list keys, or those of a selection", "[ID]...", "",
+     OPTIONS_SELECT | BITS1(LIMIT), 0, ANY, cmd_list},
+    {"show", "show all that is known of one key", "ID", "", 0, 1, 1, cmd_show},
+    {"update", "change names, expiry, scopes, comments or metadata", "[ID]... --set FIELD=VALUE...",
+     "A list replaces the whole list; an empty value clears. Owner and environment of a key never "
+     "change. Revoked keys that a condition sweeps up are left out.",
+     CHANGES | BITS1(SET), 0, ANY, cmd_update},
+    {"disable", "refuse keys until they are enabled again", "[ID]...",
+     "Revoked keys that a condition sweeps up are left out.", CHANGES | BITS1(BECAUSE), 0, ANY,
+     cmd_disable},
+    {"enable", "accept disabled keys again", "[ID]...",
+     "Lifts what `disable` did; keys of a suspended owner stay refused until `owner resume`.",
+     CHANGES, 0, ANY, cmd_enable},
+    {"revoke", "refuse keys for ever", "[ID]...",
+     "There is no way back: `disable` has one. On a terminal it shows what it will hit and asks. "
+     "When it returns, every process on this host refuses the keys. Up to 10,000 keys are one "
+     "transaction.",
+     CHANGES | BITS2(REASON, BECAUSE), 0, ANY, cmd_revoke},
+    {"rotate", "replace keys by new ones with the same settings", "[ID]...",
+     "The old key stays valid for --grace, never longer than it would have been. With --grace 0 it "
+     "is revoked once the new one has been written out; there is no moment in which neither works.",
+     CHANGES | BITS2(GRACE, OUTPUT), 0, ANY, cmd_rotate},
+    {"owner list", "list owners", "", "", 0, 0, 0, cmd_owner_list},
+    {"owner show", "show one owner", "OWNER", "", 0, 1, 1, cmd_owner_show},
+    {"owner suspend", "refuse all keys of an owner", "OWNER",
+     "One commit, whatever the number of keys. Keys that are created later are refused too.",
+     BITS1(BECAUSE), 1, 1, cmd_owner_suspend},
+    {"owner resume", "accept the keys of a suspended owner again", "OWNER",
+     "Keys that were disabled one by one stay disabled.", 0, 1, 1, cmd_owner_resume},
+    {"verify", "ask whether a key is accepted", "",
+     "The key comes on standard input. Exit status 0: valid, 1: refused, 69: it could not be "
+     "checked.",
+     BITS2(SERVICE, NEED_SCOPE), 0, 0, cmd_verify},
+    {"status", "show how the daemon is", "", "", 0, 0, 0, cmd_status},
+    {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
+    {"reload", "have the daemon read its configuration again", "",
+     "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
+    {"help", "show help for a command", "[COMMAND]", "", 0, 0, 2, cmd_help},
+};
+const size_t command_count = sizeof command_table / sizeof *command_table;
