@@ -225,7 +225,6 @@ static int file_read(struct reading *reading, char *path, struct error *error)
         close(fd);
         return r;
     }
-    reading->service = NULL;
     r = ini_read(stream, path, visit, reading, error);
     fclose(stream);
     return r;

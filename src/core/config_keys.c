@@ -1,6 +1,5 @@
 #include "core/config_keys.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +154,8 @@ static int64_t suffix_factor(enum config_type type, const char *suffix)
     return 0;
 }
 
-/* A number with its suffix. One too large to hold is INT64_MAX, which is out of all bounds. */
+/* A number with its suffix. One too large to hold is INT64_MAX, as with strtoll: out of all
+ * bounds. */
 static bool number_parse(enum config_type type, const char *text, int64_t *ret_number)
 {
     size_t digits = strspn(text, "0123456789");
@@ -164,9 +164,8 @@ static bool number_parse(enum config_type type, const char *text, int64_t *ret_n
 
     if (digits == 0 || factor == 0)
         return false;
-    errno = 0;
     number = strtoll(text, NULL, 10);
-    if (errno != 0 || __builtin_mul_overflow((int64_t)number, factor, ret_number))
+    if (__builtin_mul_overflow((int64_t)number, factor, ret_number))
         *ret_number = INT64_MAX;
     return true;
 }

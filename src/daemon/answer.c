@@ -251,5 +251,5 @@ void answer_owner_change(const struct op *op, const struct answer_place *place, 
     owner_pairs(reply, &op->owners[0]);
     pair_word(reply, "host", place->host);
     moment_pairs(reply, op);
-    pair_count(reply, "count", op->key_count);
+    pair_count(reply, "count", op->owner_changed ? op->owners[0].key_count : 0);
 }

@@ -42,6 +42,7 @@ struct daemon {
     uv_timer_t deadline; /* of draining */
     bool open;
     bool stopping;
+    int status; /* of the process, when it ends in order */
 
     struct settings fresh; /* what a reload under way is bringing in */
     bool reloading;
@@ -62,5 +63,8 @@ int daemon_test(const char *config_path);
 /* Reads the configuration again; `reloaded` (NULL: nobody asks) is called in the loop, perhaps
  * before this returns. A configuration with any error changes nothing. */
 void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *context);
+
+/* For reload.c: beats at the interval that is configured. */
+void daemon_start_heartbeat(struct daemon *daemon);
 
 #endif

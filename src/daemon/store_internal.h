@@ -164,6 +164,10 @@ void store_walk_close(struct store_walk *walk);
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
               void *buffer, size_t size, size_t *ret_len, struct error *error);
 
+/* store_key, likewise. */
+int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer,
+                   struct record *ret_record, struct error *error);
+
 /* The last key of a database, of exactly key_len bytes. Likewise; E_DATA for another length. */
 int store_last(struct store *store, enum store_database database, void *ret_key, size_t key_len,
                struct error *error);

@@ -127,9 +127,11 @@ int store_meta_load(struct store *store, struct error *error)
                          store->directory);
     if (store->is_new && (r = begin_first_epoch(store, error)) != 0)
         return r;
+    uint64_t key_count = 0;
     r = meta_get_number(store, epoch_name, &store->epoch, error);
     if (r == 0)
-        r = meta_get_number(store, key_count_name, &store->key_count, error);
+        r = meta_get_number(store, key_count_name, &key_count, error);
+    store->key_count = key_count;
     return r == 0 ? load_sequence(store, error) : r;
 }
 

@@ -73,25 +73,32 @@ static int decode_key(const struct store *store, uint64_t id, const DBT *data,
     return fail_entry(store, r, error, text);
 }
 
-int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct store_buffer *buffer,
-              struct record *ret_record, struct error *error)
+int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer,
+                   struct record *ret_record, struct error *error)
 {
     unsigned char key[8];
-    char text[CATLATCH_ID_SIZE];
     size_t len = 0;
 
-    (void)txn; /* there is one at most, and every read joins it */
     store_pack(id, key);
     int r = store_get(store, STORE_KEYS, key, sizeof key, buffer->bytes, sizeof buffer->bytes, &len,
                       error);
-    if (r == CATLATCH_E_NOT_FOUND) {
-        key_id_format(id, text);
-        return error_set(error, r, "there is no key %s", text);
-    }
     if (r != 0)
         return r;
     DBT data = store_dbt(buffer->bytes, len);
     return decode_key(store, id, &data, ret_record, error);
+}
+
+int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct store_buffer *buffer,
+              struct record *ret_record, struct error *error)
+{
+    char text[CATLATCH_ID_SIZE];
+
+    (void)txn; /* there is one at most, and every read joins it */
+    int r = store_read_key(store, id, buffer, ret_record, error);
+    if (r != CATLATCH_E_NOT_FOUND)
+        return r;
+    key_id_format(id, text);
+    return error_set(error, r, "there is no key %s", text);
 }
 
 /* --- walks -------------------------------------------------------------------------------- */

@@ -254,7 +254,7 @@ static int conflict(uint64_t id, struct error *error, const char *why)
 static int compare(struct store_txn *txn, const struct record *old, const struct record *record,
                    struct record *ret_stored, bool *ret_found, struct error *error)
 {
-    int r = store_key(txn->store, txn, record->id, &txn->stored, ret_stored, error);
+    int r = store_read_key(txn->store, record->id, &txn->stored, ret_stored, error);
     if (r != 0 && r != CATLATCH_E_NOT_FOUND)
         return r;
     *ret_found = r == 0;

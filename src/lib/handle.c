@@ -14,7 +14,7 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
     const char *name = options->service != NULL ? options->service : "default";
     struct config *config = NULL;
 
-    int r = config_read(path, &config, error);
+    int r = config_read_without_accounts(path, &config, error);
     if (r == 0)
         r = stack_service(config, name, &handle->service, error);
     if (r == 0)

@@ -164,7 +164,7 @@ static int read_owner(const struct table_view *view, uint32_t ref, char ret[CATL
     const unsigned char *at = side_at(view, ref, 0, 1);
     if (at == NULL)
         return CATLATCH_E_DATA;
-    size_t len = *at;
+    size_t len = *(const volatile unsigned char *)at; /* loaded once */
     return copy_text(side_at(view, ref, 1, len), len, ret, CATLATCH_TEXT_SIZE);
 }
 
@@ -213,20 +213,33 @@ static int read_scopes(const struct table_view *view, uint64_t number,
     return *ret_bytes != NULL ? 0 : CATLATCH_E_DATA;
 }
 
+/* The scope at *at in a list that ends at `end`, its length loaded once; moves *at behind it. */
+static int next_scope(const unsigned char *bytes, size_t end, size_t *at,
+                      const unsigned char **ret_scope, size_t *ret_len)
+{
+    if (*at >= end)
+        return CATLATCH_E_DATA;
+    size_t len = *(const volatile unsigned char *)(bytes + *at);
+    if (len > end - *at - 1)
+        return CATLATCH_E_DATA;
+    *ret_scope = bytes + *at + 1;
+    *ret_len = len;
+    *at += 1 + len;
+    return 0;
+}
+
 int table_has_scope(const struct table_view *view, uint64_t number, const char *scope, size_t len)
 {
     struct table_side_scopes fixed;
-    const unsigned char *bytes;
+    const unsigned char *bytes, *own;
+    size_t at = 0, own_len;
     if (read_scopes(view, number, &fixed, &bytes) != 0)
         return CATLATCH_E_DATA;
-    size_t at = 0, end = fixed.bytes_len;
     for (unsigned i = 0; i < fixed.count; i++) {
-        if (at >= end || bytes[at] > end - at - 1)
+        if (next_scope(bytes, fixed.bytes_len, &at, &own, &own_len) != 0)
             return CATLATCH_E_DATA;
-        size_t own = bytes[at];
-        if (own == len && memcmp(bytes + at + 1, scope, len) == 0)
+        if (own_len == len && memcmp(own, scope, len) == 0)
             return 1;
-        at += 1 + own;
     }
     return 0;
 }
@@ -234,21 +247,18 @@ int table_has_scope(const struct table_view *view, uint64_t number, const char *
 int table_scopes(const struct table_view *view, uint64_t number, char ret[CATLATCH_SCOPES_SIZE])
 {
     struct table_side_scopes fixed;
-    const unsigned char *bytes;
+    const unsigned char *bytes, *own;
+    size_t at = 0, out = 0, own_len;
     if (read_scopes(view, number, &fixed, &bytes) != 0)
         return CATLATCH_E_DATA;
-    size_t at = 0, end = fixed.bytes_len, out = 0;
     for (unsigned i = 0; i < fixed.count; i++) {
-        if (at >= end || bytes[at] > end - at - 1)
-            return CATLATCH_E_DATA;
-        size_t own = bytes[at];
-        if (own + 2 > CATLATCH_SCOPES_SIZE - out) /* a space and the NUL */
+        if (next_scope(bytes, fixed.bytes_len, &at, &own, &own_len) != 0 ||
+            own_len + 2 > CATLATCH_SCOPES_SIZE - out) /* a space and the NUL */
             return CATLATCH_E_DATA;
         if (out > 0)
             ret[out++] = ' ';
-        memcpy(ret + out, bytes + at + 1, own);
-        out += own;
-        at += 1 + own;
+        memcpy(ret + out, own, own_len);
+        out += own_len;
     }
     ret[out] = '\0';
     return 0;

@@ -1,12 +1,11 @@
 #include "lib_table.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <setjmp.h>
-/* cmocka wants the four above it */
 #include <cmocka.h>
 
 uint64_t sample_random(uint64_t *state)

@@ -82,7 +82,7 @@ static void expect_refused(const char *const *lines, const char *message)
     struct error error = {.text = ""};
 
     memset(&service, 0x5a, sizeof service);
-    before = service;
+    memcpy(&before, &service, sizeof before);
     fixture_lines(&fixture, lines);
     assert_int_equal(stack_compile(&fixture.config, &fixture.services[0], &service, &error),
                      CATLATCH_E_CONFIG);

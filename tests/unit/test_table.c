@@ -1,4 +1,5 @@
-/* What readers see of each kind of change. Room is test_table_room.c's, damage test_table_damage.c's. */
+/* What readers see of each kind of change. Room is test_table_room.c's, damage
+ * test_table_damage.c's. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,11 +14,11 @@
 
 #include "lib_table.h"
 
-#define assert_shows(table, entry)                                              \
-    do {                                                                        \
-        const char *differs_ = table_differs(&(table)->writer.view, (entry));   \
-        if (differs_ != NULL)                                                   \
-            fail_msg("line %d: the table differs in: %s", __LINE__, differs_);  \
+#define assert_shows(table, entry)                                             \
+    do {                                                                       \
+        const char *differs_ = table_differs(&(table)->writer.view, (entry));  \
+        if (differs_ != NULL)                                                  \
+            fail_msg("line %d: the table differs in: %s", __LINE__, differs_); \
     } while (0)
 
 static struct heap_table table;
@@ -465,8 +466,8 @@ static void owners_and_scope_lists_are_stored_once(void **state)
     assert_int_equal(heap_table_put(&table, &key.entry), 0);
     uint64_t before = table.writer.side_used;
     assert_int_equal(heap_table_put(&table, &other.entry), 0);
-    uint64_t identity = sizeof(struct table_side_identity) + other.entry.prefix.len +
-                        other.entry.name.len;
+    uint64_t identity =
+        sizeof(struct table_side_identity) + other.entry.prefix.len + other.entry.name.len;
     assert_int_equal(table.writer.side_used - before, (identity + 7) / 8 * 8);
     assert_shows(&table, &key.entry);
     assert_shows(&table, &other.entry);

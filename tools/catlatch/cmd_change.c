@@ -28,7 +28,7 @@ static int deed_report(const struct call *call, const struct deed *deed, const j
                        struct error *error)
 {
     size_t total = json_array_size(json_object_get(receipt, "keys"));
-    int code = 0;
+    int code;
 
     if (option_given(&call->options, OPTION_JSON)) {
         output_json(receipt);
@@ -39,24 +39,27 @@ static int deed_report(const struct call *call, const struct deed *deed, const j
     return code;
 }
 
+/* What was done is reported even if the rest failed. */
 static int deed_do(struct call *call, const struct deed *deed, const struct targets *targets,
                    const struct session_words *extra)
 {
-    struct error error = {0}, ignored = {0};
+    struct error error = {0}, unreported = {0};
     json_t *receipt = NULL;
-    int code = change_apply(call->session, deed->request, targets->ids, targets->count, extra,
-                            &receipt, &error);
 
-    if (receipt != NULL)
-        code = deed_report(call, deed, receipt, code == 0 ? &error : &ignored) != 0 ? error.code
-                                                                                     : code;
+    (void)change_apply(call->session, deed->request, targets->ids, targets->count, extra, &receipt,
+                       &error);
+    if (receipt != NULL && deed_report(call, deed, receipt, &unreported) != 0)
+        output_note("%s", unreported.text);
     json_decref(receipt);
-    return code != 0 ? output_error(&error) : EX_OK;
+    return error.code != 0 ? output_error(&error) : error_exit_status(unreported.code);
 }
 
 int cmd_disable(struct call *call)
 {
-    static const struct targets_plan plan = {.verb = "disable", .participle = "disabled"};
+    static const struct targets_plan plan = {.verb = "disable",
+                                             .participle = "disabled",
+                                             .omits = target_is_revoked,
+                                             .omitted = "revoked already"};
     struct session_words extra = {0};
     struct targets targets = {0};
     struct error error = {0};
@@ -75,7 +78,10 @@ int cmd_disable(struct call *call)
 
 int cmd_enable(struct call *call)
 {
-    static const struct targets_plan plan = {.verb = "enable", .participle = "enabled"};
+    static const struct targets_plan plan = {.verb = "enable",
+                                             .participle = "enabled",
+                                             .omits = target_is_revoked,
+                                             .omitted = "revoked already"};
     struct targets targets = {0};
     int status = EX_OK;
 
@@ -107,9 +113,10 @@ int cmd_revoke(struct call *call)
 {
     static const struct targets_plan plan = {.verb = "revoke",
                                              .participle = "revoked for ever",
-                                             .keep_revoked = true,
-                                             .asks_for_one = true,
-                                             .offers_disable = true};
+                                             .omits = target_is_revoked,
+                                             .omitted = "revoked already",
+                                             .omits_no_raw_keys = true,
+                                             .final = true};
     const char *reason = option_text(&call->options, OPTION_REASON);
     struct session_words extra = {0};
     struct targets targets = {0};
@@ -126,8 +133,8 @@ int cmd_revoke(struct call *call)
         session_pair(&extra, "COMMENT", option_text(&call->options, OPTION_BECAUSE), &error) != 0)
         status = output_error(&error);
     else
-        status = deed_do(call, answer == TARGETS_GO ? &deed_revoke : &deed_disable, &targets,
-                         &extra);
+        status =
+            deed_do(call, answer == TARGETS_GO ? &deed_revoke : &deed_disable, &targets, &extra);
     session_words_free(&extra);
     targets_free(&targets);
     return status;
@@ -147,8 +154,8 @@ static int field_unknown(const char *field, size_t len, struct error *error)
                          name);
     nearest = text_nearest(name, fields, sizeof fields / sizeof *fields);
     if (nearest != NULL)
-        return error_set(error, CATLATCH_E_ARGUMENT,
-                         "--set knows no such field; did you mean %s?", nearest);
+        return error_set(error, CATLATCH_E_ARGUMENT, "--set knows no such field; did you mean %s?",
+                         nearest);
     return error_set(error, CATLATCH_E_ARGUMENT,
                      "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes or "
                      "meta.K");
@@ -205,7 +212,10 @@ static int set_words(const struct options *options, struct moment *moments,
 
 int cmd_update(struct call *call)
 {
-    static const struct targets_plan plan = {.verb = "update", .participle = "updated"};
+    static const struct targets_plan plan = {.verb = "update",
+                                             .participle = "updated",
+                                             .omits = target_is_revoked,
+                                             .omitted = "revoked already"};
     size_t set_count = call->options.values[OPTION_SET].count;
     struct moment *moments = calloc(set_count + 1, sizeof *moments);
     struct session_words extra = {0};

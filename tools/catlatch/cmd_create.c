@@ -79,8 +79,8 @@ static int create_words(const struct options *options, struct moments *moments,
 
 static void print_json(const json_t *key)
 {
-    json_t *ordered = json_pack("{sOsO}", "id", json_object_get(key, "id"), "key",
-                                json_object_get(key, "key"));
+    json_t *ordered =
+        json_pack("{sOsO}", "id", json_object_get(key, "id"), "key", json_object_get(key, "key"));
 
     if (ordered != NULL && json_object_update_missing(ordered, (json_t *)key) == 0)
         output_json(ordered);
@@ -132,8 +132,7 @@ int cmd_create(struct call *call)
     int status;
 
     if (create_words(&call->options, &moments, &request, &error) != 0 ||
-        call_connect(call, &error) != 0 ||
-        session_ask(call->session, &request, &key, &error) != 0)
+        call_connect(call, &error) != 0 || session_ask(call->session, &request, &key, &error) != 0)
         status = output_error(&error);
     else
         status = create_show(&call->options, key);

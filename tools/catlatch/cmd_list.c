@@ -3,8 +3,8 @@
 
 #include "commands.h"
 #include "output.h"
-#include "select.h"
 #include "value.h"
+#include "visit.h"
 
 struct listing {
     bool json;
@@ -22,8 +22,7 @@ static int page_list(void *context, const json_t *keys, struct error *error)
     listing->count += json_array_size(keys);
     if (!listing->json)
         return output_table(&listing->table, keys, error);
-    json_array_foreach (keys, index, key)
-        output_array_add(&listing->array, key);
+    json_array_foreach(keys, index, key) output_array_add(&listing->array, key);
     return 0;
 }
 
@@ -33,12 +32,9 @@ static int list_print(struct call *call, struct selection *selection, struct err
         .json = option_given(&call->options, OPTION_JSON),
         .table = {stdout, output_key_columns, output_key_column_count, 0},
     };
-    int code;
+    int code = selection_visit(selection, call->session, page_list, &listing, error);
 
-    if (listing.json)
-        output_array_begin(&listing.array);
-    code = selection_visit(selection, call->session, page_list, &listing, error);
-    if (listing.json)
+    if (listing.json && (code == 0 || listing.count > 0))
         output_array_end(&listing.array);
     if (code == 0 && listing.count == 0 && !selection_is_open(selection))
         code = error_set(error, CATLATCH_E_NOT_FOUND, "no key matches");

@@ -9,11 +9,8 @@
 #include "value.h"
 
 static const struct output_column columns[] = {
-    {"OWNER", "owner", 12},
-    {"KEYS", "keys", 6},
-    {"SUSPENDED", "suspended", 9},
-    {"SINCE", "suspended_at", 16},
-    {"CREATED", "created_at", 16},
+    {"OWNER", "owner", 12},        {"KEYS", "keys", 6},           {"SUSPENDED", "suspended", 9},
+    {"SINCE", "suspended_at", 16}, {"CREATED", "created_at", 16},
 };
 
 /* Asks for one page of owners; *io_cursor is NULL at first and again after the last page. */
@@ -44,8 +41,6 @@ static int owners_print(struct session *session, bool json, struct error *error)
     char *cursor = NULL;
     int code;
 
-    if (json)
-        output_array_begin(&array);
     do {
         json_t *map = NULL, *owners, *owner;
         size_t index;
@@ -53,12 +48,10 @@ static int owners_print(struct session *session, bool json, struct error *error)
         owners = json_object_get(map, "owners");
         if (code == 0 && !json)
             code = output_table(&table, owners, error);
-        json_array_foreach (owners, index, owner)
-            if (json)
-                output_array_add(&array, owner);
+        json_array_foreach(owners, index, owner) if (json) output_array_add(&array, owner);
         json_decref(map);
     } while (code == 0 && cursor != NULL);
-    if (json)
+    if (json && (code == 0 || array.count > 0))
         output_array_end(&array);
     free(cursor);
     return code;
@@ -83,8 +76,8 @@ static int owner_ask(struct call *call, const char *verb, json_t **ret_map, stru
     if (code == 0)
         code = session_pair(&request, verb, call->options.operands[0], error);
     if (code == 0)
-        code = session_pair(&request, "COMMENT", option_text(&call->options, OPTION_BECAUSE),
-                            error);
+        code =
+            session_pair(&request, "COMMENT", option_text(&call->options, OPTION_BECAUSE), error);
     if (code == 0)
         code = session_ask(call->session, &request, ret_map, error);
     session_words_free(&request);
@@ -114,13 +107,12 @@ static int owner_change(struct call *call, const char *verb, const char *what)
     if (code == 0 && option_given(&call->options, OPTION_JSON))
         output_json(owner);
     else if (code == 0)
-        printf("owner %s: %" JSON_INTEGER_FORMAT
-               " keys changed, %s on %s since %s (sequence %s, generation %" JSON_INTEGER_FORMAT
-               ")\n",
-               value_text(owner, "owner"), json_integer_value(json_object_get(owner, "count")),
-               what, value_text(owner, "host"), value_text(owner, "time"),
-               value_text(owner, "sequence"),
-               json_integer_value(json_object_get(owner, "generation")));
+        printf(
+            "owner %s: %" JSON_INTEGER_FORMAT
+            " keys changed, %s on %s since %s (sequence %s, generation %" JSON_INTEGER_FORMAT ")\n",
+            value_text(owner, "owner"), json_integer_value(json_object_get(owner, "count")), what,
+            value_text(owner, "host"), value_text(owner, "time"), value_text(owner, "sequence"),
+            json_integer_value(json_object_get(owner, "generation")));
     json_decref(owner);
     return code != 0 ? output_error(&error) : EX_OK;
 }

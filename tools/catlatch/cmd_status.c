@@ -1,5 +1,4 @@
 /* status, configtest, reload: the daemon and its configuration. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <sysexits.h>
 

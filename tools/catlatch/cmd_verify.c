@@ -39,7 +39,7 @@ static void print_line(const json_t *answer)
     if (*value_text(answer, "id") != '\0')
         printf(": %s (%s) of owner %s in %s", value_text(answer, "id"), value_text(answer, "name"),
                value_text(answer, "owner"), value_text(answer, "environment"));
-    json_array_foreach (scopes, index, scope)
+    json_array_foreach(scopes, index, scope)
         printf("%s%s", index == 0 ? ", scopes " : " ", json_string_value(scope));
     if (*value_text(answer, "expires_at") != '\0')
         printf(", until %s", value_text(answer, "expires_at"));

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "commands.h"
 #include "core/text.h"
 #include "guard.h"
-#include "commands.h"
 #include "help.h"
 #include "output.h"
 

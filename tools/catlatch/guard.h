@@ -20,7 +20,8 @@
  * or mistyped is as secret. environments may be NULL while they are not known. */
 bool guard_holds_key(const char *text, const struct key_environments *environments);
 
-/* Looks at every argument. Returns 0 or E_ARGUMENT with a line that says where keys go and doesn't repeat them. */
+/* Looks at every argument. Returns 0 or E_ARGUMENT with a line that says where keys go and doesn't
+ * repeat them. */
 int guard_arguments(int argc, char *const *argv, const struct key_environments *environments,
                     struct error *error);
 

@@ -20,10 +20,10 @@ struct input {
     size_t count;
 };
 
-/* Reads all of a file; path "-" is standard input. `what` is for messages: "keys", "ids". If it is a
- * terminal it isn't echoed when secret, and one line says what is waited for. Lines over max_len bytes
- * and NUL bytes are refused by their number, never repeated. Returns 0, E_DATA, E_MEMORY, E_IO,
- * E_NOT_FOUND or E_PERMISSION. Blocks. */
+/* Reads all of a file; path "-" is standard input. `what` is for messages: "keys", "ids". If it is
+ * a terminal it isn't echoed when secret, and one line says what is waited for. Lines over max_len
+ * bytes and NUL bytes are refused by their number, never repeated. Returns 0, E_DATA, E_MEMORY,
+ * E_IO, E_NOT_FOUND or E_PERMISSION. Blocks. */
 int input_read(const char *path, const char *what, bool secret, size_t max_len,
                struct input *ret_input, struct error *error);
 

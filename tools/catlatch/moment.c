@@ -3,8 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-int moment_read(const char *what, const char *text, struct moment *ret_moment,
-                struct error *error)
+int moment_read(const char *what, const char *text, struct moment *ret_moment, struct error *error)
 {
     int64_t unix_s;
 

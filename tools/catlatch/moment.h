@@ -11,7 +11,6 @@ struct moment {
 
 /* what: the option or field, for the message. "never" and the empty text clear. Returns 0 or
  * E_DATA. */
-int moment_read(const char *what, const char *text, struct moment *ret_moment,
-                struct error *error);
+int moment_read(const char *what, const char *text, struct moment *ret_moment, struct error *error);
 
 #endif

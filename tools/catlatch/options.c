@@ -30,8 +30,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_WITH_PREFIX] = {"prefix", "PREFIX", "the start of the key, as lists show it", 0, false},
     [OPTION_WITH_OWNER] = {"owner", "OWNER", "the keys of one owner", 0, false},
     [OPTION_WITH_ENV] = {"env", "ENV", "the keys of one environment", 0, false},
-    [OPTION_WITH_STATE] = {"state", "STATE",
-                           "active, disabled, expired, not_yet_valid or revoked", 0, false},
+    [OPTION_WITH_STATE] = {"state", "STATE", "active, disabled, expired, not_yet_valid or revoked",
+                           0, false},
     [OPTION_WITH_NAME] = {"name", "GLOB", "names that match a pattern with * ? [ ]", 0, false},
     [OPTION_WITH_META] = {"meta", "K=V", "metadata that the keys have (repeatable)", 0, true},
     [OPTION_CREATED_BEFORE] = {"created-before", "TIME", "keys older than that", 0, false},
@@ -91,9 +91,9 @@ static void tables_fill(uint64_t allowed, bool stop_at_operand, struct getopt_ta
         const struct option_spec *spec = &specs[i];
         if ((allowed & OPTION_BIT(i)) == 0)
             continue;
-        tables->long_options[count++] = (struct option){
-            spec->name, spec->argument != NULL ? required_argument : no_argument, NULL,
-            LONG_BASE + i};
+        tables->long_options[count++] =
+            (struct option){spec->name, spec->argument != NULL ? required_argument : no_argument,
+                            NULL, LONG_BASE + i};
         if (spec->letter != '\0') {
             *letter++ = spec->letter;
             if (spec->argument != NULL)
@@ -174,7 +174,7 @@ static int option_of(int chosen, uint64_t allowed)
 }
 
 int options_read(int argc, char **argv, uint64_t allowed, bool stop_at_operand,
-                  struct options *options, struct error *error)
+                 struct options *options, struct error *error)
 {
     struct getopt_tables tables;
     int chosen, code;

@@ -56,16 +56,16 @@ enum option_id {
 #define OPTION_BIT(option) (UINT64_C(1) << (option))
 
 /* What all commands take. */
-#define OPTIONS_GLOBAL                                                                             \
-    (OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HELP) |               \
+#define OPTIONS_GLOBAL                                                               \
+    (OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HELP) | \
      OPTION_BIT(OPTION_VERSION))
 
 /* The selector: which keys. One set for every command that acts on keys. */
-#define OPTIONS_SELECT                                                                             \
-    (OPTION_BIT(OPTION_WITH_PREFIX) | OPTION_BIT(OPTION_WITH_OWNER) |                              \
-     OPTION_BIT(OPTION_WITH_ENV) | OPTION_BIT(OPTION_WITH_STATE) | OPTION_BIT(OPTION_WITH_NAME) |  \
-     OPTION_BIT(OPTION_WITH_META) | OPTION_BIT(OPTION_CREATED_BEFORE) |                            \
-     OPTION_BIT(OPTION_EXPIRING_WITHIN) | OPTION_BIT(OPTION_IDS_FROM) |                            \
+#define OPTIONS_SELECT                                                                            \
+    (OPTION_BIT(OPTION_WITH_PREFIX) | OPTION_BIT(OPTION_WITH_OWNER) |                             \
+     OPTION_BIT(OPTION_WITH_ENV) | OPTION_BIT(OPTION_WITH_STATE) | OPTION_BIT(OPTION_WITH_NAME) | \
+     OPTION_BIT(OPTION_WITH_META) | OPTION_BIT(OPTION_CREATED_BEFORE) |                           \
+     OPTION_BIT(OPTION_EXPIRING_WITHIN) | OPTION_BIT(OPTION_IDS_FROM) |                           \
      OPTION_BIT(OPTION_KEY_STDIN))
 
 struct option_spec {
@@ -98,7 +98,7 @@ const char *option_text(const struct options *options, enum option_id option); /
  * argv is permuted as getopt_long does. Returns 0, E_ARGUMENT (a line that names the option and,
  * where one is near, the known one) or E_MEMORY. options_free in any case. */
 int options_read(int argc, char **argv, uint64_t allowed, bool stop_at_operand,
-                  struct options *options, struct error *error);
+                 struct options *options, struct error *error);
 
 void options_free(struct options *options);
 

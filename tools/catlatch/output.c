@@ -11,13 +11,18 @@
 #include "core/timespan.h"
 
 const struct output_column output_key_columns[] = {
-    {"ID", "id", 17},      {"NAME", "name", 12},      {"PREFIX", "prefix", 15},
-    {"OWNER", "owner", 8}, {"ENV", "environment", 4}, {"STATE", "state", 8},
-    {"CREATED", "created_at", 16}, {"EXPIRES", "expires_at", 7},
+    {"ID", "id", 17},
+    {"NAME", "name", 12},
+    {"PREFIX", "prefix", 15},
+    {"OWNER", "owner", 8},
+    {"ENV", "environment", 4},
+    {"STATE", "state", 8},
+    {"CREATED", "created_at", 16},
+    {"EXPIRES", "expires_at", 7},
 };
 const size_t output_key_column_count = sizeof output_key_columns / sizeof *output_key_columns;
 
-static void note(const char *format, va_list arguments)
+static void CATLATCH_PRINTF(1, 0) note(const char *format, va_list arguments)
 {
     fputs("catlatch: ", stderr);
     vfprintf(stderr, format, arguments);
@@ -80,21 +85,15 @@ void output_json(const json_t *value)
     putchar('\n');
 }
 
-void output_array_begin(struct output_array *array)
-{
-    array->count = 0;
-    putchar('[');
-}
-
 void output_array_add(struct output_array *array, const json_t *value)
 {
-    fputs(array->count++ > 0 ? ",\n" : "\n", stdout);
+    fputs(array->count++ > 0 ? ",\n" : "[\n", stdout);
     (void)json_dump_callback(value, write_all, stdout, JSON_FLAGS);
 }
 
-void output_array_end(struct output_array *array)
+void output_array_end(const struct output_array *array)
 {
-    fputs(array->count > 0 ? "\n]\n" : "]\n", stdout);
+    fputs(array->count > 0 ? "\n]\n" : "[]\n", stdout);
 }
 
 static bool colour_is_wanted(FILE *stream)
@@ -133,14 +132,13 @@ static char *list_text(const json_t *list)
     size_t index;
     char *text, *end;
 
-    json_array_foreach (list, index, item)
-        size += json_string_length(item) + 1;
+    json_array_foreach(list, index, item) size += json_string_length(item) + 1;
     text = malloc(size);
     if (text == NULL)
         return NULL;
     end = text;
-    json_array_foreach (list, index, item)
-        end += sprintf(end, "%s%s", index > 0 ? " " : "", json_string_value(item));
+    json_array_foreach(list, index, item) end +=
+        sprintf(end, "%s%s", index > 0 ? " " : "", json_string_value(item));
     *end = '\0';
     return text;
 }
@@ -229,8 +227,7 @@ int output_table(struct output_table *table, const json_t *rows, struct error *e
     }
     if (!failed) {
         scols_table_enable_noheadings(lines, table->printed > 0);
-        json_array_foreach (rows, index, row)
-            failed = failed || row_add(lines, table, row) != 0;
+        json_array_foreach(rows, index, row) failed = failed || row_add(lines, table, row) != 0;
     }
     if (!failed && json_array_size(rows) > 0) {
         failed = scols_print_table(lines) != 0;
@@ -251,7 +248,8 @@ int output_record(FILE *stream, const json_t *object, struct error *error)
         scols_table_enable_noheadings(lines, 1);
         failed = scols_table_new_column(lines, "name", 0, 0) == NULL ||
                  scols_table_new_column(lines, "value", 0, 0) == NULL;
-        json_object_foreach ((json_t *)object, name, value) {
+        json_object_foreach((json_t *)object, name, value)
+        {
             struct libscols_line *line = failed ? NULL : scols_table_new_line(lines, NULL);
             failed = failed || line == NULL || scols_line_set_data(line, 0, name) != 0 ||
                      cell_set(line, 1, name, value, false) != 0;

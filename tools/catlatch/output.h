@@ -29,13 +29,13 @@ const char *output_why(int errnum);
 /* One JSON document and a newline on stdout, keys in the order in which they were set. */
 void output_json(const json_t *value);
 
-/* A JSON array that is printed while it comes in. */
+/* A JSON array that is printed while it comes in. Begins as {0}; nothing is printed before the
+ * first value or the end. */
 struct output_array {
     size_t count;
 };
-void output_array_begin(struct output_array *array);
 void output_array_add(struct output_array *array, const json_t *value);
-void output_array_end(struct output_array *array);
+void output_array_end(const struct output_array *array);
 
 /* A column of a table of JSON objects. */
 struct output_column {

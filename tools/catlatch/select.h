@@ -13,7 +13,6 @@
 
 #include "input.h"
 #include "options.h"
-#include "session.h"
 
 struct selection {
     const struct options *options;
@@ -22,16 +21,16 @@ struct selection {
     size_t id_count;
     bool by_key; /* --key-stdin */
     struct input keys;
-    char created_before[32];   /* RFC 3339, as the daemon writes times; "": any */
-    char expiring_from[32];    /* now, if --expiring-within was given */
+    char created_before[32]; /* RFC 3339, as the daemon writes times; "": any */
+    char expiring_from[32];  /* now, if --expiring-within was given */
     char expiring_before[32];
     size_t limit; /* 0: no bound */
 
-    /* Revoked keys are passed over where they were only swept up by a condition or a raw key: a
-     * change that they cannot take would otherwise be refused for all. */
-    bool omit_revoked;
+    /* True for keys that are passed over where a condition or a raw key only swept them up: a
+     * change that they cannot take would otherwise be refused for all. NULL: none are. */
+    bool (*omits)(const json_t *key);
 
-    size_t omitted; /* revoked keys that were passed over */
+    size_t omitted; /* keys that were passed over */
     size_t unknown; /* raw keys that are not known here */
 };
 
@@ -48,13 +47,5 @@ bool selection_is_open(const struct selection *selection);
 
 /* True if the key (a key map) meets every condition of the selection. */
 bool selection_matches(const struct selection *selection, const json_t *key);
-
-/* Called with pages of keys; the arrays are the selection's. Returns 0 to go on or a code. */
-typedef int selection_visitor(void *context, const json_t *keys, struct error *error);
-
-/* Finds the keys and shows them to the visitor, each once, in pages of at most 1,000. An id that the
- * daemon doesn't know is E_NOT_FOUND; a raw key that it doesn't is counted, and noted by its line. */
-int selection_visit(struct selection *selection, struct session *session,
-                    selection_visitor *visit, void *context, struct error *error);
 
 #endif

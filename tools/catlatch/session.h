@@ -38,8 +38,7 @@ void session_words_free(struct session_words *request);
 /* Sends one request. Several may be sent before their replies are read, as long as they are few: at
  * most SESSION_WINDOW, for the daemon waits for its replies to be taken. */
 #define SESSION_WINDOW 256u
-int session_send(struct session *session, const struct session_words *request,
-                 struct error *error);
+int session_send(struct session *session, const struct session_words *request, struct error *error);
 
 /* Reads one reply, a map. An error reply becomes the code whose exit status PROTOCOL.md gives it,
  * with the daemon's words behind the first as text. E_UNAVAILABLE if the daemon went away or said

@@ -9,9 +9,15 @@
 #include "core/key.h"
 #include "output.h"
 #include "value.h"
+#include "visit.h"
 
 /* error_exit_status(E_NOT_FOUND), said by its meaning here: a selection that matches nothing. */
 #define STATUS_NOTHING 1
+
+bool target_is_revoked(const json_t *key)
+{
+    return strcmp(value_text(key, "state"), "revoked") == 0;
+}
 
 static int target_add(struct targets *targets, json_t *key, struct error *error)
 {
@@ -39,9 +45,7 @@ static int page_add(void *context, const json_t *keys, struct error *error)
     size_t index;
     int code = 0;
 
-    json_array_foreach (keys, index, key)
-        if (code == 0)
-            code = target_add(context, key, error);
+    json_array_foreach(keys, index, key) if (code == 0) code = target_add(context, key, error);
     return code;
 }
 
@@ -61,8 +65,7 @@ static int page_print(void *context, const json_t *keys, struct error *error)
     run->count += json_array_size(keys);
     if (!run->json)
         return output_table(&run->table, keys, error);
-    json_array_foreach (keys, index, key)
-        output_array_add(&run->array, key);
+    json_array_foreach(keys, index, key) output_array_add(&run->array, key);
     return 0;
 }
 
@@ -71,11 +74,11 @@ static const char *plural(size_t count)
     return count == 1 ? "key" : "keys";
 }
 
-static int nothing_matches(const struct selection *selection)
+static int nothing_matches(const struct targets_plan *plan, const struct selection *selection)
 {
     if (selection->omitted > 0)
-        output_note("nothing to do: %zu %s matched, revoked already; nothing was changed",
-                    selection->omitted, plural(selection->omitted));
+        output_note("nothing to do: %zu %s matched, %s; nothing was changed", selection->omitted,
+                    plural(selection->omitted), plan->omitted);
     else
         output_note("no key matches; nothing was changed");
     return STATUS_NOTHING;
@@ -91,15 +94,13 @@ static int targets_print(struct call *call, const struct targets_plan *plan,
     struct error error = {0};
     int code;
 
-    if (run.json)
-        output_array_begin(&run.array);
     code = selection_visit(selection, call->session, page_print, &run, &error);
-    if (run.json)
+    if (run.json && (code == 0 || run.count > 0))
         output_array_end(&run.array);
     if (code != 0)
         return output_error(&error);
     if (run.count == 0)
-        return nothing_matches(selection);
+        return nothing_matches(plan, selection);
     output_note("dry run: %zu %s would be %s; nothing was changed", run.count, plural(run.count),
                 plan->participle);
     return EX_OK;
@@ -139,7 +140,7 @@ static enum targets_answer ask(const struct targets_plan *plan, const struct tar
     static const char *const answers[] = {"yes", "no"};
     char question[128];
 
-    if (plan->offers_disable)
+    if (plan->final)
         return ask_with_disable(targets);
     snprintf(question, sizeof question, "%c%s %zu %s?", plan->verb[0] - 'a' + 'A', plan->verb + 1,
              targets->count, plural(targets->count));
@@ -170,7 +171,7 @@ static enum targets_answer agree(struct call *call, const struct targets_plan *p
                                    targets->count, plan->participle);
         return TARGETS_STOP;
     }
-    if (targets->count == 1 && !plan->asks_for_one)
+    if (targets->count == 1 && !plan->final)
         return TARGETS_GO;
     preview_print(targets);
     answer = ask(plan, targets);
@@ -197,12 +198,12 @@ static enum targets_answer targets_find(struct call *call, const struct targets_
         return TARGETS_STOP;
     }
     if (targets->count == 0) {
-        *ret_status = nothing_matches(selection);
+        *ret_status = nothing_matches(plan, selection);
         return TARGETS_STOP;
     }
     if (selection->omitted > 0)
-        output_note("%zu matching %s left out: revoked already", selection->omitted,
-                    selection->omitted == 1 ? "key is" : "keys are");
+        output_note("%zu matching %s left out: %s", selection->omitted,
+                    selection->omitted == 1 ? "key is" : "keys are", plan->omitted);
     return agree(call, plan, targets, ret_status);
 }
 
@@ -223,7 +224,7 @@ enum targets_answer targets_settle(struct call *call, const struct targets_plan 
              selection_read(&call->options, &selection, &error) != 0)
         *ret_status = output_error(&error);
     else {
-        selection.omit_revoked = !plan->keep_revoked || !selection.by_key;
+        selection.omits = selection.by_key && plan->omits_no_raw_keys ? NULL : plan->omits;
         answer = targets_find(call, plan, &selection, &targets, ret_status);
     }
     selection_free(&selection);

@@ -19,14 +19,18 @@ struct targets {
 
 /* How a command goes about its keys. */
 struct targets_plan {
-    const char *verb;       /* "revoke", for questions */
-    const char *participle; /* "revoked", for notes */
-    bool keep_revoked;      /* revoked keys that were swept up are hit too */
-    bool asks_for_one;      /* on a terminal even a single key needs an answer */
-    bool offers_disable;    /* `disable` is another answer */
+    const char *verb;                 /* "revoke", for questions */
+    const char *participle;           /* "revoked", for notes */
+    bool (*omits)(const json_t *key); /* what it cannot be done to: see selection.omits */
+    const char *omitted;              /* why not: "revoked already" */
+    bool omits_no_raw_keys;           /* but not keys that were named by themselves, raw */
+    bool final;                       /* on a terminal even one key is asked about; `disable` is
+                                         offered instead */
 };
 
 enum targets_answer { TARGETS_GO, TARGETS_DISABLE, TARGETS_STOP };
+
+bool target_is_revoked(const json_t *key);
 
 /*
  * Connects, finds the keys of the call's options, and asks where that is due. With --dry-run they

@@ -1,0 +1,101 @@
+/* Reading the configuration again: all of it takes effect at one moment, or none. */
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+
+/* Whether the fresh configuration knows this environment, with the same prefix. */
+static bool knows(const struct config *fresh, const struct table_environment *environment)
+{
+    const struct key_environment *found =
+        key_environment_named(&fresh->environments, environment->name,
+                              strnlen(environment->name, sizeof environment->name));
+
+    return found && strncmp(found->prefix, environment->prefix, sizeof environment->prefix) == 0;
+}
+
+/* Keys of an environment that the table lists may be in use. */
+static int check_environments(const struct table_view *view, const struct config *fresh,
+                              struct error *error)
+{
+    if (!view)
+        return 0;
+    /* acquire: pairs with the writer's release when it has written an entry */
+    uint64_t count = atomic_load_explicit(&view->header->environment_count, memory_order_acquire);
+    for (uint64_t i = 0; i < count && i < KEY_ENVIRONMENTS_MAX; i++) {
+        const struct table_environment *environment = &view->header->environments[i];
+        if (!knows(fresh, environment))
+            return error_set(error, CATLATCH_E_CONFIG,
+                             "%s: environment %.*s = %.*s is in use and can be neither removed nor "
+                             "changed",
+                             fresh->path, (int)sizeof environment->name, environment->name,
+                             (int)sizeof environment->prefix, environment->prefix);
+    }
+    return 0;
+}
+
+static void finish(struct daemon *daemon, const struct error *error)
+{
+    daemon_reloaded *reloaded = daemon->reloaded;
+
+    daemon->reloading = false;
+    daemon->reloaded = NULL;
+    if (error->code == 0)
+        log_line(LOG_NOTICE, "configuration read again from %s", daemon->settings.config->path);
+    else
+        log_line(LOG_ERR, "%s; nothing was changed", error->text);
+    if (daemon->open)
+        notify_ready();
+    if (reloaded)
+        reloaded(daemon->reloaded_context, error);
+    if (daemon->reload_again && !daemon->stopping) {
+        daemon->reload_again = false;
+        daemon_reload(daemon, NULL, NULL);
+    }
+}
+
+/* The store thread has let go of the old configuration. */
+static void on_configured(void *context)
+{
+    struct daemon *daemon = context;
+    struct error error = {.code = 0};
+
+    settings_free(&daemon->settings);
+    daemon->settings = daemon->fresh;
+    daemon->fresh = (struct settings){0};
+    server_look_up(&daemon->server);
+    daemon_start_heartbeat(daemon);
+    finish(daemon, &error);
+}
+
+void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *context)
+{
+    struct error error = {.code = 0};
+
+    if (daemon->reloading || daemon->stopping) {
+        daemon->reload_again = !reloaded;
+        error_set(&error, CATLATCH_E_UNAVAILABLE, "%s",
+                  daemon->stopping ? "the daemon is stopping"
+                                   : "another reload is under way; try again");
+        if (reloaded)
+            reloaded(context, &error);
+        return;
+    }
+    daemon->reloading = true;
+    daemon->reloaded = reloaded;
+    daemon->reloaded_context = context;
+    notify_reloading();
+    const struct config *running = daemon->settings.config;
+    int r = settings_read(running->path, &daemon->fresh, &error);
+    if (r == 0)
+        r = config_reload_check(running, daemon->fresh.config, &error);
+    if (r == 0)
+        r = check_environments(changer_view(daemon->changer), daemon->fresh.config, &error);
+    if (r == 0) {
+        changer_configure(daemon->changer, daemon->fresh.config, on_configured, daemon);
+        return;
+    }
+    settings_free(&daemon->fresh);
+    finish(daemon, &error);
+}

@@ -1,0 +1,87 @@
+/* Arbitrary bytes as a stored key, owner or change: decoding never reads outside of them, and what
+ * it takes is exactly what encoding writes, so that a record has one form. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static unsigned char again[RECORD_ENCODED_MAX];
+
+static void try_key(const uint8_t *bytes, size_t size)
+{
+    struct record record;
+    size_t len = 0;
+
+    if (record_decode(bytes, size, &record) != 0)
+        return;
+    if (record_encode(&record, again, sizeof again, &len) != 0 || len != size ||
+        memcmp(again, bytes, size) != 0)
+        abort();
+}
+
+static void try_owner(const uint8_t *bytes, size_t size)
+{
+    struct record_owner owner;
+    size_t len = 0;
+
+    if (record_owner_decode(bytes, size, &owner) != 0)
+        return;
+    if (record_owner_encode(&owner, again, sizeof again, &len) != 0 || len != size ||
+        memcmp(again, bytes, size) != 0)
+        abort();
+}
+
+static void try_change(const uint8_t *bytes, size_t size)
+{
+    struct change change;
+    size_t len = 0;
+
+    if (change_decode(bytes, size, &change) != 0)
+        return;
+    if (change_encode(&change, again, sizeof again, &len) != 0 || len != size ||
+        memcmp(again, bytes, size) != 0)
+        abort();
+}
+
+/* A whole key's bytes with some of them replaced, and cut: few inputs would come near one by
+ * themselves. Pairs of (position, value); the last odd byte cuts. */
+static void try_patched_key(const uint8_t *patches, size_t size)
+{
+    struct record record = {
+        .id = 1,
+        .name = text_of("name"),
+        .owner = text_of("owner"),
+        .scope_count = 2,
+        .scopes = {text_of("read"), text_of("write")},
+        .metadata_count = 1,
+        .metadata = {{text_of("k"), text_of("v")}},
+    };
+    unsigned char bytes[512];
+    size_t len = 0;
+
+    if (record_encode(&record, bytes, sizeof bytes, &len) != 0)
+        abort();
+    for (size_t i = 0; i + 1 < size; i += 2)
+        bytes[patches[i] % len] = patches[i + 1];
+    if (size % 2 == 1)
+        len -= patches[size - 1] % len;
+    unsigned char *copy = malloc(len);
+    if (copy == NULL)
+        abort();
+    memcpy(copy, bytes, len);
+    try_key(copy, len);
+    free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    try_key(bytes, size);
+    try_owner(bytes, size);
+    try_change(bytes, size);
+    if (size <= 64)
+        try_patched_key(bytes, size);
+    return 0;
+}

@@ -1,0 +1,263 @@
+#include "lib_store.h"
+
+#include <dirent.h>
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/store_internal.h"
+
+void store_folder_make(char ret_path[STORE_FOLDER_SIZE])
+{
+    snprintf(ret_path, STORE_FOLDER_SIZE, "/tmp/catlatch-store-XXXXXX");
+    if (mkdtemp(ret_path) == NULL)
+        err(99, "mkdtemp %s", ret_path);
+}
+
+void store_folder_remove(const char *path)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+
+    if (folder == NULL)
+        err(99, "opendir %s", path);
+    while ((entry = readdir(folder)) != NULL)
+        unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+    rmdir(path);
+}
+
+struct store *store_open_or_die(const char *folder)
+{
+    struct store_options options = {.directory = folder, .cache_size_bytes = 16 << 20};
+    struct store *store = NULL;
+    struct error error = {0};
+
+    if (store_open(&options, &store, &error) != 0)
+        errx(99, "store_open: %s", error.text);
+    return store;
+}
+
+struct record store_sample(uint64_t id, const char *name, const char *owner)
+{
+    return (struct record){
+        .id = id,
+        .digest = {{id, ~id, id * 3, 1}},
+        .created_unix_s = 1700000000,
+        .name = text_of(name),
+        .owner = text_of(owner),
+        .prefix = text_of("cc_live_AbCdEfG"),
+        .environment = text_of("live"),
+        .environment_prefix = text_of("cc_live_"),
+    };
+}
+
+int store_put_kind(struct store_txn *txn, const struct record *old, struct record *record,
+                   enum change_kind kind, struct error *error)
+{
+    struct change change = {
+        .time_unix_ms = 1700000000123,
+        .kind = kind,
+        .key_id = record->id,
+        .owner = record->owner,
+        .detail = text_of("test"),
+    };
+    return store_put(txn, old, record, &change, error);
+}
+
+void store_save(struct store *store, const struct record *old, struct record *record,
+                enum change_kind kind)
+{
+    struct store_txn *txn;
+    struct error error = {0};
+
+    if (store_begin(store, &txn, &error) != 0 ||
+        store_put_kind(txn, old, record, kind, &error) != 0 || store_commit(txn, &error) != 0 ||
+        store_flush(store, &error) != 0)
+        errx(99, "store_save: %s", error.text);
+}
+
+/* --- agreement ---------------------------------------------------------------------------- */
+
+struct seen_key {
+    uint64_t id;
+    uint64_t version;
+    uint64_t last_change; /* that the log names */
+    bool revoked;
+    bool suspended;
+    char owner[RECORD_TEXT_MAX + 1];
+};
+
+struct index_key {
+    size_t len;
+    unsigned char bytes[STORE_INDEX_KEY_MAX];
+};
+
+struct look {
+    struct store *store;
+    struct seen_key *keys;
+    size_t key_count;
+    size_t key_room;
+    struct index_key *index;
+    size_t index_count;
+    uint64_t sequence;
+    const char *wrong;
+};
+
+static void expect_index(struct look *look, enum store_index index, struct text value, uint64_t id)
+{
+    struct index_key *key = &look->index[look->index_count++];
+    key->len = store_index_text_key(index, value, id, key->bytes);
+}
+
+static int see_key(void *context, const struct record *record)
+{
+    struct look *look = context;
+
+    if (look->key_count == look->key_room) {
+        look->wrong = "there are more keys than the store counts";
+        return 1;
+    }
+    struct seen_key *key = &look->keys[look->key_count++];
+    *key = (struct seen_key){.id = record->id, .version = record->version};
+    key->revoked = record->revoked;
+    key->suspended = record->suspended;
+    memcpy(key->owner, record->owner.bytes, record->owner.len);
+    expect_index(look, STORE_BY_OWNER, record->owner, record->id);
+    expect_index(look, STORE_BY_PREFIX, record->prefix, record->id);
+    expect_index(look, STORE_BY_NAME, record->name, record->id);
+    if (record->expires_unix_s != 0) {
+        struct index_key *expiry = &look->index[look->index_count++];
+        expiry->len = store_index_expiry_key(record->expires_unix_s, record->id, expiry->bytes);
+    }
+    return 0;
+}
+
+static struct seen_key *seen(struct look *look, uint64_t id)
+{
+    size_t low = 0, high = look->key_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (look->keys[middle].id == id)
+            return &look->keys[middle];
+        if (look->keys[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static int see_change(void *context, const struct change *change)
+{
+    struct look *look = context;
+
+    if (change->sequence != look->sequence + 1)
+        look->wrong = "the change log has a gap";
+    look->sequence = change->sequence;
+    if (change->key_id == 0)
+        return look->wrong != NULL;
+    struct seen_key *key = seen(look, change->key_id);
+    if (key == NULL)
+        look->wrong = "the change log tells of a key that is not there";
+    else
+        key->last_change = change->sequence;
+    return look->wrong != NULL;
+}
+
+static int see_owner(void *context, const struct record_owner *owner)
+{
+    struct look *look = context;
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < look->key_count; i++) {
+        struct seen_key *key = &look->keys[i];
+        if (!text_is(owner->name, key->owner))
+            continue;
+        count += !key->revoked;
+        if (key->suspended != owner->suspended)
+            look->wrong = "a key and its owner disagree about being suspended";
+        key->owner[0] = '\0'; /* it was found */
+    }
+    if (count != owner->key_count)
+        look->wrong = "an owner's key count is wrong";
+    return look->wrong != NULL;
+}
+
+static int index_compare(const void *left, const void *right)
+{
+    const struct index_key *a = left, *b = right;
+    int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
+    return order != 0 ? order : a->len < b->len ? -1 : a->len > b->len;
+}
+
+static void look_at_index(struct look *look, struct error *error)
+{
+    struct store_walk walk;
+    DBT key, data;
+    size_t i = 0;
+
+    qsort(look->index, look->index_count, sizeof *look->index, index_compare);
+    if (store_walk_open(look->store, STORE_INDEX, "", 1, 1000, &walk, error) != 0)
+        errx(99, "%s", error->text);
+    while (look->wrong == NULL && store_walk_next(&walk, &key, &data, error) == 1) {
+        if (i == look->index_count || key.size != look->index[i].len ||
+            memcmp(key.data, look->index[i].bytes, key.size) != 0)
+            look->wrong = "the indexes and the keys disagree";
+        i++;
+    }
+    store_walk_close(&walk);
+    if (look->wrong == NULL && i != look->index_count)
+        look->wrong = "an index entry is missing";
+}
+
+static void look_at_log(struct look *look, struct error *error)
+{
+    uint64_t last = 0;
+
+    if (store_changes(look->store, 0, SIZE_MAX, see_change, look, &last, error) != 0)
+        look->wrong = "the change log cannot be read";
+    if (look->wrong == NULL && look->sequence != store_sequence(look->store))
+        look->wrong = "the change log does not end with the store's sequence";
+    for (size_t i = 0; look->wrong == NULL && i < look->key_count; i++)
+        if (look->keys[i].last_change != look->keys[i].version)
+            look->wrong = "a key's version is not its last change";
+}
+
+static void look_at_owners(struct look *look, struct error *error)
+{
+    if (store_owners(look->store, text_of(""), SIZE_MAX, see_owner, look, error) != 0)
+        look->wrong = "the owners cannot be read";
+    for (size_t i = 0; look->wrong == NULL && i < look->key_count; i++)
+        if (look->keys[i].owner[0] != '\0')
+            look->wrong = "a key's owner has no record";
+}
+
+const char *store_disagrees(struct store *store)
+{
+    struct look look = {.store = store, .key_room = store_key_count(store)};
+    struct error error = {0};
+    uint64_t last = 0;
+
+    look.keys = calloc(look.key_room + 1, sizeof *look.keys);
+    look.index = calloc(4 * look.key_room + 4, sizeof *look.index);
+    if (look.keys == NULL || look.index == NULL)
+        errx(99, "out of memory");
+    if (store_scan(store, 0, SIZE_MAX, see_key, &look, &last, &error) != 0)
+        look.wrong = "the keys cannot be read";
+    if (look.wrong == NULL && look.key_count != look.key_room)
+        look.wrong = "there are fewer keys than the store counts";
+    if (look.wrong == NULL)
+        look_at_index(&look, &error);
+    if (look.wrong == NULL)
+        look_at_log(&look, &error);
+    if (look.wrong == NULL)
+        look_at_owners(&look, &error);
+    free(look.keys);
+    free(look.index);
+    return look.wrong;
+}

@@ -1,0 +1,408 @@
+/* The decision: which answer comes out of which service, table and key. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "lib_latch.h"
+#include "lib_table.h"
+#include "stack/decide.h"
+
+#define DAY INT64_C(86400)
+
+struct fixture {
+    struct heap_table table;
+    struct stack_service service; /* format, table, scope; all required */
+    char text[LATCH_KEY_LEN + 1];
+    struct sample_key key; /* live, in environment "live", scopes read and write */
+};
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    heap_table_open(&fixture->table, 100, 200);
+    fixture->service = (struct stack_service){
+        .control = {[STACK_FORMAT] = STACK_REQUIRED,
+                    [STACK_TABLE] = STACK_REQUIRED,
+                    [STACK_SCOPE] = STACK_REQUIRED},
+        .environments = {.count = 2, .list = {{"live", "cc_live_"}, {"test", "cc_test_"}}},
+    };
+    latch_key_text(1, "cc_live_", fixture->text);
+    sample_key_init(&fixture->key, 1);
+    digest_of(fixture->text, LATCH_KEY_LEN, &fixture->key.entry.digest);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    heap_table_close(&fixture->table);
+    free(fixture);
+    return 0;
+}
+
+static void put(struct fixture *fixture)
+{
+    assert_int_equal(heap_table_put(&fixture->table, &fixture->key.entry), 0);
+}
+
+static enum catlatch_result ask(struct fixture *fixture, const struct table_view *view,
+                                const char *text, size_t len, const char *scope)
+{
+    struct stack_request request = {
+        .key = text, .key_len = len, .scopes = &scope, .scope_count = scope != NULL};
+    struct stack_state state;
+    stack_prepare(&fixture->service, &request, &state);
+    return stack_decide(&fixture->service, view, &request, &state);
+}
+
+static enum catlatch_result ask_key(struct fixture *fixture)
+{
+    return ask(fixture, &fixture->table.writer.view, fixture->text, LATCH_KEY_LEN, NULL);
+}
+
+static enum catlatch_result ask_scope(struct fixture *fixture, const char *scope)
+{
+    return ask(fixture, &fixture->table.writer.view, fixture->text, LATCH_KEY_LEN, scope);
+}
+
+static enum catlatch_result ask_text(struct fixture *fixture, const char *text)
+{
+    return ask(fixture, &fixture->table.writer.view, text, strlen(text), NULL);
+}
+
+static void set_controls(struct fixture *fixture, enum stack_control format,
+                         enum stack_control table, enum stack_control environment,
+                         enum stack_control scope)
+{
+    enum stack_control controls[STACK_CHECKS] = {format, table, environment, scope};
+    memcpy(fixture->service.control, controls, sizeof controls);
+}
+
+static void a_live_key_is_valid(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+}
+
+static void an_unknown_key_is_not_found(void **state)
+{
+    assert_int_equal(ask_key(*state), CATLATCH_NOT_FOUND);
+}
+
+static void a_text_of_another_form_is_malformed_whatever_the_table_says(void **state)
+{
+    struct fixture *fixture = *state;
+    digest_of("hello", 5, &fixture->key.entry.digest);
+    put(fixture);
+    assert_int_equal(ask_text(fixture, "hello"), CATLATCH_MALFORMED);
+    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    assert_int_equal(ask_text(fixture, "hello"), CATLATCH_MALFORMED);
+    set_controls(fixture, STACK_ABSENT, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    assert_int_equal(ask_text(fixture, "hello"), CATLATCH_VALID);
+}
+
+static void without_format_texts_up_to_a_bound_are_looked_up(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[KEY_FOREIGN_MAX + 1];
+    memset(text, 'k', sizeof text);
+    digest_of(text, KEY_FOREIGN_MAX, &fixture->key.entry.digest);
+    put(fixture);
+    set_controls(fixture, STACK_ABSENT, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    const struct table_view *view = &fixture->table.writer.view;
+    assert_int_equal(ask(fixture, view, text, KEY_FOREIGN_MAX, NULL), CATLATCH_VALID);
+    assert_int_equal(ask(fixture, view, text, KEY_FOREIGN_MAX + 1, NULL), CATLATCH_MALFORMED);
+    assert_int_equal(ask(fixture, view, "", 0, NULL), CATLATCH_NOT_FOUND);
+}
+
+static void requisite_format_spares_the_hash_of_long_texts(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[KEY_TEXT_MAX + 1];
+    struct stack_request request = {.key = text, .key_len = sizeof text};
+    struct stack_state prepared;
+    memset(text, 'k', sizeof text);
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_true(prepared.hashed);
+    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_false(prepared.hashed);
+    request.key_len = KEY_TEXT_MAX;
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_true(prepared.hashed);
+}
+
+static void without_a_table_the_answer_is_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(ask(fixture, NULL, fixture->text, LATCH_KEY_LEN, NULL), CATLATCH_UNAVAILABLE);
+}
+
+static void an_outage_outranks_an_earlier_failure_unless_that_ended_the_run(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(ask(fixture, NULL, "hello", 5, NULL), CATLATCH_UNAVAILABLE);
+    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    assert_int_equal(ask(fixture, NULL, "hello", 5, NULL), CATLATCH_MALFORMED);
+}
+
+static void damage_found_after_a_refusal_is_an_outage_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stack_request request = {.key = fixture->text, .key_len = LATCH_KEY_LEN};
+    struct stack_state prepared;
+    struct table_hit hit;
+    fixture->key.entry.disabled = true;
+    put(fixture);
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DISABLED);
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_int_equal(table_find(&fixture->table.writer.view, &prepared.digest, &hit), TABLE_HIT);
+    atomic_store(&fixture->table.writer.slots[hit.slot].scopes_ref, UINT32_MAX);
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_UNAVAILABLE);
+    fixture->service.control[STACK_TABLE] = STACK_REQUISITE;
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DISABLED);
+}
+
+static void damaged_side_records_are_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table_hit hit;
+    fixture->key.entry.not_before_unix_s = 1;
+    put(fixture);
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_VALID);
+    assert_int_equal(table_find(&fixture->table.writer.view, &fixture->key.entry.digest, &hit),
+                     TABLE_HIT);
+    struct table_slot *slot = &fixture->table.writer.slots[hit.slot];
+    atomic_store(&slot->scopes_ref, UINT32_MAX);
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_UNAVAILABLE);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    atomic_store(&slot->identity_ref, UINT32_MAX);
+    assert_int_equal(ask_key(fixture), CATLATCH_UNAVAILABLE);
+}
+
+static void a_slot_without_an_id_is_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table_hit hit;
+    put(fixture);
+    assert_int_equal(table_find(&fixture->table.writer.view, &fixture->key.entry.digest, &hit),
+                     TABLE_HIT);
+    atomic_store(&fixture->table.writer.slots[hit.slot].id, 0);
+    assert_int_equal(ask_key(fixture), CATLATCH_UNAVAILABLE);
+}
+
+static void of_several_states_the_first_in_order_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table_entry *entry = &fixture->key.entry;
+    int64_t now = (int64_t)time(NULL);
+    entry->revoked = entry->disabled = entry->suspended = true;
+    entry->not_before_unix_s = now + DAY;
+    entry->expires_unix_s = now - DAY;
+
+    struct table_entry revoked = *entry;
+    struct sample_key other;
+    char text[LATCH_KEY_LEN + 1];
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_REVOKED);
+
+    static const enum catlatch_result order[] = {CATLATCH_DISABLED, CATLATCH_DISABLED,
+                                                 CATLATCH_NOT_YET_VALID, CATLATCH_EXPIRED,
+                                                 CATLATCH_VALID};
+    for (unsigned i = 0; i < 5; i++) {
+        sample_key_init(&other, 100 + i);
+        latch_key_text(100 + i, "cc_live_", text);
+        digest_of(text, LATCH_KEY_LEN, &other.entry.digest);
+        other.entry.disabled = i < 1;
+        other.entry.suspended = i < 2;
+        other.entry.not_before_unix_s = i < 3 ? revoked.not_before_unix_s : 0;
+        other.entry.expires_unix_s = i < 4 ? revoked.expires_unix_s : 0;
+        assert_int_equal(heap_table_put(&fixture->table, &other.entry), 0);
+        assert_int_equal(ask_text(fixture, text), order[i]);
+    }
+}
+
+static void a_key_is_expired_from_the_very_second_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    fixture->key.entry.expires_unix_s = now.tv_sec;
+    fixture->key.entry.not_before_unix_s = now.tv_sec - DAY;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_EXPIRED);
+    fixture->key.entry.expires_unix_s = now.tv_sec + DAY;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+}
+
+static void a_key_is_valid_from_the_very_second_of_not_before_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    fixture->key.entry.not_before_unix_s = now.tv_sec;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    fixture->key.entry.not_before_unix_s = now.tv_sec + DAY;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_NOT_YET_VALID);
+}
+
+static void only_the_named_environments_pass(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED);
+    strcpy(fixture->service.allowed[0], "test");
+    fixture->service.allowed_count = 1;
+    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
+    strcpy(fixture->service.allowed[1], "live");
+    fixture->service.allowed_count = 2;
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    fixture->service.allowed_count = 0;
+    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
+}
+
+static void a_key_of_no_environment_is_in_the_wrong_one(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->key.entry.environment = text_of("");
+    fixture->key.entry.environment_prefix = text_of("");
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    fixture->service.control[STACK_ENVIRONMENT] = STACK_REQUIRED;
+    strcpy(fixture->service.allowed[0], "live");
+    fixture->service.allowed_count = 1;
+    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
+}
+
+static void every_scope_that_is_asked_for_must_be_there(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *both[] = {"read", "write"}, *one_lacks[] = {"read", "admin"};
+    struct stack_request request = {
+        .key = fixture->text, .key_len = LATCH_KEY_LEN, .scopes = both, .scope_count = 2};
+    struct stack_state prepared;
+    put(fixture);
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_int_equal(
+        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &prepared),
+        CATLATCH_VALID);
+    request.scopes = one_lacks;
+    stack_prepare(&fixture->service, &request, &prepared);
+    assert_int_equal(
+        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &prepared),
+        CATLATCH_INSUFFICIENT_SCOPE);
+}
+
+static void a_scope_is_matched_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    assert_int_equal(ask_scope(fixture, "rea"), CATLATCH_INSUFFICIENT_SCOPE);
+    assert_int_equal(ask_scope(fixture, "reader"), CATLATCH_INSUFFICIENT_SCOPE);
+    assert_int_equal(ask_scope(fixture, "Read"), CATLATCH_INSUFFICIENT_SCOPE);
+}
+
+static void a_scope_that_cannot_be_one_makes_no_sense(void **state)
+{
+    struct fixture *fixture = *state;
+    char longest[66];
+    put(fixture);
+    memset(longest, 's', 65);
+    longest[65] = '\0';
+    assert_int_equal(ask_scope(fixture, longest), CATLATCH_INVALID_REQUEST);
+    assert_int_equal(ask_scope(fixture, longest + 1), CATLATCH_INSUFFICIENT_SCOPE);
+    assert_int_equal(ask_scope(fixture, ""), CATLATCH_INVALID_REQUEST);
+    assert_int_equal(ask_scope(fixture, "read write"), CATLATCH_INVALID_REQUEST);
+}
+
+static void scopes_for_a_service_that_would_not_check_them_are_denied(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DENIED);
+}
+
+static void a_service_that_never_looks_the_key_up_denies(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    for (unsigned bits = 0; bits < 8; bits++) {
+        set_controls(fixture, bits & 1 ? STACK_REQUIRED : STACK_ABSENT, STACK_ABSENT,
+                     bits & 2 ? STACK_REQUIRED : STACK_ABSENT,
+                     bits & 4 ? STACK_REQUIRED : STACK_ABSENT);
+        assert_int_equal(ask_key(fixture), CATLATCH_DENIED);
+    }
+}
+
+static void the_first_failure_is_the_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->key.entry.disabled = true;
+    put(fixture);
+    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED);
+    assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_DISABLED);
+    fixture->key.entry.disabled = false;
+    put(fixture);
+    assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_WRONG_ENVIRONMENT);
+    strcpy(fixture->service.allowed[0], "live");
+    fixture->service.allowed_count = 1;
+    assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_INSUFFICIENT_SCOPE);
+}
+
+static void without_a_key_the_digest_is_asked_about_and_format_skipped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stack_request request = {0};
+    struct stack_state known = {.hashed = true, .digest = fixture->key.entry.digest};
+    known.format = CATLATCH_VALID;
+    put(fixture);
+    const struct table_view *view = &fixture->table.writer.view;
+    assert_int_equal(stack_decide(&fixture->service, view, &request, &known), CATLATCH_VALID);
+    fixture->key.entry.revoked = true;
+    put(fixture);
+    assert_int_equal(stack_decide(&fixture->service, view, &request, &known), CATLATCH_REVOKED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_live_key_is_valid),
+        TEST(an_unknown_key_is_not_found),
+        TEST(a_text_of_another_form_is_malformed_whatever_the_table_says),
+        TEST(without_format_texts_up_to_a_bound_are_looked_up),
+        TEST(requisite_format_spares_the_hash_of_long_texts),
+        TEST(without_a_table_the_answer_is_an_outage),
+        TEST(an_outage_outranks_an_earlier_failure_unless_that_ended_the_run),
+        TEST(damage_found_after_a_refusal_is_an_outage_too),
+        TEST(damaged_side_records_are_an_outage),
+        TEST(a_slot_without_an_id_is_an_outage),
+        TEST(of_several_states_the_first_in_order_is_told),
+        TEST(a_key_is_expired_from_the_very_second_on),
+        TEST(a_key_is_valid_from_the_very_second_of_not_before_on),
+        TEST(only_the_named_environments_pass),
+        TEST(a_key_of_no_environment_is_in_the_wrong_one),
+        TEST(every_scope_that_is_asked_for_must_be_there),
+        TEST(a_scope_is_matched_whole),
+        TEST(a_scope_that_cannot_be_one_makes_no_sense),
+        TEST(scopes_for_a_service_that_would_not_check_them_are_denied),
+        TEST(a_service_that_never_looks_the_key_up_denies),
+        TEST(the_first_failure_is_the_answer),
+        TEST(without_a_key_the_digest_is_asked_about_and_format_skipped),
+    };
+    return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+}

@@ -1,0 +1,402 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/record.h"
+
+static struct record sample(void)
+{
+    struct record record = {
+        .id = 0x0123456789abcdef,
+        .version = 77,
+        .digest = {{1, 2, 3, UINT64_MAX}},
+        .suspended = true,
+        .revoked = true,
+        .revoke_reason = RECORD_REASON_LEAKED,
+        .created_unix_s = 1700000000,
+        .expires_unix_s = 1800000000,
+        .not_before_unix_s = 1700000001,
+        .revoked_unix_s = 1750000000,
+        .rotated_from = 5,
+        .rotated_to = UINT64_MAX,
+        .name = text_of("build server"),
+        .owner = text_of("acme"),
+        .prefix = text_of("cc_live_AbCdEfG"),
+        .environment = text_of("live"),
+        .environment_prefix = text_of("cc_live_"),
+        .comment = text_of("for the nightly build"),
+        .revoke_comment = text_of("seen in a gist"),
+        .scope_count = 2,
+        .metadata_count = 2,
+    };
+    record.scopes[0] = text_of("orders:read");
+    record.scopes[1] = text_of("orders:write");
+    record.metadata[0] = (struct record_pair){text_of("ticket"), text_of("OPS-17")};
+    record.metadata[1] = (struct record_pair){text_of("empty"), text_of("")};
+    return record;
+}
+
+static char long_bytes[RECORD_ENCODED_MAX];
+
+static struct text long_text(uint32_t len)
+{
+    memset(long_bytes, 'x', sizeof long_bytes);
+    return (struct text){long_bytes, len};
+}
+
+/* The largest record that keeps to every bound. */
+static struct record largest(void)
+{
+    struct record record = sample();
+
+    record.name = record.owner = long_text(RECORD_TEXT_MAX);
+    record.comment = record.revoke_comment = long_text(RECORD_COMMENT_MAX);
+    record.scope_count = RECORD_SCOPES_MAX;
+    for (size_t i = 0; i < RECORD_SCOPES_MAX; i++)
+        record.scopes[i] = long_text(63);
+    record.metadata_count = RECORD_METADATA_MAX;
+    for (size_t i = 0; i < RECORD_METADATA_MAX; i++)
+        record.metadata[i] = (struct record_pair){long_text(RECORD_METADATA_NAME_MAX),
+                                                  long_text(RECORD_COMMENT_MAX)};
+    return record;
+}
+
+static void assert_text_equal(struct text a, struct text b)
+{
+    assert_int_equal(a.len, b.len);
+    if (a.len > 0)
+        assert_memory_equal(a.bytes, b.bytes, a.len);
+}
+
+static void assert_lists_equal(const struct record *a, const struct record *b)
+{
+    assert_int_equal(a->scope_count, b->scope_count);
+    for (size_t i = 0; i < a->scope_count; i++)
+        assert_text_equal(a->scopes[i], b->scopes[i]);
+    assert_int_equal(a->metadata_count, b->metadata_count);
+    for (size_t i = 0; i < a->metadata_count; i++) {
+        assert_text_equal(a->metadata[i].name, b->metadata[i].name);
+        assert_text_equal(a->metadata[i].value, b->metadata[i].value);
+    }
+}
+
+static void assert_records_equal(const struct record *a, const struct record *b)
+{
+    assert_true(a->id == b->id);
+    assert_true(a->version == b->version);
+    assert_true(digest_equal(&a->digest, &b->digest));
+    assert_int_equal(a->disabled, b->disabled);
+    assert_int_equal(a->suspended, b->suspended);
+    assert_int_equal(a->revoked, b->revoked);
+    assert_int_equal(a->revoke_reason, b->revoke_reason);
+    assert_true(a->created_unix_s == b->created_unix_s);
+    assert_true(a->expires_unix_s == b->expires_unix_s);
+    assert_true(a->not_before_unix_s == b->not_before_unix_s);
+    assert_true(a->revoked_unix_s == b->revoked_unix_s);
+    assert_true(a->rotated_from == b->rotated_from);
+    assert_true(a->rotated_to == b->rotated_to);
+    assert_text_equal(a->name, b->name);
+    assert_text_equal(a->owner, b->owner);
+    assert_text_equal(a->prefix, b->prefix);
+    assert_text_equal(a->environment, b->environment);
+    assert_text_equal(a->environment_prefix, b->environment_prefix);
+    assert_text_equal(a->comment, b->comment);
+    assert_text_equal(a->revoke_comment, b->revoke_comment);
+    assert_lists_equal(a, b);
+}
+
+static void assert_round_trip(const struct record *record)
+{
+    static unsigned char bytes[RECORD_ENCODED_MAX], again[RECORD_ENCODED_MAX];
+    size_t len = 0, again_len = 0;
+    struct record decoded;
+
+    assert_int_equal(record_encode(record, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(record_decode(bytes, len, &decoded), 0);
+    assert_records_equal(record, &decoded);
+    assert_int_equal(record_encode(&decoded, again, sizeof again, &again_len), 0);
+    assert_int_equal(len, again_len);
+    assert_memory_equal(bytes, again, len);
+}
+
+static void a_key_comes_back_as_it_was(void **state)
+{
+    struct record full = sample();
+    struct record bare = {.id = 1, .owner = text_of("default")};
+    (void)state;
+    assert_round_trip(&full);
+    full.disabled = true;
+    full.suspended = full.revoked = false;
+    assert_round_trip(&full);
+    assert_round_trip(&bare);
+}
+
+static void the_largest_key_fits_its_buffer(void **state)
+{
+    struct record record = largest();
+    (void)state;
+    assert_round_trip(&record);
+}
+
+static void a_buffer_that_is_too_small_is_full_and_nothing_is_said(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample();
+    size_t len = 0, other = 42;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    for (size_t size = 0; size < len; size++) {
+        assert_int_equal(record_encode(&record, bytes, size, &other), CATLATCH_E_FULL);
+        assert_int_equal(other, 42);
+    }
+}
+
+/* Exactly len bytes on the heap, so that a sanitizer sees a read past them. */
+static int decode_exactly(const unsigned char *bytes, size_t len, struct record *ret_record)
+{
+    unsigned char *copy = malloc(len > 0 ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, bytes, len);
+    int r = record_decode(copy, len, ret_record);
+    free(copy);
+    return r;
+}
+
+static void every_truncation_is_refused_and_changes_nothing(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample(), target;
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    memset(&target, 0x5a, sizeof target);
+    struct record before = target;
+    for (size_t cut = 0; cut < len; cut++) {
+        assert_int_equal(decode_exactly(bytes, cut, &target), CATLATCH_E_DATA);
+        assert_memory_equal(&target, &before, sizeof target);
+    }
+    assert_int_equal(decode_exactly(bytes, len, &target), 0);
+}
+
+static void bytes_after_the_end_are_refused(void **state)
+{
+    unsigned char bytes[512] = {0};
+    struct record record = sample();
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(record_decode(bytes, len + 1, &record), CATLATCH_E_DATA);
+}
+
+static void an_unknown_version_is_told_from_damage(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample();
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    bytes[0] = 2;
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_VERSION);
+    bytes[0] = 0;
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+}
+
+static void unknown_flags_and_reasons_are_refused(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample();
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    bytes[1] |= 0x80;
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+    bytes[1] &= 0x7f;
+    bytes[2] = RECORD_REASON_COUNT;
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+}
+
+static void assert_refused(const struct record *record)
+{
+    static unsigned char bytes[2 * RECORD_ENCODED_MAX];
+    size_t len = 7;
+
+    assert_int_equal(record_encode(record, bytes, sizeof bytes, &len), CATLATCH_E_DATA);
+    assert_int_equal(len, 7);
+}
+
+static void texts_beyond_their_bounds_are_refused(void **state)
+{
+    struct record record;
+    (void)state;
+    record = sample(), record.name = long_text(RECORD_TEXT_MAX + 1), assert_refused(&record);
+    record = sample(), record.owner = long_text(RECORD_TEXT_MAX + 1), assert_refused(&record);
+    record = sample(), record.owner = text_of(""), assert_refused(&record);
+    record = sample(), record.prefix = long_text(16), assert_refused(&record);
+    record = sample(), record.environment = long_text(24), assert_refused(&record);
+    record = sample(), record.environment_prefix = long_text(9), assert_refused(&record);
+    record = sample(), record.comment = long_text(RECORD_COMMENT_MAX + 1), assert_refused(&record);
+    record = sample(), record.revoke_comment = long_text(RECORD_COMMENT_MAX + 1);
+    assert_refused(&record);
+}
+
+static void lists_beyond_their_bounds_are_refused(void **state)
+{
+    struct record record;
+    (void)state;
+    record = largest(), record.scopes[0] = long_text(64), assert_refused(&record);
+    record = sample(), record.scopes[0] = long_text(65), assert_refused(&record);
+    record = sample(), record.scopes[0] = text_of(""), assert_refused(&record);
+    record = sample(), record.scope_count = RECORD_SCOPES_MAX + 1, assert_refused(&record);
+    record = sample(), record.metadata_count = RECORD_METADATA_MAX + 1, assert_refused(&record);
+    record = sample(), record.metadata[0].name = long_text(65), assert_refused(&record);
+    record = sample(), record.metadata[0].name = text_of(""), assert_refused(&record);
+    record = sample(), record.metadata[0].value = long_text(RECORD_COMMENT_MAX + 1);
+    assert_refused(&record);
+}
+
+static void numbers_that_cannot_be_are_refused(void **state)
+{
+    struct record record;
+    (void)state;
+    record = sample(), record.id = 0, assert_refused(&record);
+    record = sample(), record.expires_unix_s = -1, assert_refused(&record);
+    record = sample(), record.not_before_unix_s = INT64_MIN, assert_refused(&record);
+    record = sample(), record.created_unix_s = -1, assert_refused(&record);
+    record = sample(), record.revoked_unix_s = -1, assert_refused(&record);
+    record = sample(), record.revoke_reason = RECORD_REASON_COUNT, assert_refused(&record);
+}
+
+static void a_state_is_the_first_that_applies(void **state)
+{
+    struct record record = {.id = 1, .not_before_unix_s = 200, .expires_unix_s = 100};
+    (void)state;
+    record.revoked = record.suspended = true;
+    assert_int_equal(record_state(&record, 150), STATE_REVOKED);
+    record.revoked = false;
+    assert_int_equal(record_state(&record, 150), STATE_DISABLED);
+    record.suspended = false;
+    record.disabled = true;
+    assert_int_equal(record_state(&record, 150), STATE_DISABLED);
+    record.disabled = false;
+    assert_int_equal(record_state(&record, 150), STATE_NOT_YET_VALID);
+    assert_int_equal(record_state(&record, 200), STATE_EXPIRED);
+    record.expires_unix_s = 201;
+    assert_int_equal(record_state(&record, 200), STATE_ACTIVE);
+    assert_int_equal(record_state(&record, 201), STATE_EXPIRED);
+    record.expires_unix_s = 0;
+    assert_int_equal(record_state(&record, INT64_MAX), STATE_ACTIVE);
+}
+
+static void every_name_reads_back(void **state)
+{
+    enum record_reason reason = RECORD_REASON_NONE;
+    enum record_state what = STATE_ACTIVE;
+    (void)state;
+    assert_null(record_reason_name(RECORD_REASON_NONE));
+    assert_null(record_reason_name(RECORD_REASON_COUNT));
+    for (unsigned i = 1; i < RECORD_REASON_COUNT; i++) {
+        const char *name = record_reason_name((enum record_reason)i);
+        assert_int_equal(record_reason_parse(text_of(name), &reason), 0);
+        assert_int_equal(reason, i);
+    }
+    for (unsigned i = 0; i <= STATE_REVOKED; i++) {
+        const char *name = record_state_name((enum record_state)i);
+        assert_int_equal(record_state_parse(text_of(name), &what), 0);
+        assert_int_equal(what, i);
+    }
+    for (unsigned i = CHANGE_CREATED; i < CHANGE_KIND_END; i++)
+        assert_non_null(change_kind_name((enum change_kind)i));
+    assert_int_equal(record_reason_parse(text_of("leak"), &reason), CATLATCH_E_DATA);
+    assert_int_equal(record_reason_parse(text_of(""), &reason), CATLATCH_E_DATA);
+    assert_int_equal(record_state_parse(text_of("Active"), &what), CATLATCH_E_DATA);
+}
+
+static void an_owner_comes_back_as_it_was(void **state)
+{
+    unsigned char bytes[512];
+    size_t len = 0;
+    struct record_owner decoded, owner = {
+                                     .name = text_of("acme"),
+                                     .suspended = true,
+                                     .suspended_unix_s = 1,
+                                     .created_unix_s = 2,
+                                     .key_count = 3,
+                                     .version = 4,
+                                 };
+    (void)state;
+    assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), 0);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(record_owner_decode(bytes, cut, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_owner_decode(bytes, len + 1, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_owner_decode(bytes, len, &decoded), 0);
+    assert_text_equal(decoded.name, owner.name);
+    assert_true(decoded.suspended);
+    assert_true(decoded.suspended_unix_s == 1 && decoded.created_unix_s == 2);
+    assert_true(decoded.key_count == 3 && decoded.version == 4);
+    bytes[1] |= 1;
+    assert_int_equal(record_owner_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    bytes[0] = 9;
+    assert_int_equal(record_owner_decode(bytes, len, &decoded), CATLATCH_E_VERSION);
+    owner.name = text_of("");
+    assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), CATLATCH_E_DATA);
+}
+
+static void a_change_comes_back_as_it_was(void **state)
+{
+    unsigned char bytes[512];
+    size_t len = 0;
+    struct change decoded, change = {
+                               .epoch = 1,
+                               .sequence = 2,
+                               .time_unix_ms = 3,
+                               .kind = CHANGE_OWNER_RESUMED,
+                               .key_id = 4,
+                               .actor = {.uid = 5, .login_uid = UINT32_MAX, .pid = -6, .key_id = 7},
+                               .owner = text_of("acme"),
+                               .detail = text_of("name, scopes"),
+                           };
+    (void)state;
+    assert_int_equal(change_encode(&change, bytes, sizeof bytes, &len), 0);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(change_decode(bytes, cut, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(change_decode(bytes, len + 1, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(change_decode(bytes, len, &decoded), 0);
+    assert_true(decoded.epoch == 1 && decoded.sequence == 2 && decoded.time_unix_ms == 3);
+    assert_true(decoded.kind == CHANGE_OWNER_RESUMED && decoded.key_id == 4);
+    assert_true(decoded.actor.uid == 5 && decoded.actor.login_uid == UINT32_MAX);
+    assert_true(decoded.actor.pid == -6 && decoded.actor.key_id == 7);
+    assert_text_equal(decoded.owner, change.owner);
+    assert_text_equal(decoded.detail, change.detail);
+    bytes[1] = 0;
+    assert_int_equal(change_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    bytes[1] = CHANGE_KIND_END;
+    assert_int_equal(change_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    change.detail = long_text(CHANGE_DETAIL_MAX + 1);
+    assert_int_equal(change_encode(&change, bytes, sizeof bytes, &len), CATLATCH_E_DATA);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_comes_back_as_it_was),
+        cmocka_unit_test(the_largest_key_fits_its_buffer),
+        cmocka_unit_test(a_buffer_that_is_too_small_is_full_and_nothing_is_said),
+        cmocka_unit_test(every_truncation_is_refused_and_changes_nothing),
+        cmocka_unit_test(bytes_after_the_end_are_refused),
+        cmocka_unit_test(an_unknown_version_is_told_from_damage),
+        cmocka_unit_test(unknown_flags_and_reasons_are_refused),
+        cmocka_unit_test(texts_beyond_their_bounds_are_refused),
+        cmocka_unit_test(lists_beyond_their_bounds_are_refused),
+        cmocka_unit_test(numbers_that_cannot_be_are_refused),
+        cmocka_unit_test(a_state_is_the_first_that_applies),
+        cmocka_unit_test(every_name_reads_back),
+        cmocka_unit_test(an_owner_comes_back_as_it_was),
+        cmocka_unit_test(a_change_comes_back_as_it_was),
+    };
+    return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}
