@@ -172,15 +172,8 @@ static int entry_compare(const void *left, const void *right, void *context)
     return a->order < b->order ? -1 : 1;
 }
 
-static bool entry_has_same_key(const struct store_index_batch *batch,
-                               const struct store_index_entry *a, const struct store_index_entry *b)
-{
-    return a->len == b->len &&
-           memcmp(batch->bytes + a->offset, batch->bytes + b->offset, a->len) == 0;
-}
-
-/* Only the last word about a key counts, and whether the entry was there before does not: what was
- * added and removed within one transaction never was. */
+/* Whether the entry was there before does not matter: what a transaction adds and removes again
+ * never was. */
 static int entry_apply(DBC *cursor, const struct store_index_batch *batch,
                        const struct store_index_entry *entry)
 {
@@ -209,12 +202,8 @@ int store_index_apply(struct store_txn *txn, struct error *error)
     int r = db->cursor(db, txn->txn, &cursor, 0);
     if (r != 0)
         return store_fail(txn->store, r, error, "write the indexes");
-    for (size_t i = 0; r == 0 && i < batch->entry_count; i++) {
-        const struct store_index_entry *entry = &batch->entries[i];
-        if (i + 1 < batch->entry_count && entry_has_same_key(batch, entry, entry + 1))
-            continue;
-        r = entry_apply(cursor, batch, entry);
-    }
+    for (size_t i = 0; r == 0 && i < batch->entry_count; i++)
+        r = entry_apply(cursor, batch, &batch->entries[i]);
     int closed = cursor->close(cursor);
     if (r == 0)
         r = closed;

@@ -134,6 +134,7 @@ enum catlatch_result stack_decide(const struct stack_service *service,
 {
     enum catlatch_result failure = CATLATCH_VALID;
 
+    state->matched = false;
     if (request->scope_count > 0 && service->control[STACK_SCOPE] == STACK_ABSENT)
         return CATLATCH_DENIED;
     for (unsigned check = 0; check < STACK_CHECKS; check++) {

@@ -1,0 +1,100 @@
+# lib.bash - a private daemon for each test, in a folder of its own, and what tests say often.
+# CATLATCH_BUILD names the build folder; tests/run sets it.
+
+bats_require_minimum_version 1.5.0
+
+CATLATCH_BUILD=${CATLATCH_BUILD:-build}
+PATH=$(realpath "$CATLATCH_BUILD"):$PATH
+
+# A configuration in a new folder $dir; further lines of it come on standard input, if any.
+make_folder() {
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/catlatch-cli.XXXXXX")
+    mkdir -m 755 "$dir/etc" "$dir/admin" "$dir/run"
+    mkdir -m 700 "$dir/state"
+    cat >"$dir/etc/catlatch.ini" <<INI
+[daemon]
+state_dir = $dir/state
+run_dir = $dir/run
+admin_dir = $dir/admin
+INI
+    export CATLATCH_CONFIG=$dir/etc/catlatch.ini
+    daemon_pid=
+}
+
+# Waits until the command succeeds, for half a minute at most.
+until_true() {
+    local i
+    for ((i = 0; i < 300; i++)); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+    done
+    echo "never came true: $*" >&2
+    return 1
+}
+
+# Descriptor 3 is bats' own: whoever keeps it open keeps bats waiting.
+start_daemon() {
+    catlatchd >>"$dir/log" 2>&1 3>&- &
+    daemon_pid=$!
+    until_true catlatch status || {
+        cat "$dir/log" >&2
+        return 1
+    }
+}
+
+stop_daemon() { # [SIGNAL]
+    [ -n "$daemon_pid" ] || return 0
+    kill "-${1:-TERM}" "$daemon_pid" 2>/dev/null
+    wait "$daemon_pid" 2>/dev/null || true
+    daemon_pid=
+}
+
+# Plays a daemon that answers by rules (see fake_daemon.py) from standard input.
+start_fake_daemon() {
+    cat >"$dir/rules"
+    python3 "$BATS_TEST_DIRNAME/fake_daemon.py" "$dir/admin/catlatch.sock" "$dir/rules" \
+        >>"$dir/log" 2>&1 3>&- &
+    daemon_pid=$!
+    until_true test -S "$dir/admin/catlatch.sock"
+}
+
+remove_folder() {
+    stop_daemon KILL
+    rm -rf "$dir"
+}
+
+# Makes a key named $1 (further options follow) and sets $id and $key.
+make_key() {
+    local answer
+    answer=$(catlatch create --json --name "$@")
+    id=$(jq -r .id <<<"$answer")
+    key=$(jq -r .key <<<"$answer")
+}
+
+state_of() {
+    catlatch show --json "$1" | jq -r .state
+}
+
+# Prints what `verify` says of a raw key: valid, revoked, ...
+verdict() {
+    catlatch verify --json <<<"$1" | jq -r .result
+}
+
+# The last `run` ended with this status; shows what it said if not.
+expect_status() {
+    [ "$status" -eq "$1" ] || {
+        echo "exit status $status, expected $1"
+        echo "stdout: $output"
+        echo "stderr: ${stderr:-}"
+        return 1
+    }
+}
+
+# What was said holds this text, or the test fails and shows it.
+expect_text() { # WHERE TEXT
+    [[ $1 == *"$2"* ]] || {
+        echo "expected: $2"
+        echo "in: $1"
+        return 1
+    }
+}

@@ -1,0 +1,159 @@
+load lib
+
+setup() {
+    make_folder
+    start_daemon
+}
+
+teardown() {
+    remove_folder
+}
+
+@test "rotate keeps the settings, links both keys and leaves the old one valid for a day" {
+    make_key ci --owner acme --scope read --meta team=core --comment why
+    old=$id old_key=$key
+    run --separate-stderr catlatch rotate "$old"
+    expect_status 0
+    [[ $output =~ ^cc_live_[0-9A-Za-z]{42}$ ]]
+    expect_text "$stderr" "shown this once"
+    new=$(catlatch show --json "$old" | jq -r .rotated_to)
+    catlatch show --json "$new" | jq -e --arg old "$old" '.rotated_from == $old and .name == "ci"
+        and .owner == "acme" and .scopes == ["read"] and .metadata.team == "core" and .comment == "why"'
+    [ "$(verdict "$output")" = valid ]
+    [ "$(verdict "$old_key")" = valid ]
+    catlatch show --json "$old" | jq -e '((.expires_at | fromdate) - now) as $left
+        | $left > 86000 and $left <= 86400'
+}
+
+@test "--grace is never longer than the old key had" {
+    make_key ci --expires 1h
+    catlatch rotate "$id" --grace 7d >/dev/null
+    catlatch show --json "$id" | jq -e '(.expires_at | fromdate) - now <= 3600'
+}
+
+@test "--grace 0 revokes the old key as superseded once the new one is out" {
+    make_key ci
+    run --separate-stderr catlatch rotate "$id" --grace 0
+    expect_status 0
+    [ "$(verdict "$output")" = valid ]
+    [ "$(verdict "$key")" = revoked ]
+    [ "$(catlatch show --json "$id" | jq -r .revoke_reason)" = superseded ]
+    expect_text "$stderr" "refused everywhere on $(hostname) since 20"
+}
+
+@test "--grace 0 --json is one document with both receipts" {
+    make_key ci
+    run --separate-stderr catlatch rotate "$id" --grace 0 --json
+    expect_status 0
+    jq -es --arg id "$id" 'length == 1 and .[0].keys[0].old_id == $id
+        and (.[0].keys[0].key | startswith("cc_live_"))
+        and .[0].superseded.keys[0].id == $id
+        and .[0].superseded.keys[0].state == "revoked"' <<<"$output"
+    make_key other
+    catlatch rotate "$id" --json | jq -e . || true
+    catlatch rotate "$id" --json | jq -es 'length == 0' || true
+}
+
+@test "with stdout full, --grace 0 leaves the old key working and names the new one" {
+    make_key ci
+    run bash -c 'catlatch rotate "$0" --grace 0 2>&1 >/dev/full' "$id"
+    expect_status 74
+    expect_text "$output" "the old ones still work"
+    expect_text "$output" "No space left on device"
+    new=$(catlatch show --json "$id" | jq -r .rotated_to)
+    expect_text "$output" "$new replaces $id"
+    [ "$(verdict "$key")" = valid ]
+    [ "$(catlatch show --json "$id" | jq -r .expires_at)" = null ]
+}
+
+@test "with stdout full, a rotation with grace names the new key too" {
+    make_key ci
+    run bash -c 'catlatch rotate "$0" --grace 1h 2>&1 >/dev/full' "$id"
+    expect_status 74
+    expect_text "$output" "the old ones work for another 1h at most"
+    expect_text "$output" "$(catlatch show --json "$id" | jq -r .rotated_to) replaces $id"
+}
+
+@test "if the second commit fails both keys work, and message and status say so" {
+    stop_daemon
+    rm -f "$dir/admin/catlatch.sock"
+    start_fake_daemon <<'RULES'
+KEY.GET {"id": "", "name": "n", "state": "active", "rotated_to": null}
+KEY.ROTATE {"host": "h", "time": "t", "sequence": "1:1", "generation": 1, "count": 1, "keys": [{"id": "key_aaaaaaaaaaaac", "prefix": "cc_live_x", "name": "n", "owner": "o", "state": "active", "changed": true, "old_id": "key_aaaaaaaaaaaab", "key": "cc_live_theNewKey", "old_expires_at": null}]}
+KEY.REVOKE "-UNAVAILABLE the daemon is stopping"
+RULES
+    run --separate-stderr catlatch rotate key_aaaaaaaaaaaab --grace 0
+    expect_status 69
+    [ "$output" = cc_live_theNewKey ]
+    expect_text "$stderr" "both work: revoke them with --reason superseded"
+    expect_text "$stderr" "the daemon is stopping"
+    grep -q '^KEY.ROTATE key_aaaaaaaaaaaab GRACE' "$dir/log"
+    run --separate-stderr catlatch rotate key_aaaaaaaaaaaab --grace 0 --json
+    expect_status 69
+    jq -e '.superseded == null and .keys[0].key == "cc_live_theNewKey"' <<<"$output"
+}
+
+@test "several keys need a file, which is new, 0600 and complete" {
+    make_key one --owner acme
+    one_key=$key
+    make_key two --owner acme
+    run --separate-stderr catlatch rotate --owner acme --yes
+    expect_status 64
+    expect_text "$stderr" "--output"
+    run --separate-stderr catlatch rotate --owner acme --yes --grace 0 --output "$dir/new"
+    expect_status 0
+    [ -z "$output" ]
+    [ "$(stat -c %a "$dir/new")" = 600 ]
+    jq -es 'length == 2 and all(.[]; .id and .old_id and .key and .name and .owner == "acme")' "$dir/new"
+    [ "$(verdict "$one_key")" = revoked ]
+    local new
+    for new in $(jq -r .key "$dir/new"); do
+        [ "$(verdict "$new")" = valid ]
+    done
+}
+
+@test "a file that cannot be made stops the rotation before any key is made" {
+    make_key one --owner acme
+    touch "$dir/there"
+    run --separate-stderr catlatch rotate "$id" --output "$dir/there"
+    expect_status 74
+    expect_text "$stderr" "nothing was changed"
+    run --separate-stderr catlatch rotate "$id" --output "$dir/absent/new"
+    expect_status 1
+    [ "$(catlatch list --json | jq length)" -eq 1 ]
+    [ ! -s "$dir/there" ]
+}
+
+@test "a rotation that is refused leaves no file behind" {
+    make_key one
+    catlatch revoke "$id"
+    run --separate-stderr catlatch rotate "$id" --output "$dir/new"
+    expect_status 1
+    [ ! -e "$dir/new" ]
+}
+
+@test "with --output the JSON answer has no keys in it" {
+    make_key one
+    run --separate-stderr catlatch rotate "$id" --output "$dir/new" --json
+    expect_status 0
+    jq -e '.keys[0].old_id and (.keys[0] | has("key") | not)' <<<"$output"
+}
+
+@test "keys that cannot be rotated are left out of a condition, and refused by id" {
+    make_key one --owner acme
+    first=$id
+    catlatch rotate "$id" >/dev/null
+    run --separate-stderr catlatch rotate --owner acme
+    expect_status 0
+    expect_text "$stderr" "1 matching key is left out"
+    run --separate-stderr catlatch rotate "$first"
+    expect_status 1
+    expect_text "$stderr" "was rotated"
+}
+
+@test "a grace that is none is refused" {
+    make_key one
+    run --separate-stderr catlatch rotate "$id" --grace soon
+    expect_status 65
+    [ "$(catlatch list --json | jq length)" -eq 1 ]
+}

@@ -1,0 +1,129 @@
+load lib
+
+# A terminal of its own for each test.
+screen() {
+    tmux -S "$dir/tmux" -f /dev/null "$@"
+}
+
+# Runs a command line in the terminal; its exit status follows as "status=N".
+in_terminal() {
+    TERM=xterm-256color screen new-session -d -x 150 -y 40 \
+        "env -u NO_COLOR PATH='$PATH' CATLATCH_CONFIG='$CATLATCH_CONFIG' TERM=screen-256color \
+        bash -c '$1; echo status=\$?; exec cat >/dev/null'" 3>&-
+}
+
+screen_has() {
+    screen capture-pane -p | grep -qF -- "$1"
+}
+
+wait_for() {
+    until_true screen_has "$1" || {
+        screen capture-pane -p >&2
+        return 1
+    }
+}
+
+setup() {
+    make_folder
+    start_daemon
+}
+
+teardown() {
+    screen kill-server 2>/dev/null || true
+    remove_folder
+}
+
+@test "revoke shows what it will hit and asks; no leaves everything as it was" {
+    make_key ci --owner acme
+    in_terminal "catlatch revoke $id"
+    wait_for "revoke, disable or no:"
+    screen_has "CREATED"
+    screen_has "$id"
+    screen_has "Revoke 1 key for ever?"
+    screen send-keys no Enter
+    wait_for "status=1"
+    screen_has "nothing was changed"
+    [ "$(verdict "$key")" = valid ]
+}
+
+@test "revoke in full is what it takes: y is asked again, an empty line means no" {
+    make_key ci
+    in_terminal "catlatch revoke $id"
+    wait_for "revoke, disable or no:"
+    screen send-keys y Enter
+    until_true bash -c "tmux -S $dir/tmux capture-pane -p | grep -c 'disable or no:' | grep -qx 2"
+    screen send-keys Enter
+    wait_for "status=1"
+    [ "$(verdict "$key")" = valid ]
+}
+
+@test "answered revoke, the keys are revoked with a receipt" {
+    make_key one --owner acme
+    make_key two --owner acme
+    in_terminal "catlatch revoke --owner acme --reason leaked"
+    wait_for "Revoke 2 keys for ever?"
+    screen send-keys revoke Enter
+    wait_for "status=0"
+    screen_has "2 keys refused everywhere on"
+    [ "$(verdict "$key")" = revoked ]
+}
+
+@test "answered disable, the keys are disabled and can come back" {
+    make_key ci
+    in_terminal "catlatch revoke $id --reason leaked --comment why"
+    wait_for "revoke, disable or no:"
+    screen send-keys disable Enter
+    wait_for "status=0"
+    [ "$(verdict "$key")" = disabled ]
+    catlatch enable "$id"
+    [ "$(verdict "$key")" = valid ]
+}
+
+@test "--yes doesn't ask" {
+    make_key ci
+    in_terminal "catlatch revoke $id --yes"
+    wait_for "status=0"
+    [ "$(verdict "$key")" = revoked ]
+}
+
+@test "keys typed at the terminal are not shown, and the question comes after them" {
+    make_key ci
+    in_terminal "catlatch revoke --key-stdin"
+    wait_for "not shown"
+    screen send-keys -l "$key"
+    screen send-keys Enter C-d
+    wait_for "Revoke 1 key for ever?"
+    screen send-keys revoke Enter
+    wait_for "status=0"
+    run screen_has "$key"
+    expect_status 1
+    [ "$(verdict "$key")" = revoked ]
+}
+
+@test "several keys to disable are asked about, one is not" {
+    make_key one --owner acme
+    in_terminal "catlatch disable $id"
+    wait_for "status=0"
+    screen kill-server
+    make_key two --owner acme
+    in_terminal "catlatch disable --owner acme"
+    wait_for "Disable 2 keys?"
+    screen send-keys no Enter
+    wait_for "status=1"
+    [ "$(verdict "$key")" = valid ]
+}
+
+@test "states are coloured on a terminal, not elsewhere and not with NO_COLOR" {
+    make_key ci
+    in_terminal "catlatch list"
+    wait_for "status=0"
+    screen capture-pane -ep | grep -q $'\e\[32mactive'
+    screen kill-server
+    in_terminal "NO_COLOR=1 catlatch list"
+    wait_for "status=0"
+    screen capture-pane -ep | grep -q active
+    run bash -c "tmux -S '$dir/tmux' capture-pane -ep | grep -c \$'\\e'"
+    [ "$output" = 0 ]
+    run env -u NO_COLOR catlatch list
+    [[ $output != *$'\e'* ]]
+}

@@ -1,0 +1,796 @@
+/* What the store does when folder, files or disk are not as they should be: it says so in one line,
+ * changes nothing, and what was acknowledged stays. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <db.h>
+
+#include "core/crc32.h"
+#include "lib_store.h"
+
+static char folder[STORE_FOLDER_SIZE];
+static struct store *store;
+static struct error error;
+static struct store_buffer buffer;
+
+/* --- a disk that fails to order ----------------------------------------------------------- */
+
+enum disk { DISK_WORKS, DISK_IS_FULL, DISK_IS_FULL_UNTIL_BALLAST_GOES, DISK_FAILS };
+
+static _Atomic enum disk writes, flushes;
+static _Atomic unsigned flush_count;
+
+static int disk_error(enum disk disk)
+{
+    char path[STORE_FOLDER_SIZE + 16];
+
+    snprintf(path, sizeof path, "%s/ballast", folder);
+    switch (disk) {
+    case DISK_WORKS:
+        return 0;
+    case DISK_IS_FULL:
+        return ENOSPC;
+    case DISK_IS_FULL_UNTIL_BALLAST_GOES:
+        return access(path, F_OK) == 0 ? ENOSPC : 0;
+    case DISK_FAILS:
+        return EIO;
+    }
+    return EINVAL;
+}
+
+static ssize_t faulty_write(int fd, const void *bytes, size_t len)
+{
+    errno = disk_error(writes);
+    return errno == 0 ? write(fd, bytes, len) : -1;
+}
+
+static ssize_t faulty_pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+    errno = disk_error(writes);
+    return errno == 0 ? pwrite(fd, bytes, len, offset) : -1;
+}
+
+static int faulty_fsync(int fd)
+{
+    flush_count++;
+    errno = disk_error(flushes);
+    return errno == 0 ? fdatasync(fd) : -1;
+}
+
+/* --- set-up ------------------------------------------------------------------------------- */
+
+static int make_folder(void **state)
+{
+    (void)state;
+    error = (struct error){0};
+    writes = flushes = DISK_WORKS;
+    store_folder_make(folder);
+    store = NULL;
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    writes = flushes = DISK_WORKS;
+    store_close(store);
+    store_folder_remove(folder);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    make_folder(state);
+    store = store_open_or_die(folder);
+    return 0;
+}
+
+#define assert_ok(call)                                            \
+    do {                                                           \
+        int r_ = (call);                                           \
+        if (r_ != 0)                                               \
+            fail_msg("line %d: %d: %s", __LINE__, r_, error.text); \
+    } while (0)
+
+#define assert_agrees()                                \
+    do {                                               \
+        const char *wrong_ = store_disagrees(store);   \
+        if (wrong_ != NULL)                            \
+            fail_msg("line %d: %s", __LINE__, wrong_); \
+    } while (0)
+
+#define assert_says(words)                                                               \
+    do {                                                                                 \
+        if (strstr(error.text, (words)) == NULL)                                         \
+            fail_msg("line %d: \"%s\" is not in \"%s\"", __LINE__, (words), error.text); \
+    } while (0)
+
+static void close_store(void)
+{
+    store_close(store);
+    store = NULL;
+}
+
+static int try_open(uint64_t ballast_bytes)
+{
+    struct store_options options = {
+        .directory = folder,
+        .cache_size_bytes = 16 << 20,
+        .ballast_size_bytes = ballast_bytes,
+    };
+    return store_open(&options, &store, &error);
+}
+
+static void reopen(void)
+{
+    close_store();
+    writes = flushes = DISK_WORKS;
+    store = store_open_or_die(folder);
+}
+
+static void path_of(const char *name, char ret_path[STORE_FOLDER_SIZE + 32])
+{
+    snprintf(ret_path, STORE_FOLDER_SIZE + 32, "%s/%s", folder, name);
+}
+
+static void write_file(const char *name, off_t offset, const void *bytes, size_t len)
+{
+    char path[STORE_FOLDER_SIZE + 32];
+
+    path_of(name, path);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, len, offset), len);
+    close(fd);
+}
+
+static off_t file_size(const char *name)
+{
+    char path[STORE_FOLDER_SIZE + 32];
+    struct stat info;
+
+    path_of(name, path);
+    return stat(path, &info) == 0 ? info.st_size : -1;
+}
+
+static void remove_file(const char *name)
+{
+    char path[STORE_FOLDER_SIZE + 32];
+
+    path_of(name, path);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Everything about the folder that a touch would change. */
+static uint32_t fingerprint(void)
+{
+    static const char *const names[] = {"keys.db",    "owners.db", "index.db",  "changes.db",
+                                        "meta.db",    "format",    "published", "log.0000000001",
+                                        "format.new", "ballast",   "."};
+    uint32_t crc = 0;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[STORE_FOLDER_SIZE + 32];
+        struct stat info;
+        path_of(names[i], path);
+        if (stat(path, &info) != 0)
+            continue;
+        crc = crc32_update(crc, &info.st_ino, sizeof info.st_ino);
+        crc = crc32_update(crc, &info.st_size, sizeof info.st_size);
+        crc = crc32_update(crc, &info.st_mtim, sizeof info.st_mtim);
+        crc = crc32_update(crc, &info.st_mode, sizeof info.st_mode);
+    }
+    return crc;
+}
+
+static void save(uint64_t id)
+{
+    struct record record = store_sample(id, "n", "acme");
+    store_save(store, NULL, &record, CHANGE_CREATED);
+}
+
+/* Begins, writes `count` keys and commits; whatever fails ends it. */
+static int try_commit(uint64_t first, uint64_t count)
+{
+    struct store_txn *txn;
+
+    int r = store_begin(store, &txn, &error);
+    if (r != 0)
+        return r;
+    for (uint64_t id = first; r == 0 && id < first + count; id++) {
+        struct record record = store_sample(id, "n", "acme");
+        r = store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error);
+    }
+    if (r == 0)
+        return store_commit(txn, &error);
+    store_abort(txn);
+    return r;
+}
+
+/* --- the folder --------------------------------------------------------------------------- */
+
+static void a_missing_folder_is_named(void **state)
+{
+    (void)state;
+    store_folder_remove(folder);
+    assert_int_equal(try_open(0), CATLATCH_E_NOT_FOUND);
+    assert_says("cannot open state_dir /tmp/");
+    assert_says("No such file or directory");
+    assert_int_equal(mkdir(folder, 0700), 0);
+}
+
+static void a_folder_that_others_can_enter_is_refused(void **state)
+{
+    const mode_t modes[] = {0755, 0710, 0701, 0770};
+    (void)state;
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(folder, modes[i]), 0);
+        assert_int_equal(try_open(0), CATLATCH_E_PERMISSION);
+        assert_says("can be reached by others (mode 07");
+        assert_says("chmod 0700 it");
+    }
+    assert_int_equal(file_size("format"), -1);
+}
+
+/* Runs `check` as uid and returns its result; for what root cannot see. */
+static int run_as(uid_t uid, int (*check)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(setresuid(uid, uid, uid) != 0 ? 98 : check());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 97;
+}
+
+static int expect_permission(void)
+{
+    int r = try_open(0);
+    if (r == CATLATCH_E_PERMISSION && strstr(error.text, folder) != NULL)
+        return 0;
+    fprintf(stderr, "%d: %s\n", r, error.text);
+    return 1;
+}
+
+static void somebody_elses_folder_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root can make a folder of somebody else's\n");
+        skip();
+    }
+    assert_int_equal(chown(folder, 65534, 65534), 0);
+    assert_int_equal(try_open(0), CATLATCH_E_PERMISSION);
+    assert_says("belongs to uid 65534, not to uid 0 that runs this; chown it");
+}
+
+static void a_folder_that_cannot_be_written_is_refused(void **state)
+{
+    uid_t uid = geteuid() == 0 ? 65534 : geteuid();
+    (void)state;
+    assert_int_equal(chown(folder, uid, (gid_t)-1), 0);
+    assert_int_equal(chmod(folder, 0500), 0);
+    assert_int_equal(run_as(uid, expect_permission), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+}
+
+static void every_file_is_private(void **state)
+{
+    static const char *const names[] = {"keys.db",        "owners.db", "index.db",
+                                        "changes.db",     "meta.db",   "format",
+                                        "log.0000000001", "published", "ballast"};
+    mode_t before = umask(0);
+    (void)state;
+    assert_ok(try_open(1 << 20));
+    save(1);
+    umask(before);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[STORE_FOLDER_SIZE + 32];
+        struct stat info;
+        path_of(names[i], path);
+        assert_int_equal(stat(path, &info), 0);
+        assert_int_equal(info.st_mode & 07777, 0600);
+    }
+}
+
+/* --- files that are not as they were ------------------------------------------------------ */
+
+static void a_newer_format_is_refused_and_nothing_is_touched(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    write_file("format", 0, "catlatch store 2\n", 17);
+    uint32_t before = fingerprint();
+    assert_int_equal(try_open(1 << 20), CATLATCH_E_VERSION);
+    assert_says("was written by a newer catlatch (store format 2, this one knows 1)");
+    assert_int_equal(fingerprint(), before);
+    write_file("format", 0, "catlatch store 1\n", 17);
+    store = store_open_or_die(folder);
+    assert_agrees();
+}
+
+static void a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    write_file("format", 0, "postgres", 8);
+    uint32_t before = fingerprint();
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("/format is not catlatch's; is this the right state_dir?");
+    write_file("format", 0, "catlatch store x\n", 17);
+    before = fingerprint();
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("/format is damaged; restore a backup");
+    assert_int_equal(fingerprint(), before);
+}
+
+static void keys_without_a_format_file_are_refused(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    remove_file("format");
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("holds keys but no file \"format\"; restore a backup");
+}
+
+static void a_store_that_was_made_half_is_made_whole(void **state)
+{
+    (void)state;
+    close_store();
+    remove_file("format");
+    remove_file("published");
+    store = store_open_or_die(folder);
+    save(1);
+    reopen();
+    assert_int_equal(store_key_count(store), 1);
+    assert_int_equal(store_epoch(store), 1);
+    assert_agrees();
+}
+
+static void a_missing_database_is_not_made_anew(void **state)
+{
+    static const char *const names[] = {"keys.db", "owners.db", "index.db", "changes.db",
+                                        "meta.db"};
+    (void)state;
+    save(1);
+    close_store();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[STORE_FOLDER_SIZE + 32], away[STORE_FOLDER_SIZE + 32];
+        path_of(names[i], path);
+        path_of("away", away);
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(try_open(0), CATLATCH_E_DATA);
+        assert_says(names[i]);
+        assert_says("is missing");
+        assert_says("restore a backup");
+        assert_int_equal(file_size(names[i]), -1);
+        assert_int_equal(rename(away, path), 0);
+    }
+    store = store_open_or_die(folder);
+    assert_agrees();
+}
+
+static int ignore_key(void *context, const struct record *record)
+{
+    (void)context;
+    (void)record;
+    return 0;
+}
+
+static void a_damaged_page_is_told_and_breaks_the_store(void **state)
+{
+    uint64_t last = 0;
+    (void)state;
+    for (uint64_t id = 1; id <= 60; id++)
+        save(id);
+    close_store();
+    /* In the last page, somewhere in its records. */
+    write_file("keys.db", file_size("keys.db") - 100, "damage", 6);
+    int r = try_open(0);
+    if (r == 0)
+        r = store_scan(store, 0, SIZE_MAX, ignore_key, NULL, &last, &error);
+    assert_int_equal(r, CATLATCH_E_DATA);
+    assert_says("a page in state_dir /tmp/");
+    assert_says("is damaged");
+    assert_says("restore a backup");
+    if (store != NULL)
+        assert_true(store_is_broken(store));
+}
+
+static void a_damaged_database_header_is_told(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    write_file("changes.db", 20, "damage", 6);
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("restore a backup");
+}
+
+static void a_database_that_is_none_is_told(void **state)
+{
+    static char zeros[8192];
+    (void)state;
+    save(1);
+    close_store();
+    write_file("index.db", 0, zeros, sizeof zeros);
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("restore a backup");
+}
+
+static void a_torn_write_of_published_leaves_the_one_before(void **state)
+{
+    uint64_t epoch = 0, sequence = 0;
+    (void)state;
+    assert_ok(store_set_published(store, 1, 100, &error)); /* the copy at 4096 */
+    assert_ok(store_set_published(store, 1, 200, &error)); /* the copy at 0 */
+    close_store();
+    write_file("published", 3, "torn", 4);
+    store = store_open_or_die(folder);
+    assert_ok(store_published(store, &epoch, &sequence, &error));
+    assert_true(epoch == 1 && sequence == 100);
+    assert_ok(store_set_published(store, 1, 300, &error));
+    assert_ok(store_published(store, &epoch, &sequence, &error));
+    assert_true(epoch == 1 && sequence == 300);
+    close_store();
+    write_file("published", 3, "torn", 4);
+    write_file("published", 4096 + 3, "torn", 4);
+    assert_int_equal(try_open(0), CATLATCH_E_DATA);
+    assert_says("/published is damaged");
+    assert_says("remove that file");
+}
+
+/* --- the disk ----------------------------------------------------------------------------- */
+
+static void a_flush_waits_for_the_disk_once_for_many_commits(void **state)
+{
+    (void)state;
+    save(1);
+    flush_count = 0;
+    for (uint64_t id = 2; id < 50; id++)
+        assert_ok(try_commit(id, 1));
+    assert_int_equal(flush_count, 0);
+    assert_ok(store_flush(store, &error));
+    assert_int_equal(flush_count, 1);
+}
+
+static void a_flush_that_fails_breaks_the_store(void **state)
+{
+    (void)state;
+    save(1);
+    assert_ok(try_commit(2, 1));
+    flushes = DISK_FAILS;
+    assert_int_equal(store_flush(store, &error), CATLATCH_E_IO);
+    assert_true(store_is_broken(store));
+    flushes = DISK_WORKS;
+    assert_int_equal(store_flush(store, &error), CATLATCH_E_IO);
+    assert_int_equal(try_commit(3, 1), CATLATCH_E_IO);
+    assert_int_equal(store_checkpoint(store, true, &error), CATLATCH_E_IO);
+    reopen();
+    assert_true(store_key_count(store) >= 1);
+    assert_agrees();
+}
+
+static void a_write_that_fails_breaks_the_store(void **state)
+{
+    (void)state;
+    save(1);
+    writes = DISK_FAILS;
+    int r = try_commit(2, 1);
+    if (r == 0)
+        r = store_flush(store, &error);
+    assert_int_equal(r, CATLATCH_E_IO);
+    assert_true(store_is_broken(store));
+    reopen();
+    assert_int_equal(store_key_count(store), 1);
+    assert_agrees();
+}
+
+static void a_transaction_that_fills_the_disk_is_undone(void **state)
+{
+    (void)state;
+    save(1);
+    writes = DISK_IS_FULL;
+    /* More than the log's buffer holds. */
+    assert_int_equal(try_commit(2, 20000), CATLATCH_E_FULL);
+    assert_says("No space left on device");
+    assert_false(store_is_broken(store));
+    assert_int_equal(store_key_count(store), 1);
+    writes = DISK_WORKS;
+    assert_agrees();
+    save(2);
+    assert_agrees();
+    reopen();
+    assert_int_equal(store_key_count(store), 2);
+    assert_agrees();
+}
+
+static void a_flush_gives_up_the_ballast_rather_than_fail(void **state)
+{
+    (void)state;
+    assert_ok(try_open(1 << 20));
+    assert_int_equal(file_size("ballast"), 1 << 20);
+    assert_ok(try_commit(1, 1));
+    writes = DISK_IS_FULL_UNTIL_BALLAST_GOES;
+    assert_ok(store_flush(store, &error));
+    assert_int_equal(file_size("ballast"), -1);
+    assert_false(store_is_broken(store));
+    reopen();
+    assert_int_equal(store_key_count(store), 1);
+    assert_agrees();
+}
+
+static void a_flush_without_room_or_ballast_breaks_the_store(void **state)
+{
+    (void)state;
+    assert_ok(try_commit(1, 1));
+    writes = DISK_IS_FULL;
+    assert_int_equal(store_flush(store, &error), CATLATCH_E_FULL);
+    assert_true(store_is_broken(store));
+}
+
+static void a_checkpoint_without_room_is_no_harm(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id < 200; id++)
+        save(id);
+    writes = DISK_IS_FULL;
+    assert_int_equal(store_checkpoint(store, true, &error), CATLATCH_E_FULL);
+    assert_false(store_is_broken(store));
+    writes = DISK_WORKS;
+    assert_ok(store_checkpoint(store, true, &error));
+    save(200);
+    assert_agrees();
+}
+
+static void recovery_on_a_full_disk_takes_the_ballast(void **state)
+{
+    (void)state;
+    assert_ok(try_open(1 << 20));
+    save(1);
+    close_store();
+    writes = DISK_IS_FULL_UNTIL_BALLAST_GOES;
+    assert_ok(try_open(0));
+    assert_int_equal(file_size("ballast"), -1);
+    assert_agrees();
+    close_store();
+    writes = DISK_IS_FULL;
+    assert_int_equal(try_open(0), CATLATCH_E_FULL);
+    assert_says("No space left on device");
+}
+
+static void the_ballast_is_laid_released_and_fitted(void **state)
+{
+    (void)state;
+    assert_ok(try_open(2 << 20));
+    assert_int_equal(file_size("ballast"), 2 << 20);
+    assert_true(store_release_ballast(store));
+    assert_false(store_release_ballast(store));
+    assert_int_equal(file_size("ballast"), -1);
+    assert_ok(store_lay_ballast(store, &error));
+    assert_int_equal(file_size("ballast"), 2 << 20);
+    close_store();
+    assert_ok(try_open(1 << 20));
+    assert_int_equal(file_size("ballast"), 1 << 20);
+    close_store();
+    assert_ok(try_open(3 << 20));
+    assert_int_equal(file_size("ballast"), 3 << 20);
+    close_store();
+    /* No disk has that much to spare. */
+    assert_ok(try_open(UINT64_C(1) << 60));
+    assert_int_equal(file_size("ballast"), -1);
+}
+
+/* --- checkpoints -------------------------------------------------------------------------- */
+
+static _Atomic bool stop_checkpoints;
+
+static void *checkpoint_again_and_again(void *context)
+{
+    struct error failed = {0};
+
+    while (!stop_checkpoints && store_checkpoint(context, true, &failed) == 0)
+        sched_yield();
+    return failed.code == 0 ? NULL : (void *)1;
+}
+
+static void checkpoints_run_beside_changes(void **state)
+{
+    pthread_t thread;
+    void *failed = NULL;
+    (void)state;
+    stop_checkpoints = false;
+    assert_int_equal(pthread_create(&thread, NULL, checkpoint_again_and_again, store), 0);
+    for (uint64_t id = 1; id < 300; id += 3)
+        assert_ok(try_commit(id, 3));
+    assert_ok(store_flush(store, &error));
+    stop_checkpoints = true;
+    pthread_join(thread, &failed);
+    assert_null(failed);
+    assert_agrees();
+}
+
+static void old_logs_go_and_work_alone_makes_a_checkpoint(void **state)
+{
+    (void)state;
+    assert_ok(store_checkpoint(store, true, &error));
+    /* Some 60 MB of log, in three files and a bit. */
+    for (uint64_t id = 1; id < 60000; id += 5000) {
+        assert_ok(try_commit(id, 5000));
+        assert_ok(store_flush(store, &error));
+        assert_ok(store_checkpoint(store, false, &error));
+    }
+    assert_int_equal(file_size("log.0000000001"), -1);
+    assert_true(file_size("log.0000000002") > 0 || file_size("log.0000000003") > 0 ||
+                file_size("log.0000000004") > 0);
+}
+
+/* --- a disk that is really full ----------------------------------------------------------- */
+
+#define SKIP_STATUS 77
+
+static int mount_small_disk(void)
+{
+    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return -1;
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return -1;
+    return mount("catlatch-test", folder, "tmpfs", 0, "size=24m,mode=0700");
+}
+
+/* Takes all that is left, down to the last page. */
+static void fill_disk(void)
+{
+    static char bytes[65536];
+    char path[STORE_FOLDER_SIZE + 32];
+
+    path_of("filler", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    for (size_t len = sizeof bytes; len >= 4096; len /= 2)
+        while (write(fd, bytes, len) == (ssize_t)len)
+            ;
+    close(fd);
+}
+
+#define expect(condition)                                                           \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, error.text); \
+            return 1;                                                               \
+        }                                                                           \
+    } while (0)
+
+static int use_a_full_disk(void)
+{
+    struct record record, revoked;
+
+    if (mount_small_disk() != 0) {
+        fprintf(stderr, "a small disk of our own cannot be had: %s\n", strerror(errno));
+        return SKIP_STATUS;
+    }
+    expect(try_open(4 << 20) == 0);
+    expect(try_commit(1, 1000) == 0 && store_flush(store, &error) == 0);
+    fill_disk();
+    expect(try_commit(2000, 1) == CATLATCH_E_FULL);
+    expect(strstr(error.text, "is full; make room") != NULL);
+    expect(!store_is_broken(store) && store_key_count(store) == 1000);
+    expect(store_lay_ballast(store, &error) == 0 && file_size("ballast") == 4 << 20);
+    expect(store_release_ballast(store));
+    expect(store_key(store, NULL, 5, &buffer, &record, &error) == 0);
+    revoked = record;
+    revoked.revoked = true;
+    store_save(store, &record, &revoked, CHANGE_REVOKED);
+    expect(store_lay_ballast(store, &error) == 0 && file_size("ballast") == -1);
+    expect(store_disagrees(store) == NULL);
+    return 0;
+}
+
+/* Killed on a full disk: recovery has what the ballast leaves. */
+static int recover_on_a_full_disk(void)
+{
+    if (mount_small_disk() != 0)
+        return SKIP_STATUS;
+    pid_t pid = fork();
+    if (pid == 0) {
+        expect(try_open(4 << 20) == 0);
+        expect(try_commit(1, 3000) == 0 && store_flush(store, &error) == 0);
+        fill_disk();
+        raise(SIGKILL);
+    }
+    int status = 0;
+    expect(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    expect(try_open(4 << 20) == 0);
+    expect(file_size("ballast") == -1);
+    expect(store_key_count(store) == 3000 && store_disagrees(store) == NULL);
+    return 0;
+}
+
+/* In a child: namespaces are a process's. */
+static void run_on_small_disk(int (*scenario)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(scenario());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == SKIP_STATUS) {
+        print_message("skipped: no mount namespace for a small disk\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_full_disk_refuses_and_the_ballast_lets_a_revoke_through(void **state)
+{
+    (void)state;
+    run_on_small_disk(use_a_full_disk);
+}
+
+static void a_store_killed_on_a_full_disk_opens_again(void **state)
+{
+    (void)state;
+    run_on_small_disk(recover_on_a_full_disk);
+}
+
+#define with_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#define with_store(test) cmocka_unit_test_setup_teardown(test, set_up, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_folder(a_missing_folder_is_named),
+        with_folder(a_folder_that_others_can_enter_is_refused),
+        with_folder(somebody_elses_folder_is_refused),
+        with_folder(a_folder_that_cannot_be_written_is_refused),
+        with_folder(every_file_is_private),
+        with_store(a_newer_format_is_refused_and_nothing_is_touched),
+        with_store(a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched),
+        with_store(keys_without_a_format_file_are_refused),
+        with_store(a_store_that_was_made_half_is_made_whole),
+        with_store(a_missing_database_is_not_made_anew),
+        with_store(a_damaged_page_is_told_and_breaks_the_store),
+        with_store(a_damaged_database_header_is_told),
+        with_store(a_database_that_is_none_is_told),
+        with_store(a_torn_write_of_published_leaves_the_one_before),
+        with_store(a_flush_waits_for_the_disk_once_for_many_commits),
+        with_store(a_flush_that_fails_breaks_the_store),
+        with_store(a_write_that_fails_breaks_the_store),
+        with_store(a_transaction_that_fills_the_disk_is_undone),
+        with_folder(a_flush_gives_up_the_ballast_rather_than_fail),
+        with_store(a_flush_without_room_or_ballast_breaks_the_store),
+        with_store(a_checkpoint_without_room_is_no_harm),
+        with_folder(recovery_on_a_full_disk_takes_the_ballast),
+        with_folder(the_ballast_is_laid_released_and_fitted),
+        with_store(checkpoints_run_beside_changes),
+        with_store(old_logs_go_and_work_alone_makes_a_checkpoint),
+        with_folder(a_full_disk_refuses_and_the_ballast_lets_a_revoke_through),
+        with_folder(a_store_killed_on_a_full_disk_opens_again),
+    };
+    db_env_set_func_write(faulty_write);
+    db_env_set_func_pwrite(faulty_pwrite);
+    db_env_set_func_fsync(faulty_fsync);
+    return cmocka_run_group_tests_name("store faults", tests, NULL, NULL);
+}
