@@ -49,7 +49,8 @@ TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/stack/*.c)
-LIB_OBJ := $(SHARED_OBJ) $(call objects,src/lib/*.c)
+# Workers neither make keys nor write tables.
+LIB_OBJ := $(filter-out %/keygen.o %/writer.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
 DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
 INTERNAL := $(BUILD)/internal.a
@@ -80,7 +81,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(INTERNAL): $(LIB_OBJ) $(DAEMON_OBJ) $(TOOL_OBJ)
+$(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(TOOL_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -103,7 +104,7 @@ $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(BUILD)/catlatch-bench: $(call objects,tools/catlatch-bench/*.c) $(LIB_OBJ)
+$(BUILD)/catlatch-bench: $(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(call objects,tests/*/lib_*.c) $(INTERNAL)
@@ -160,7 +161,8 @@ install: all
 	install -m 644 $(BUILD)/catlatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	install -m 644 src/include/catlatch.h $(DESTDIR)$(INCLUDEDIR)/
 	test -e $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini || \
-		install -m 644 etc/catlatch.ini $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
+		sed -e 's|= /var/lib/|= $(LOCALSTATEDIR)/lib/|;s|= /run/|= $(RUNSTATEDIR)/|' \
+			etc/catlatch.ini > $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
 
 clean:
 	rm -rf build

@@ -53,7 +53,7 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
 {
     struct op *op = run->op;
     char text[CATLATCH_ID_SIZE];
-    int r = store_key(run->keys->store, run->txn, id, run->buffer, ret_record, &op->error);
+    int r = store_key(run->keys->store, run->txn, id, &run->keys->buffer, ret_record, &op->error);
     if (r == 0 && op->confined_owner.len > 0 && !text_equal(op->confined_owner, ret_record->owner))
         r = CATLATCH_E_NOT_FOUND;
     if (r == CATLATCH_E_NOT_FOUND) {
@@ -222,8 +222,7 @@ static int make_room(struct run *run)
     struct op *op = run->op;
     tidy_ids(op);
     op->keys = op_alloc(op, (op->id_count + 1) * sizeof *op->keys);
-    run->buffer = op_alloc(op, sizeof *run->buffer);
-    if (op->keys == NULL || run->buffer == NULL)
+    if (op->keys == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "changing keys");
     return 0;
 }

@@ -19,7 +19,8 @@ struct keys {
     const struct config *config;
     struct table_writer *table; /* of the generation that readers see */
     struct suspended suspended;
-    int64_t now_unix_ms; /* set by the caller before each batch */
+    int64_t now_unix_ms;        /* set by the caller before each batch */
+    struct store_buffer buffer; /* what was read last; results are copied out of it */
 
     /* Claims of all operations of the batch so far, in order. */
     struct table_claim *claims;

@@ -9,7 +9,6 @@ struct run {
     struct keys *keys;
     struct op *op;
     struct store_txn *txn;
-    struct store_buffer *buffer; /* the record that is being changed */
     int64_t now_unix_s;
     struct text suspended; /* the owner that is being suspended; empty: none */
     struct text resumed;   /* the owner that is being resumed */

@@ -37,7 +37,8 @@ static int check_owner(struct run *run, struct text *ret_owner)
                          "this key acts for its own owner alone");
     uint64_t max = run->keys->config->max_keys_per_owner;
     if (max != 0) {
-        int r = store_owner(run->keys->store, run->txn, owner, run->buffer, &known, &ignored);
+        int r =
+            store_owner(run->keys->store, run->txn, owner, &run->keys->buffer, &known, &ignored);
         if (r != 0 && r != CATLATCH_E_NOT_FOUND) {
             op->error = ignored;
             return r;

@@ -13,7 +13,7 @@ static int claim_flag(struct run *run, uint64_t id, bool suspended)
     struct table_entry entry;
     struct table_claim claim;
     struct error *error = &run->op->error;
-    int r = store_key(keys->store, run->txn, id, run->buffer, &record, error);
+    int r = store_key(keys->store, run->txn, id, &run->keys->buffer, &record, error);
     if (r != 0 || record.revoked)
         return r;
     keys_entry(&record, suspended, &entry);
@@ -46,7 +46,8 @@ static int fetch_owner(struct run *run, struct record_owner *ret_owner)
     struct op *op = run->op;
     int r = CATLATCH_E_NOT_FOUND;
     if (op->confined_owner.len == 0 || text_equal(op->confined_owner, op->owner))
-        r = store_owner(run->keys->store, run->txn, op->owner, run->buffer, ret_owner, &op->error);
+        r = store_owner(run->keys->store, run->txn, op->owner, &run->keys->buffer, ret_owner,
+                        &op->error);
     if (r == CATLATCH_E_NOT_FOUND)
         return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
                          op->owner.bytes);

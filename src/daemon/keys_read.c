@@ -81,26 +81,22 @@ static int look_at(void *context, const struct record *stored)
     return 0;
 }
 
-static int look_at_id(struct listing *listing, uint64_t id, struct store_buffer *buffer)
+static int look_at_id(struct listing *listing, uint64_t id)
 {
     struct record record;
-    int r = store_key(listing->keys->store, NULL, id, buffer, &record, &listing->op->error);
+    struct keys *keys = listing->keys;
+    int r = store_key(keys->store, NULL, id, &keys->buffer, &record, &listing->op->error);
     return r != 0 ? r : look_at(listing, &record);
 }
 
 /* One more than a page is asked for, so that the end is seen with the page that reaches it. */
 #define IDS_MAX (OP_PAGE_MAX + 1)
 
-struct page {
-    struct store_buffer buffer;
-    uint64_t ids[IDS_MAX];
-};
-
-static int look_at_ids(struct listing *listing, struct page *page, size_t count)
+static int look_at_ids(struct listing *listing, const uint64_t *ids, size_t count)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = look_at_id(listing, page->ids[i], &page->buffer);
+        r = look_at_id(listing, ids[i]);
     if (r == 0 && count == IDS_MAX)
         listing->more = true;
     return r < 0 ? r : 0;
@@ -109,13 +105,11 @@ static int look_at_ids(struct listing *listing, struct page *page, size_t count)
 static int list_by_index(struct listing *listing, enum store_index index, struct text value)
 {
     struct op *op = listing->op;
+    uint64_t ids[IDS_MAX];
     size_t count;
-    struct page *page = op_alloc(op, sizeof *page);
-    if (page == NULL)
-        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
-    int r = store_find(listing->keys->store, index, value, op->after_id, page->ids, IDS_MAX, &count,
+    int r = store_find(listing->keys->store, index, value, op->after_id, ids, IDS_MAX, &count,
                        &op->error);
-    return r != 0 ? r : look_at_ids(listing, page, count);
+    return r != 0 ? r : look_at_ids(listing, ids, count);
 }
 
 /* By rising expiry; the cursor is the key that was looked at last. */
@@ -125,13 +119,11 @@ static int list_expiring(struct listing *listing)
     struct record last;
     int64_t expires = listing->now_unix_s;
     uint64_t id = op->after_id;
+    uint64_t ids[IDS_MAX];
     size_t count;
     int r = 0;
-    struct page *page = op_alloc(op, sizeof *page);
-    if (page == NULL)
-        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
     if (id != 0) {
-        r = store_key(listing->keys->store, NULL, id, &page->buffer, &last, &op->error);
+        r = store_key(listing->keys->store, NULL, id, &listing->keys->buffer, &last, &op->error);
         if (r == CATLATCH_E_NOT_FOUND || (r == 0 && last.expires_unix_s == 0))
             return error_set(&op->error, CATLATCH_E_CONFLICT,
                              "the key at the cursor changed meanwhile; list again");
@@ -140,22 +132,18 @@ static int list_expiring(struct listing *listing)
         expires = last.expires_unix_s;
     }
     r = store_expiring(listing->keys->store, op->selection.expiring_before_unix_s, &expires, &id,
-                       page->ids, IDS_MAX, &count, &op->error);
-    return r != 0 ? r : look_at_ids(listing, page, count);
+                       ids, IDS_MAX, &count, &op->error);
+    return r != 0 ? r : look_at_ids(listing, ids, count);
 }
 
 static int list_by_digest(struct listing *listing)
 {
     struct op *op = listing->op;
     struct table_hit hit;
-    struct page *page = op_alloc(op, sizeof *page);
-    if (page == NULL)
-        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
     if (op->after_id != 0 ||
         table_find(&listing->keys->table->view, &op->selection.digest, &hit) != TABLE_HIT)
         return 0;
-    page->ids[0] = hit.id;
-    return look_at_ids(listing, page, 1);
+    return look_at_ids(listing, &hit.id, 1);
 }
 
 static int list_all(struct listing *listing)
@@ -206,8 +194,7 @@ static int get(struct keys *keys, struct op *op)
     struct run run = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
     struct record record;
     op->keys = op_alloc(op, sizeof *op->keys);
-    run.buffer = op_alloc(op, sizeof *run.buffer);
-    if (op->keys == NULL || run.buffer == NULL)
+    if (op->keys == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading a key");
     if (op->id_count != 1)
         return error_set(&op->error, CATLATCH_E_ARGUMENT, "one id is needed");
@@ -237,14 +224,13 @@ static int list_owner(void *context, const struct record_owner *owner)
 
 static int owner_get(struct keys *keys, struct op *op)
 {
-    struct store_buffer *buffer = op_alloc(op, sizeof *buffer);
     struct record_owner owner;
     op->owners = op_alloc(op, sizeof *op->owners);
-    if (buffer == NULL || op->owners == NULL)
+    if (op->owners == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading an owner");
     int r = CATLATCH_E_NOT_FOUND;
     if (op->confined_owner.len == 0 || text_equal(op->confined_owner, op->owner))
-        r = store_owner(keys->store, NULL, op->owner, buffer, &owner, &op->error);
+        r = store_owner(keys->store, NULL, op->owner, &keys->buffer, &owner, &op->error);
     if (r == CATLATCH_E_NOT_FOUND)
         return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
                          op->owner.bytes);

@@ -69,8 +69,10 @@ static int open_environment(struct store *store, uint64_t cache_size_bytes, stru
     int r = store_env_open(store, cache_size_bytes, error);
     if (r != CATLATCH_E_FULL || !ballast_release(store->directory_fd))
         return r;
+    /* What Berkeley DB does not free of an environment that panicked is lost, this once. */
     store_env_close(store);
     atomic_store(&store->broken, false);
+    atomic_store(&store->ran_full, false);
     return store_env_open(store, cache_size_bytes, error);
 }
 

@@ -33,6 +33,18 @@ static const char *const file_names[STORE_DATABASES] = {
 
 /* --- errors ------------------------------------------------------------------------------- */
 
+/* A write that ended short comes out as EAGAIN: Berkeley DB looks at an errno that was not set. */
+bool store_is_full(int ret)
+{
+    return ret == ENOSPC || ret == EDQUOT || ret == EAGAIN;
+}
+
+static bool tells_of_no_room(const char *message)
+{
+    return strstr(message, strerror(ENOSPC)) != NULL || strstr(message, strerror(EDQUOT)) != NULL ||
+           strstr(message, strerror(EAGAIN)) != NULL;
+}
+
 static void on_error(const DB_ENV *env, const char *prefix, const char *message)
 {
     struct store *store = env->app_private;
@@ -40,6 +52,8 @@ static void on_error(const DB_ENV *env, const char *prefix, const char *message)
     (void)prefix;
     if (strstr(message, "checksum error") != NULL)
         atomic_store(&store->damaged, true);
+    if (tells_of_no_room(message))
+        atomic_store(&store->ran_full, true);
     pthread_mutex_lock(&store->said_lock);
     /* The first words tell the cause; what follows are consequences. */
     if (store->said[0] == '\0')
@@ -73,16 +87,12 @@ static void take_said(struct store *store, char *ret_said, size_t size)
     pthread_mutex_unlock(&store->said_lock);
 }
 
-bool store_is_full(int ret)
-{
-    return ret == ENOSPC || ret == EDQUOT;
-}
-
 static int code_of(int ret)
 {
     switch (ret) {
     case ENOSPC:
     case EDQUOT:
+    case EAGAIN:
         return CATLATCH_E_FULL;
     case ENOMEM:
         return CATLATCH_E_MEMORY;
@@ -136,6 +146,9 @@ static int fail_open(struct store *store, int ret, struct error *error, const ch
 {
     char said[sizeof store->said + 4];
 
+    /* Recovery panics when it finds no room; only its words tell. */
+    if (ret == DB_RUNRECOVERY && atomic_load(&store->ran_full))
+        ret = ENOSPC;
     if (code_of(ret) != CATLATCH_E_IO || ret == EIO || ret == EMFILE || ret == ENFILE) {
         char doing[64];
         snprintf(doing, sizeof doing, "open %s", what);

@@ -88,7 +88,8 @@ struct store {
     struct store_txn txn;
 
     _Atomic bool broken;
-    _Atomic bool damaged; /* a page's checksum was wrong */
+    _Atomic bool damaged;  /* a page's checksum was wrong */
+    _Atomic bool ran_full; /* a write found no room */
     pthread_mutex_t said_lock;
     char said[256]; /* Berkeley DB's last words; under said_lock */
 };
@@ -107,7 +108,7 @@ int store_fail(struct store *store, int ret, struct error *error, const char *do
 /* E_IO if the store is broken. */
 int store_check(struct store *store, struct error *error);
 
-bool store_is_full(int ret); /* ENOSPC, EDQUOT */
+bool store_is_full(int ret); /* what Berkeley DB returned means that there is no room */
 
 /* Whether the file system has room for what the log has not written yet. */
 int store_check_room(struct store *store, struct error *error);

@@ -22,7 +22,8 @@
  * Fork. A handle may be used on both sides of a fork, each side with its copy. No descriptor stays
  * open between calls.
  * Structs begin with their size, set by the caller to sizeof, so that they can grow: the library
- * reads and writes no further than the size that it was told.
+ * reads and writes no further than the size that it was told. What a newer program asks of an older
+ * library in members that this does not know is refused, not passed over.
  */
 #ifndef CATLATCH_H
 #define CATLATCH_H

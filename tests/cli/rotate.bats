@@ -49,9 +49,22 @@ teardown() {
         and (.[0].keys[0].key | startswith("cc_live_"))
         and .[0].superseded.keys[0].id == $id
         and .[0].superseded.keys[0].state == "revoked"' <<<"$output"
-    make_key other
-    catlatch rotate "$id" --json | jq -e . || true
-    catlatch rotate "$id" --json | jq -es 'length == 0' || true
+}
+
+@test "a rotation that is refused answers with an error, not with half a document" {
+    make_key ci
+    catlatch rotate "$id" >/dev/null
+    run --separate-stderr catlatch rotate "$id" --json
+    expect_status 1
+    [ -z "$output" ]
+}
+
+@test "--json with grace is the receipt with the new key in it" {
+    make_key ci
+    run --separate-stderr catlatch rotate "$id" --json
+    expect_status 0
+    jq -es 'length == 1 and (.[0].keys[0].key | startswith("cc_live_"))
+        and (.[0].keys[0].old_expires_at | fromdate) > now' <<<"$output"
 }
 
 @test "with stdout full, --grace 0 leaves the old key working and names the new one" {

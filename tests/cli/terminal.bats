@@ -1,8 +1,13 @@
 load lib
 
-# A terminal of its own for each test.
+# A terminal of its own for each command line.
 screen() {
-    tmux -S "$dir/tmux" -f /dev/null "$@"
+    tmux -S "$dir/tmux.$terminal" -f /dev/null "$@"
+}
+
+close_terminal() {
+    screen kill-server 2>/dev/null || true
+    terminal=$((terminal + 1))
 }
 
 # Runs a command line in the terminal; its exit status follows as "status=N".
@@ -24,12 +29,13 @@ wait_for() {
 }
 
 setup() {
+    terminal=1
     make_folder
     start_daemon
 }
 
 teardown() {
-    screen kill-server 2>/dev/null || true
+    close_terminal
     remove_folder
 }
 
@@ -51,7 +57,7 @@ teardown() {
     in_terminal "catlatch revoke $id"
     wait_for "revoke, disable or no:"
     screen send-keys y Enter
-    until_true bash -c "tmux -S $dir/tmux capture-pane -p | grep -c 'disable or no:' | grep -qx 2"
+    until_true bash -c "tmux -S $dir/tmux.$terminal capture-pane -p | grep -c 'disable or no:' | grep -qx 2"
     screen send-keys Enter
     wait_for "status=1"
     [ "$(verdict "$key")" = valid ]
@@ -104,7 +110,7 @@ teardown() {
     make_key one --owner acme
     in_terminal "catlatch disable $id"
     wait_for "status=0"
-    screen kill-server
+    close_terminal
     make_key two --owner acme
     in_terminal "catlatch disable --owner acme"
     wait_for "Disable 2 keys?"
@@ -118,11 +124,11 @@ teardown() {
     in_terminal "catlatch list"
     wait_for "status=0"
     screen capture-pane -ep | grep -q $'\e\[32mactive'
-    screen kill-server
+    close_terminal
     in_terminal "NO_COLOR=1 catlatch list"
     wait_for "status=0"
     screen capture-pane -ep | grep -q active
-    run bash -c "tmux -S '$dir/tmux' capture-pane -ep | grep -c \$'\\e'"
+    run bash -c "tmux -S '$dir/tmux.$terminal' capture-pane -ep | grep -c \$'\\e'"
     [ "$output" = 0 ]
     run env -u NO_COLOR catlatch list
     [[ $output != *$'\e'* ]]

@@ -3,6 +3,8 @@
  * moments are small numbers of milliseconds.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -440,6 +445,48 @@ static void a_file_of_the_daemons_user_is_believed(void **state)
     attach_end(&attach);
 }
 
+enum { CANNOT_MOUNT = 77 };
+
+/* The generation that a reader finds where /proc does not tell the boot, with run_dir on the disk
+ * or on a tmpfs of its own. */
+static int generation_without_boot_id(struct fixture *fixture, bool on_tmpfs)
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            (on_tmpfs && mount("none", fixture->world.run_dir, "tmpfs", 0, "mode=0750") != 0))
+            _exit(CANNOT_MOUNT);
+        latch_table_make(&fixture->first, &fixture->world, 1);
+        latch_table_place(&fixture->first, &fixture->world, T0);
+        if (mount("none", "/proc/sys/kernel/random", "tmpfs", 0, NULL) != 0)
+            _exit(CANNOT_MOUNT);
+        _exit((int)generation_at(fixture, T0));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void without_a_boot_id_only_memory_is_believed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct statfs place;
+    int on_tmpfs = generation_without_boot_id(fixture, true);
+    if (on_tmpfs == CANNOT_MOUNT) {
+        print_message("skipped: hiding the boot id takes the right to mount\n");
+        skip();
+    }
+    assert_int_equal(on_tmpfs, 1);
+    assert_int_equal(statfs(fixture->world.run_dir, &place), 0);
+    if (place.f_type == TMPFS_MAGIC) {
+        print_message("skipped: the temporary folder is in memory itself\n");
+        skip();
+    }
+    assert_int_equal(generation_without_boot_id(fixture, false), 0);
+}
+
 static void a_user_that_does_not_exist_is_an_error_that_names_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -502,6 +549,7 @@ int main(void)
         TEST(the_same_steps_without_a_fault_attach),
         TEST(a_file_of_another_user_is_an_outage),
         TEST(a_file_of_the_daemons_user_is_believed),
+        TEST(without_a_boot_id_only_memory_is_believed),
         TEST(a_user_that_does_not_exist_is_an_error_that_names_it),
         TEST(a_folder_that_others_can_write_is_refused),
         TEST(a_folder_that_comes_later_is_checked_then),

@@ -1,5 +1,6 @@
 /* What the store does when folder, files or disk are not as they should be: it says so in one line,
  * changes nothing, and what was acknowledged stays. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,6 +30,13 @@ static char folder[STORE_FOLDER_SIZE];
 static struct store *store;
 static struct error error;
 static struct store_buffer buffer;
+
+/* Berkeley DB does not free an environment that panicked, and these tests make it. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libdb-5.3.so";
+}
 
 /* --- a disk that fails to order ----------------------------------------------------------- */
 
@@ -631,19 +639,30 @@ static void checkpoints_run_beside_changes(void **state)
     assert_agrees();
 }
 
-static void old_logs_go_and_work_alone_makes_a_checkpoint(void **state)
+static unsigned log_file_count(void)
+{
+    DIR *listing = opendir(folder);
+    struct dirent *entry;
+    unsigned count = 0;
+
+    assert_non_null(listing);
+    while ((entry = readdir(listing)) != NULL)
+        count += strncmp(entry->d_name, "log.", 4) == 0;
+    closedir(listing);
+    return count;
+}
+
+static void work_alone_makes_checkpoints_and_old_logs_go(void **state)
 {
     (void)state;
-    assert_ok(store_checkpoint(store, true, &error));
-    /* Some 60 MB of log, in three files and a bit. */
+    /* Well over 48 MB of log: three files. */
     for (uint64_t id = 1; id < 60000; id += 5000) {
         assert_ok(try_commit(id, 5000));
         assert_ok(store_flush(store, &error));
         assert_ok(store_checkpoint(store, false, &error));
     }
     assert_int_equal(file_size("log.0000000001"), -1);
-    assert_true(file_size("log.0000000002") > 0 || file_size("log.0000000003") > 0 ||
-                file_size("log.0000000004") > 0);
+    assert_in_range(log_file_count(), 1, 2);
 }
 
 /* --- a disk that is really full ----------------------------------------------------------- */
@@ -714,7 +733,7 @@ static int recover_on_a_full_disk(void)
     pid_t pid = fork();
     if (pid == 0) {
         expect(try_open(4 << 20) == 0);
-        expect(try_commit(1, 3000) == 0 && store_flush(store, &error) == 0);
+        expect(try_commit(1, 1000) == 0 && store_flush(store, &error) == 0);
         fill_disk();
         raise(SIGKILL);
     }
@@ -722,7 +741,7 @@ static int recover_on_a_full_disk(void)
     expect(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
     expect(try_open(4 << 20) == 0);
     expect(file_size("ballast") == -1);
-    expect(store_key_count(store) == 3000 && store_disagrees(store) == NULL);
+    expect(store_key_count(store) == 1000 && store_disagrees(store) == NULL);
     return 0;
 }
 
@@ -785,7 +804,7 @@ int main(void)
         with_folder(recovery_on_a_full_disk_takes_the_ballast),
         with_folder(the_ballast_is_laid_released_and_fitted),
         with_store(checkpoints_run_beside_changes),
-        with_store(old_logs_go_and_work_alone_makes_a_checkpoint),
+        with_store(work_alone_makes_checkpoints_and_old_logs_go),
         with_folder(a_full_disk_refuses_and_the_ballast_lets_a_revoke_through),
         with_folder(a_store_killed_on_a_full_disk_opens_again),
     };

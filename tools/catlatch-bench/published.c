@@ -140,18 +140,24 @@ int published_make(const struct keys *keys, struct published **ret_published, st
     return 0;
 }
 
+void published_hide(struct published *published)
+{
+    if (published->folder[0] == '\0')
+        return;
+    unlink(published->table);
+    rmdir(published->run_dir);
+    unlink(published->config);
+    rmdir(published->folder);
+    published->folder[0] = '\0';
+}
+
 void published_free(struct published *published)
 {
     if (published == NULL)
         return;
     if (published->base != MAP_FAILED)
         munmap(published->base, published->size);
-    if (published->folder[0] != '\0') {
-        unlink(published->table);
-        rmdir(published->run_dir);
-        unlink(published->config);
-        rmdir(published->folder);
-    }
+    published_hide(published);
     free(published);
 }
 

@@ -14,12 +14,15 @@ struct published;
 /* In /dev/shm if it can be written, otherwise in /tmp. Returns 0 or a negative code. */
 int published_make(const struct keys *keys, struct published **ret_published, struct error *error);
 
-/* Removes the folder; NULL is allowed. */
-void published_free(struct published *published);
+/* Takes the folder away once it has been opened, so that nothing stays behind however the program
+ * ends. Readers keep what they have mapped for as long as the heart beats. */
+void published_hide(struct published *published);
+
+void published_free(struct published *published); /* NULL is allowed */
 
 const char *published_config(const struct published *published);
 
-/* The heartbeat: readers look at the path when it is older than three seconds. */
+/* The heartbeat: readers look for the file again when it is older than three seconds. */
 void published_beat(struct published *published);
 
 #endif
