@@ -107,9 +107,16 @@ $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ)
 $(BUILD)/catlatch-bench: $(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(call objects,tests/*/lib_*.c) $(INTERNAL)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+# An application as any other: it sees the public header and the shared library.
+$(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -L$(BUILD) -lcatlatch -Wl,-rpath,$(abspath $(BUILD))
+
+$(BUILD)/tests/lib.a: $(call objects,tests/*/lib_*.c)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/lib.a $(INTERNAL)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/lib.a $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SHARED_OBJ:$(BUILD)/%.o=%.c)
 	@mkdir -p $(@D)

@@ -16,7 +16,8 @@ static size_t fetch_bytes(size_t expected)
 {
     if (expected >= FETCH_BYTES_MAX / ENTRY_BYTES)
         return FETCH_BYTES_MAX;
-    size_t bytes = expected * ENTRY_BYTES;
+    /* Berkeley DB takes multiples of 1 KiB. */
+    size_t bytes = (expected * ENTRY_BYTES + 1023) / 1024 * 1024;
     return bytes < FETCH_BYTES_MIN ? FETCH_BYTES_MIN : bytes;
 }
 

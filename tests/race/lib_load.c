@@ -14,10 +14,7 @@
 
 void load_init(struct load *load, struct board *board, const struct trial *trial, uint64_t random)
 {
-    *load =
-        (struct load){.board = board, .trial = trial, .random = random, .create_share = 30};
-    load->listed = calloc(BOARD_KEYS_MAX, sizeof *load->listed);
-    assert_non_null(load->listed);
+    *load = (struct load){.board = board, .trial = trial, .random = random, .create_share = 30};
 }
 
 void load_free(struct load *load)
@@ -25,7 +22,6 @@ void load_free(struct load *load)
     for (unsigned i = 0; i < LOAD_CONNECTIONS; i++)
         if (load->connections[i].context != NULL)
             redisFree(load->connections[i].context);
-    free(load->listed);
     *load = (struct load){0};
 }
 
@@ -40,7 +36,7 @@ static uint32_t draw(struct load *load, uint32_t below)
     return (uint32_t)(sample_random(&load->random) >> 16) % below;
 }
 
-static uint32_t key_count(const struct load *load)
+uint32_t load_key_count(const struct load *load)
 {
     return atomic_load_explicit(&load->board->key_count, memory_order_relaxed);
 }
@@ -63,7 +59,7 @@ static void unsettle(struct board_key *key)
         board_set(key, BOARD_CHANGING);
 }
 
-static void settle(const struct load *load, struct board_key *key)
+void load_settle_key(const struct load *load, struct board_key *key)
 {
     enum board_phase phase = settled_phase(load, key);
     if (board_phase(key) != phase)
@@ -74,7 +70,7 @@ typedef void each_key(const struct load *load, struct board_key *key);
 
 static void each_of_owner(const struct load *load, uint32_t owner, each_key *visit)
 {
-    for (uint32_t i = 0; i < key_count(load); i++)
+    for (uint32_t i = 0; i < load_key_count(load); i++)
         if (load->board->keys[i].owner == owner && !load->board->keys[i].revoked)
             visit(load, &load->board->keys[i]);
 }
@@ -85,21 +81,20 @@ static void unsettle_one(const struct load *load, struct board_key *key)
     unsettle(key);
 }
 
-static void set_revision(struct board_key *key, uint32_t revision)
+void load_set_revision(struct board_key *key, uint32_t revision)
 {
     atomic_store_explicit(&key->revision_sent, revision, memory_order_release);
     atomic_store_explicit(&key->revision_acknowledged, revision, memory_order_release);
 }
 
-/* raw NULL: not known. */
-static struct board_key *add_key(struct load *load, uint32_t label, uint32_t revision,
-                                 uint32_t owner, const char *id, const char *raw)
+struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revision, uint32_t owner,
+                               const char *id, const char *raw)
 {
     struct board_key *key = board_add(load->board);
     assert_non_null(key);
     key->label = label;
     key->owner = owner;
-    set_revision(key, revision);
+    load_set_revision(key, revision);
     snprintf(key->key.id, sizeof key->key.id, "%s", id);
     snprintf(key->key.raw, sizeof key->key.raw, "%s", raw != NULL ? raw : "");
     load->owners[owner].exists = true;
@@ -116,7 +111,7 @@ static enum load_kind choose_kind(struct load *load)
         unsigned share;
     } shares[] = {{LOAD_UPDATE, 35}, {LOAD_DISABLE, 17}, {LOAD_ENABLE, 17}, {LOAD_REVOKE, 12},
                   {LOAD_ROTATE, 9},  {LOAD_SUSPEND, 5},  {LOAD_RESUME, 5}};
-    if (key_count(load) < 8 || draw(load, 100) < load->create_share)
+    if (load_key_count(load) < 8 || draw(load, 100) < load->create_share)
         return LOAD_CREATE;
     unsigned at = draw(load, 100), i = 0;
     while (at >= shares[i].share)
@@ -126,7 +121,7 @@ static enum load_kind choose_kind(struct load *load)
 
 static bool choose_key(struct load *load, struct load_op *op)
 {
-    op->key = draw(load, key_count(load));
+    op->key = draw(load, load_key_count(load));
     const struct board_key *key = &load->board->keys[op->key];
     op->owner = key->owner;
     op->revision = atomic_load(&key->revision_acknowledged) + 1;
@@ -271,9 +266,9 @@ static const redisReply *receipt_key(const redisReply *receipt)
 
 static void take_created(struct load *load, const struct load_op *op, const redisReply *reply)
 {
-    struct board_key *key = add_key(load, op->key, 0, op->owner, trial_text(reply, "id"),
-                                    trial_text(reply, "key"));
-    settle(load, key);
+    struct board_key *key = load_add_key(load, op->key, 0, op->owner, trial_text(reply, "id"),
+                                         trial_text(reply, "key"));
+    load_settle_key(load, key);
 }
 
 /* The new key has every setting of the old. */
@@ -281,17 +276,17 @@ static void take_rotated(struct load *load, const struct load_op *op, const redi
 {
     const redisReply *told = receipt_key(reply);
     struct board_key *old = &load->board->keys[op->key];
-    struct board_key *key = add_key(load, old->label, op->revision - 1, op->owner,
-                                    trial_text(told, "id"), trial_text(told, "key"));
+    struct board_key *key = load_add_key(load, old->label, op->revision - 1, op->owner,
+                                         trial_text(told, "id"), trial_text(told, "key"));
     assert_string_equal(trial_text(told, "old_id"), old->key.id);
     key->disabled = old->disabled;
     old->rotated = true;
-    settle(load, key);
+    load_settle_key(load, key);
 }
 
 static void settle_one(const struct load *load, struct board_key *key)
 {
-    settle(load, key);
+    load_settle_key(load, key);
 }
 
 static void take_result(struct load *load, const struct load_op *op, const redisReply *reply)
@@ -307,11 +302,11 @@ static void take_result(struct load *load, const struct load_op *op, const redis
     case LOAD_DISABLE:
     case LOAD_ENABLE:
         key->disabled = op->kind == LOAD_DISABLE;
-        settle(load, key);
+        load_settle_key(load, key);
         return;
     case LOAD_REVOKE:
         key->revoked = true;
-        settle(load, key);
+        load_settle_key(load, key);
         return;
     case LOAD_ROTATE:
         take_rotated(load, op, reply);
@@ -433,111 +428,4 @@ void load_disconnect(struct load *load)
             connection->first = (connection->first + 1) % LOAD_WINDOW;
         }
     }
-}
-
-/* The change without a reply that could have made this. */
-static struct load_op *find_open(struct load *load, enum load_kind kind, uint32_t key)
-{
-    for (unsigned i = 0; i < load->open_count; i++)
-        if (load->open[i].kind == kind && load->open[i].key == key)
-            return &load->open[i];
-    return NULL;
-}
-
-static uint32_t find_key(const struct load *load, const char *id)
-{
-    uint32_t i = 0;
-    while (i < key_count(load) && strcmp(load->board->keys[i].key.id, id) != 0)
-        i++;
-    return i;
-}
-
-static void read_label(const redisReply *told, uint32_t *ret_label, uint32_t *ret_revision)
-{
-    char again[64];
-    if (sscanf(trial_text(told, "name"), "k%u r%u", ret_label, ret_revision) != 2)
-        fail_msg("%s has a name that it was never given", trial_text(told, "id"));
-    const redisReply *scopes = trial_member(told, "scopes");
-    assert_non_null(scopes);
-    assert_int_equal(scopes->elements, 2);
-    snprintf(again, sizeof again, "%s %s", scopes->element[0]->str, scopes->element[1]->str);
-    assert_string_equal(again, trial_text(told, "name"));
-}
-
-static uint32_t read_owner(const redisReply *told)
-{
-    uint32_t owner = LOAD_OWNERS;
-    assert_int_equal(sscanf(trial_text(told, "owner"), "o%u", &owner), 1);
-    assert_true(owner < LOAD_OWNERS);
-    return owner;
-}
-
-/* A key of which no reply told: an open creation or rotation has made it. */
-static uint32_t adopt(struct load *load, const redisReply *told)
-{
-    uint32_t label, revision, from = key_count(load);
-    read_label(told, &label, &revision);
-    const char *rotated_from = trial_text(told, "rotated_from");
-    if (rotated_from[0] != '\0')
-        from = find_key(load, rotated_from);
-    struct load_op *op = rotated_from[0] != '\0' ? find_open(load, LOAD_ROTATE, from)
-                                                 : find_open(load, LOAD_CREATE, label);
-    if (op == NULL)
-        fail_msg("%s was made by nobody", trial_text(told, "id"));
-    assert_int_equal(read_owner(told), op->owner);
-    struct board_key *key =
-        add_key(load, label, revision, op->owner, trial_text(told, "id"), NULL);
-    key->disabled = op->kind == LOAD_ROTATE && load->board->keys[from].disabled;
-    return key_count(load) - 1;
-}
-
-/* Whether a change of this kind of this key has no reply, so that either way is right. */
-static bool is_open(struct load *load, enum load_kind kind, uint32_t number)
-{
-    return find_open(load, kind, number) != NULL;
-}
-
-static void compare_revision(struct load *load, uint32_t number, const redisReply *told)
-{
-    struct board_key *key = &load->board->keys[number];
-    uint32_t label, revision;
-    read_label(told, &label, &revision);
-    uint32_t least = atomic_load(&key->revision_acknowledged);
-    assert_int_equal(label, key->label);
-    assert_true(revision == least || (is_open(load, LOAD_UPDATE, number) && revision == least + 1));
-    set_revision(key, revision);
-}
-
-static void compare_state(struct load *load, uint32_t number, const redisReply *told)
-{
-    struct board_key *key = &load->board->keys[number];
-    bool revoked = strcmp(trial_text(told, "state"), "revoked") == 0;
-    bool disabled = trial_number(told, "disabled") == 1;
-    if (revoked != key->revoked && !(revoked && is_open(load, LOAD_REVOKE, number)))
-        fail_msg("%s: revoked is %d and was acknowledged as %d", key->key.id, revoked,
-                 key->revoked);
-    if (disabled != key->disabled &&
-        !is_open(load, disabled ? LOAD_DISABLE : LOAD_ENABLE, number))
-        fail_msg("%s: disabled is %d and was acknowledged as %d", key->key.id, disabled,
-                 key->disabled);
-    key->revoked = revoked;
-    key->disabled = disabled;
-    /* All of a revocation or nothing of it. */
-    assert_string_equal(trial_text(told, "revoke_reason"), revoked ? "leaked" : "");
-    assert_int_equal(trial_text(told, "revoked_at")[0] != '\0', revoked);
-}
-
-/* All of a rotation or nothing of it. */
-static void compare_rotation(struct load *load, uint32_t number, const redisReply *told)
-{
-    struct board_key *key = &load->board->keys[number];
-    const char *to = trial_text(told, "rotated_to");
-    bool rotated = to[0] != '\0';
-    if (rotated != key->rotated && !(rotated && is_open(load, LOAD_ROTATE, number)))
-        fail_msg("%s: rotated is %d and was acknowledged as %d", key->key.id, rotated,
-                 key->rotated);
-    key->rotated = rotated;
-    assert_int_equal(trial_text(told, "expires_at")[0] != '\0', rotated || key->expires);
-    if (rotated && find_key(load, to) == key_count(load))
-        fail_msg("%s was rotated to %s, which is not there", key->key.id, to);
 }

@@ -61,7 +61,6 @@ struct load {
     struct load_op open[LOAD_CONNECTIONS * LOAD_WINDOW]; /* whose reply never came */
     unsigned open_count;
     unsigned create_share; /* of 100 */
-    bool *listed;          /* by number: seen in the list; load_settle's own */
 };
 
 /* The board is the caller's. `random` decides which changes are made. */
@@ -82,6 +81,13 @@ void load_disconnect(struct load *load);
 
 /* With a daemon that was started since: finds out what became of changes without a reply, compares
  * everything that there is with what was acknowledged, and what the library answers with both. */
-void load_settle(struct load *load);
+void load_settle(struct load *load); /* lib_settle.c */
+
+/* What both files share. */
+uint32_t load_key_count(const struct load *load);
+struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revision, uint32_t owner,
+                               const char *id, const char *raw); /* raw NULL: not known */
+void load_set_revision(struct board_key *key, uint32_t revision);
+void load_settle_key(const struct load *load, struct board_key *key); /* to the board */
 
 #endif

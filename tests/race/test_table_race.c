@@ -390,7 +390,7 @@ static void a_key_is_never_missed_while_it_is_replaced(void **state)
 {
     (void)state;
     atomic_store(&failed, false);
-    for (unsigned i = 0; i < rounds() / 10 && !atomic_load(&failed); i++)
+    for (unsigned i = 0; i <= rounds() / 20 && !atomic_load(&failed); i++)
         replace_hot_keys();
     if (atomic_load(&failed))
         fail_msg("%s", failure);
