@@ -52,16 +52,35 @@ int growth_begin(struct growth *growth, struct error *error)
     return 0;
 }
 
-static int publish_record(struct growth *growth, const struct record *record)
+static int publish_entry(struct growth *growth, const struct table_entry *entry)
 {
-    struct table_entry entry;
     struct table_claim claim;
-    keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
     /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
-    int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
+    int r = table_claim(&growth->fresh->writer, entry, TABLE_ORDINARY, &claim);
     if (r == 0)
         table_publish(&growth->fresh->writer, &claim);
     return r;
+}
+
+static int publish_record(struct growth *growth, const struct record *record)
+{
+    struct table_entry entry;
+    keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
+    return publish_entry(growth, &entry);
+}
+
+/* A key that was taken over before. If it was renamed and then revoked meanwhile, the table would
+ * keep the old texts, for a revoke changes none: so the texts come first. */
+static int renew_record(struct growth *growth, const struct record *record)
+{
+    struct record before = *record;
+    if (record->revoked) {
+        before.revoked = false;
+        int r = publish_record(growth, &before);
+        if (r != 0 && r != CATLATCH_E_CONFLICT) /* that it is revoked here already */
+            return r;
+    }
+    return publish_record(growth, record);
 }
 
 static int fill_one(void *context, const struct record *record)
@@ -107,7 +126,7 @@ static int renew(struct growth *growth, const uint64_t *ids, size_t count, struc
     struct record record;
     for (size_t i = 0; i < count; i++) {
         int r = store_key(growth->store, NULL, ids[i], &buffer, &record, error);
-        if (r != 0 || (r = publish_record(growth, &record)) != 0)
+        if (r != 0 || (r = renew_record(growth, &record)) != 0)
             return r;
     }
     return 0;

@@ -26,7 +26,9 @@ struct store_txn;
 struct store_options {
     const char *directory; /* exists, 0700, locked by the caller (daemon/lock.h) */
     uint64_t cache_size_bytes;
-    uint64_t ballast_size_bytes;    /* 0: none */
+    /* 0: none. Recovery on a full disk needs some 8 MB for the log and what the databases grew by
+     * since the last checkpoint, at most about 24 MB. */
+    uint64_t ballast_size_bytes;
     int64_t checkpoint_interval_ms; /* 0: a minute */
 };
 

@@ -8,11 +8,12 @@
 
 #include "daemon/ballast.h"
 
-/* FACTS behind these: a full log buffer is written out by whoever fills it, so it holds a batch of
- * the largest transactions; log files are whole units of removal; a checkpoint each 16 MB keeps
- * recovery under a second. */
-#define LOG_BUFFER_BYTES (4u << 20)
-#define LOG_FILE_BYTES (16u << 20)
+/* A full log buffer is written out by whoever fills it, so it holds a batch of changes. A log file
+ * is at least four buffers, and no larger than it must: recovery fills the last one up with zeros,
+ * for which the ballast must have room. A checkpoint each 16 MB keeps recovery under a second or
+ * two, and what it adds to the databases within the ballast too. */
+#define LOG_BUFFER_BYTES (2u << 20)
+#define LOG_FILE_BYTES (8u << 20)
 #define CHECKPOINT_LOG_BYTES (UINT64_C(16) << 20)
 #define CHECKPOINT_INTERVAL_MS 60000
 #define CACHE_BYTES_MIN (UINT64_C(8) << 20)

@@ -36,10 +36,14 @@ until_true() {
 start_daemon() {
     catlatchd >>"$dir/log" 2>&1 3>&- &
     daemon_pid=$!
-    until_true catlatch status || {
+    until_true daemon_settled && catlatch status >/dev/null || {
         cat "$dir/log" >&2
         return 1
     }
+}
+
+daemon_settled() { # it answers, or it is gone
+    catlatch status || ! kill -0 "$daemon_pid"
 }
 
 stop_daemon() { # [SIGNAL]
