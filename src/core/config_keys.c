@@ -29,7 +29,7 @@ static const struct config_key KEYS[] = {
      "5s", "1y", false},
     {"daemon", "cache_size", CONFIG_SIZE, offsetof(struct config, cache_size_bytes), "64M", NULL,
      "8M", "64G", true},
-    {"daemon", "ballast_size", CONFIG_SIZE, offsetof(struct config, ballast_size_bytes), "16M",
+    {"daemon", "ballast_size", CONFIG_SIZE, offsetof(struct config, ballast_size_bytes), "64M",
      NULL, "4M", "1G", true},
     {"daemon", "checkpoint_interval", CONFIG_MS, offsetof(struct config, checkpoint_interval_ms),
      "1m", NULL, "1s", "1d", false},

@@ -17,6 +17,8 @@
  * Returns 0, or E_IO or E_PERMISSION for failures other than that of room. */
 int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error);
 
+bool ballast_is_there(int directory_fd);
+
 /* Removes it. True if there was one. */
 bool ballast_release(int directory_fd);
 

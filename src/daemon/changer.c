@@ -259,7 +259,9 @@ static void plan_growth(struct changer *changer)
 static void consider_growth(struct changer *changer, bool lost)
 {
     struct error error = {0};
-    bool due = lost || changer->waiting.first != NULL ||
+    /* Looked at again: the heartbeat can fall between a rename and what tells it. */
+    bool due = (lost && !generation_is_in_place(current(changer), changer->run_dir)) ||
+               changer->waiting.first != NULL ||
                table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE;
     if (!due || changer->growth.stage != GROWTH_IDLE)
         return;

@@ -60,8 +60,8 @@ static void on_closed(uv_handle_t *handle)
     client_free(client);
 }
 
-/* For those that never made it into the server's list. */
-static void on_turned_away(uv_handle_t *handle)
+/* For one that never made it into the server's list. */
+static void on_dismissed(uv_handle_t *handle)
 {
     client_free(handle->data);
 }
@@ -292,6 +292,12 @@ static bool has_room(const struct client *client)
            client->unsent + client->server->output.len <= CLIENT_UNSENT_MAX;
 }
 
+static void refuse(struct client *client)
+{
+    reply_raw(&client->server->output, client->refusal, strlen(client->refusal));
+    client->finishing = true;
+}
+
 /* The next request, if it is whole and its turn. False: nothing more can be done at present. */
 static bool serve_next(struct client *client)
 {
@@ -299,6 +305,10 @@ static bool serve_next(struct client *client)
 
     if (client->closing || client->finishing || client->input_at == client->input_len)
         return false;
+    if (client->refusal) {
+        refuse(client);
+        return false;
+    }
     client->waiting = !has_room(client);
     if (client->waiting)
         return false;
@@ -436,22 +446,13 @@ static void client_continue(struct client *client)
 
 /* --- start -------------------------------------------------------------------------------- */
 
-static void turn_away(struct client *client, const char *line)
-{
-    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)line, (unsigned)strlen(line));
-
-    /* It was never read from and has nothing queued, so one line fits; if not, closing says it. */
-    (void)uv_try_write((uv_stream_t *)&client->pipe, &buffer, 1);
-    uv_close((uv_handle_t *)&client->pipe, on_turned_away);
-}
-
 static bool is_full(const struct server *server, const struct client *client)
 {
     uint64_t bound = server->daemon->settings.config->max_clients;
 
     if (client->session.peer_right > CONFIG_RIGHT_VERIFY)
         bound += SERVER_RESERVED_CLIENTS;
-    return server->client_count >= bound;
+    return server->client_count - server->refused_count >= bound;
 }
 
 static bool know_peer(struct client *client)
@@ -480,6 +481,18 @@ static void enlist(struct client *client)
         server->clients->previous = client;
     server->clients = client;
     server->client_count++;
+    server->refused_count += client->refusal != NULL;
+}
+
+/* Why the peer is not welcome; NULL: it is. */
+static const char *find_refusal(const struct client *client)
+{
+    if (client->session.peer_right == CONFIG_RIGHT_NONE)
+        return "-NOPERM your user has no right on this socket: see [access] in the daemon's "
+               "configuration\r\n";
+    if (is_full(client->server, client))
+        return "-ERR max number of clients reached: see max_clients in [daemon]\r\n";
+    return NULL;
 }
 
 void client_accept(struct listener *listener)
@@ -501,23 +514,28 @@ void client_accept(struct listener *listener)
         return;
     }
     client->pipe.data = client;
-    if (uv_accept((uv_stream_t *)&listener->pipe, (uv_stream_t *)&client->pipe) != 0)
-        uv_close((uv_handle_t *)&client->pipe, on_turned_away);
-    else if (!know_peer(client) || client->session.peer_right == CONFIG_RIGHT_NONE)
-        turn_away(client, "-NOPERM your user has no right on this socket: see [access] in the "
-                          "daemon's configuration\r\n");
-    else if (is_full(server, client))
-        turn_away(client, "-ERR max number of clients reached: see max_clients in [daemon]\r\n");
-    else {
-        enlist(client);
-        update_reading(client);
+    bool known = uv_accept((uv_stream_t *)&listener->pipe, (uv_stream_t *)&client->pipe) == 0 &&
+                 know_peer(client);
+    client->refusal = known ? find_refusal(client) : NULL;
+    if (!known || (client->refusal && server->refused_count == SERVER_REFUSED_MAX)) {
+        uv_close((uv_handle_t *)&client->pipe, on_dismissed);
+        return;
     }
+    enlist(client);
+    update_reading(client);
 }
 
 void client_check_idle(struct client *client, uint64_t now_ms, uint64_t timeout_ms)
 {
-    if (client->flights == 0 && now_ms - client->active_ms > timeout_ms)
+    uint64_t idle_ms = now_ms - client->active_ms;
+
+    if (client->refusal && !client->finishing && idle_ms > CLIENT_REFUSAL_MS) {
+        refuse(client);
+        client_continue(client);
+    } else if (client->flights == 0 && ((timeout_ms > 0 && idle_ms > timeout_ms) ||
+                                        (client->refusal && idle_ms > 2 * CLIENT_REFUSAL_MS))) {
         client_close(client);
+    }
 }
 
 void client_look_up(struct client *client)
@@ -525,7 +543,7 @@ void client_look_up(struct client *client)
     const struct daemon *daemon = client->server->daemon;
 
     session_look_up(&client->session, daemon->settings.config, daemon->uid);
-    if (client->session.peer_right == CONFIG_RIGHT_NONE)
+    if (client->session.peer_right == CONFIG_RIGHT_NONE && !client->refusal)
         client_close(client);
 }
 

@@ -17,6 +17,10 @@
 #define CLIENT_UNSENT_MAX ((size_t)4 * 1024 * 1024)
 #define CLIENT_FLIGHTS_MAX 1024u
 
+/* A peer that is turned away should be able to send its request and read why: if it were closed at
+ * once, many clients would see a broken pipe instead. */
+#define CLIENT_REFUSAL_MS 1000u
+
 struct flight; /* a command whose answer comes later */
 
 struct client {
@@ -36,6 +40,7 @@ struct client {
     enum command_class flying; /* of those in flight */
     size_t unsent;             /* bytes of replies that the kernel has not taken */
     uint64_t active_ms;        /* when something last came or went */
+    const char *refusal;       /* the error that answers whatever it says; NULL: it is welcome */
     bool reading;
     bool serving;   /* inside of the loop over its requests */
     bool waiting;   /* what stands at input_at cannot be handled yet */
@@ -45,10 +50,11 @@ struct client {
 };
 
 /* Takes the next connection from the listener. A peer that has no right, or for which there is no
- * room, is told so and closed. */
+ * room, is told so when it says something, or soon, and closed. */
 void client_accept(struct listener *listener);
 
-/* Closes if nothing came or went for so long and nothing is in flight. */
+/* Closes if nothing came or went for timeout_ms (0: any time) and nothing is in flight. Peers that
+ * are not welcome have CLIENT_REFUSAL_MS. */
 void client_check_idle(struct client *client, uint64_t now_ms, uint64_t timeout_ms);
 
 /* Looks its peer's right up again. */

@@ -21,10 +21,13 @@
 #define DRAIN_MS 5000u
 
 /* A file or folder that the configuration names and that is not there is the configuration's fault;
- * so is a configuration that is not there itself. */
+ * so is a configuration that is not there itself. A store and a table that contradict each other
+ * are bad data. */
 static int exit_status(const struct error *error)
 {
-    return error->code == CATLATCH_E_NOT_FOUND ? EX_CONFIG : error_exit_status(error->code);
+    if (error->code == CATLATCH_E_NOT_FOUND)
+        return EX_CONFIG;
+    return error->code == CATLATCH_E_CONFLICT ? EX_DATAERR : error_exit_status(error->code);
 }
 
 /* --- the end ------------------------------------------------------------------------------ */
@@ -245,7 +248,8 @@ static int take_locks(struct daemon *daemon, struct error *error)
 static int settle_privileges(struct daemon *daemon, struct error *error)
 {
     const struct config *config = daemon->settings.config;
-    uint64_t files = config->max_clients + SERVER_RESERVED_CLIENTS + FILES_OWN, have;
+    uint64_t files = config->max_clients + SERVER_RESERVED_CLIENTS + SERVER_REFUSED_MAX + FILES_OWN,
+             have;
     struct privilege privilege;
 
     int r = privilege_resolve(config, &privilege, error);

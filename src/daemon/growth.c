@@ -52,21 +52,16 @@ int growth_begin(struct growth *growth, struct error *error)
     return 0;
 }
 
-static int publish_entry(struct growth *growth, const struct table_entry *entry)
-{
-    struct table_claim claim;
-    /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
-    int r = table_claim(&growth->fresh->writer, entry, TABLE_ORDINARY, &claim);
-    if (r == 0)
-        table_publish(&growth->fresh->writer, &claim);
-    return r;
-}
-
 static int publish_record(struct growth *growth, const struct record *record)
 {
     struct table_entry entry;
+    struct table_claim claim;
     keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
-    return publish_entry(growth, &entry);
+    /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
+    int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
+    if (r == 0)
+        table_publish(&growth->fresh->writer, &claim);
+    return r;
 }
 
 /* A key that was taken over before. If it was renamed and then revoked meanwhile, the table would

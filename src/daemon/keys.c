@@ -259,6 +259,12 @@ static bool takes_away(enum op_kind kind)
 void keys_change(struct keys *keys, struct op *op)
 {
     keys->table_full = false;
+    if (!takes_away(op->kind) && store_ballast_is_spent(keys->store)) {
+        error_set(&op->error, CATLATCH_E_FULL,
+                  "the disk of state_dir is full: until there is room, keys can be revoked and "
+                  "disabled and owners suspended, and nothing else");
+        return;
+    }
     int r = run_once(keys, op);
     /* What takes something away must not fail for want of disk: that is what the ballast is for. */
     if (r == CATLATCH_E_FULL && !keys->table_full && takes_away(op->kind) &&

@@ -13,9 +13,9 @@
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
-#define FLAG_SUSPENDED 0x02u /* keys and owners */
+#define FLAG_SUSPENDED 0x02u /* owners */
 #define FLAG_REVOKED 0x04u   /* keys */
-#define KEY_FLAGS 0x07u      /* all of a key's */
+#define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED)
 #define OWNER_FLAGS 0x02u    /* all of an owner's */
 
 static const char *const reason_names[RECORD_REASON_COUNT] = {
@@ -149,7 +149,6 @@ static void put_lists(struct bytes_writer *writer, const struct record *record)
 static uint8_t record_flags(const struct record *record)
 {
     return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) |
-                     (record->suspended ? FLAG_SUSPENDED : 0) |
                      (record->revoked ? FLAG_REVOKED : 0));
 }
 
@@ -212,7 +211,7 @@ static void take_flags(struct bytes_reader *reader, struct record *record)
     if ((flags & ~KEY_FLAGS) != 0)
         reader->failed = true;
     record->disabled = (flags & FLAG_DISABLED) != 0;
-    record->suspended = (flags & FLAG_SUSPENDED) != 0;
+    record->suspended = false;
     record->revoked = (flags & FLAG_REVOKED) != 0;
 }
 

@@ -81,6 +81,10 @@ size_t reply_digits(uint64_t value, char ret_digits[REPLY_DIGITS_MAX])
     char backwards[REPLY_DIGITS_MAX];
     size_t count = 0;
 
+    if (value < 10) {
+        ret_digits[0] = (char)('0' + value);
+        return 1;
+    }
     do {
         backwards[count++] = (char)('0' + value % 10);
         value /= 10;
@@ -90,18 +94,24 @@ size_t reply_digits(uint64_t value, char ret_digits[REPLY_DIGITS_MAX])
     return count;
 }
 
-/* One type byte, a number, CRLF: the head of everything that has a length. */
-static void write_head(struct reply *reply, char type, uint64_t value)
-{
-    char *room = reply_room(reply, 1 + REPLY_DIGITS_MAX + 2);
+#define HEAD_MAX (1u + REPLY_DIGITS_MAX + 2u)
 
-    if (!room)
-        return;
+/* One type byte, a number, CRLF: the head of everything that has a length. Returns its size. */
+static size_t put_head(char *room, char type, uint64_t value)
+{
     room[0] = type;
     size_t len = 1 + reply_digits(value, room + 1);
     room[len++] = '\r';
     room[len++] = '\n';
-    reply->len += len;
+    return len;
+}
+
+static void write_head(struct reply *reply, char type, uint64_t value)
+{
+    char *room = reply_room(reply, HEAD_MAX);
+
+    if (room)
+        reply->len += put_head(room, type, value);
 }
 
 void reply_map(struct reply *reply, size_t pairs)
@@ -119,17 +129,20 @@ void reply_array(struct reply *reply, size_t count)
 
 void reply_bulk(struct reply *reply, const char *bytes, size_t len)
 {
-    char *room;
+    size_t size;
+    char *room = NULL;
 
-    write_head(reply, '$', len);
-    room = reply_room(reply, len + 2);
+    if (!__builtin_add_overflow(len, HEAD_MAX + 2u, &size))
+        room = reply_room(reply, size);
     if (!room)
         return;
+    size_t at = put_head(room, '$', len);
     if (len > 0)
-        memcpy(room, bytes, len);
-    room[len] = '\r';
-    room[len + 1] = '\n';
-    reply->len += len + 2;
+        memcpy(room + at, bytes, len);
+    at += len;
+    room[at++] = '\r';
+    room[at++] = '\n';
+    reply->len += at;
 }
 
 void reply_text(struct reply *reply, struct text text)

@@ -58,7 +58,7 @@ static int remove_stale(const char *path, struct error *error)
     if (lstat(path, &status) != 0)
         return errno == ENOENT ? 0 : error_errno(error, errno, "cannot look at %s", path);
     if (!S_ISSOCK(status.st_mode))
-        return error_set(error, CATLATCH_E_CONFLICT,
+        return error_set(error, CATLATCH_E_CONFIG,
                          "%s is in the way and no socket; move it elsewhere", path);
     if (somebody_listens(path))
         return error_set(error, CATLATCH_E_UNAVAILABLE,
@@ -192,7 +192,7 @@ static void on_tick(uv_timer_t *timer)
         if (server->listeners[i].waiting)
             client_accept(&server->listeners[i]);
     }
-    for (struct client *client = server->clients; timeout_ms > 0 && client; client = next) {
+    for (struct client *client = server->clients; client; client = next) {
         next = client->next;
         client_check_idle(client, uv_now(timer->loop), (uint64_t)timeout_ms);
     }
@@ -215,6 +215,7 @@ void server_forget(struct server *server, struct client *client)
     if (client->next)
         client->next->previous = client->previous;
     server->client_count--;
+    server->refused_count -= client->refusal != NULL;
     if (server->draining && server->client_count == 0)
         server->drained(server->daemon);
 }

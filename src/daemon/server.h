@@ -23,6 +23,9 @@ struct server;
  * somebody can still revoke. */
 #define SERVER_RESERVED_CLIENTS 32u
 
+/* Peers that are being told that they are not welcome; more are closed without a word. */
+#define SERVER_REFUSED_MAX 32u
+
 /* What one read event takes in at most. */
 #define SERVER_INPUT_BYTES 65536u
 
@@ -43,7 +46,8 @@ struct server {
     struct listener listeners[2];
     uv_timer_t idle_timer;
     struct client *clients; /* newest first */
-    uint64_t client_count;
+    uint64_t client_count;  /* with those that are being turned away, */
+    uint64_t refused_count; /* of which there are so many */
     uint64_t last_id;
     bool draining;
     void (*drained)(struct daemon *daemon);

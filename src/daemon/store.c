@@ -25,12 +25,23 @@ uint64_t store_key_count(const struct store *store)
 
 int store_lay_ballast(struct store *store, struct error *error)
 {
-    return ballast_lay(store->directory_fd, store->ballast_size_bytes, error);
+    int r = ballast_lay(store->directory_fd, store->ballast_size_bytes, error);
+    if (r == 0 && ballast_is_there(store->directory_fd))
+        atomic_store(&store->ballast_spent, false);
+    return r;
 }
 
 bool store_release_ballast(struct store *store)
 {
-    return ballast_release(store->directory_fd);
+    if (!ballast_release(store->directory_fd))
+        return false;
+    atomic_store(&store->ballast_spent, true);
+    return true;
+}
+
+bool store_ballast_is_spent(const struct store *store)
+{
+    return atomic_load(&store->ballast_spent);
 }
 
 /* --- opening ------------------------------------------------------------------------------ */
@@ -67,7 +78,7 @@ static void read_ahead(int directory_fd)
 static int open_environment(struct store *store, uint64_t cache_size_bytes, struct error *error)
 {
     int r = store_env_open(store, cache_size_bytes, error);
-    if (r != CATLATCH_E_FULL || !ballast_release(store->directory_fd))
+    if (r != CATLATCH_E_FULL || !store_release_ballast(store))
         return r;
     /* What Berkeley DB does not free of an environment that panicked is lost, this once. */
     store_env_close(store);

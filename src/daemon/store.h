@@ -154,4 +154,8 @@ int store_lay_ballast(struct store *store, struct error *error);
 /* Removes the ballast so that a full disk can take a revoke. True if there was one. */
 bool store_release_ballast(struct store *store);
 
+/* It was released and could not be laid again yet: the room that it left is for changes that take
+ * something away. Any thread. */
+bool store_ballast_is_spent(const struct store *store);
+
 #endif

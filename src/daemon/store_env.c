@@ -316,7 +316,7 @@ int store_flush(struct store *store, struct error *error)
         return r;
     r = store->env->log_flush(store->env, NULL);
     /* Somebody else took the room that the commit had found: what is committed must get out. */
-    if (store_is_full(r) && ballast_release(store->directory_fd))
+    if (store_is_full(r) && store_release_ballast(store))
         r = store->env->log_flush(store->env, NULL);
     if (r != 0)
         r = store_fail(store, r, error, "flush the log");

@@ -92,8 +92,8 @@ int store_format_write(int directory_fd, const char *directory, struct error *er
 /* Two copies, written in turn, a block apart, so that a torn write leaves the other. A copy is
  * count(8) epoch(8) sequence(8) crc32(4); one of zeros was never written. */
 #define COPY_BYTES 28u
-#define COPY_DISTANCE 4096u
-#define COPIES 2u
+#define COPY_DISTANCE ((off_t)4096)
+#define COPIES 2
 
 struct copy {
     uint64_t count; /* rises with each write */
@@ -136,9 +136,9 @@ static int published_load(int fd, const char *directory, struct copy *ret_copy, 
     struct copy newest = {0}, copy = {0};
     bool damaged = false;
 
-    for (unsigned i = 0; i < COPIES; i++) {
+    for (off_t i = 0; i < COPIES; i++) {
         unsigned char bytes[COPY_BYTES] = {0};
-        if (pread(fd, bytes, sizeof bytes, (off_t)(i * COPY_DISTANCE)) < 0)
+        if (pread(fd, bytes, sizeof bytes, i * COPY_DISTANCE) < 0)
             return error_errno(error, errno, "cannot read %s/published", directory);
         enum copy_state state = copy_unpack(bytes, &copy);
         damaged |= state == COPY_DAMAGED;
@@ -207,7 +207,7 @@ int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence, 
 
     copy_pack(&copy, bytes);
     ssize_t written = pwrite(store->published_fd, bytes, sizeof bytes,
-                             (off_t)(copy.count % COPIES * COPY_DISTANCE));
+                             (off_t)(copy.count % COPIES) * COPY_DISTANCE);
     if (written != (ssize_t)sizeof bytes)
         return error_errno(error, written < 0 ? errno : ENOSPC, "cannot write %s/published",
                            store->directory);

@@ -73,6 +73,7 @@ struct store {
     DB_ENV *env;
     DB *db[STORE_DATABASES];
     uint64_t ballast_size_bytes;
+    _Atomic bool ballast_spent; /* released for want of room, and not laid again */
     int64_t checkpoint_interval_ms;
     bool is_new; /* being made: nothing in it was ever acknowledged */
 

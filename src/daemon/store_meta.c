@@ -69,8 +69,8 @@ static int end_flushed(struct store *store, DB_TXN *txn, int r, struct error *er
         txn->abort(txn);
         return r;
     }
-    r = txn->commit(txn, DB_TXN_SYNC);
-    return r == 0 ? 0 : store_fail(store, r, error, "commit");
+    r = txn->commit(txn, DB_TXN_NOSYNC);
+    return r == 0 ? store_flush(store, error) : store_fail(store, r, error, "commit");
 }
 
 static int begin_first_epoch(struct store *store, struct error *error)

@@ -16,7 +16,8 @@ struct owner_entry {
 
 static int no_memory(struct error *error)
 {
-    return error_set(error, CATLATCH_E_MEMORY, "cannot change the store: out of memory");
+    error_set(error, CATLATCH_E_MEMORY, "cannot change the store: out of memory");
+    return CATLATCH_E_MEMORY;
 }
 
 /* --- begin and end ------------------------------------------------------------------------ */

@@ -65,6 +65,7 @@ three_keys() {
     [ "$(names "$alpha" "$beta" --env test --expiring-within 7d)" = "beta " ]
     [ "$(names "$alpha" "$gamma" --meta site=hq)" = "gamma " ]
     [ "$(names --key-stdin <<<"$alpha_key")" = "alpha " ]
+    [ "$(names --key-stdin <<<"$alpha_key"$'\n'"$alpha_key")" = "alpha " ]
     [ "$(names --key-stdin "$alpha" <<<"$alpha_key")" = "alpha " ]
     run catlatch list --key-stdin "$beta" <<<"$alpha_key"
     expect_status 1
@@ -98,7 +99,7 @@ three_keys() {
         [ "$(wc -l <<<"$stderr")" -eq 1 ]
     done
     run --separate-stderr catlatch list --ids-from "$dir/absent"
-    expect_status 1
+    expect_status 74
 }
 
 @test "stdin cannot be ids and keys at once" {

@@ -96,6 +96,7 @@ PYTHON
     expect_text "$stderr" "line 1 of standard input is no key"
     expect_text "$stderr" "line 4003 of standard input is no key"
     [ "$(jq '.count' <<<"$output")" -eq 2000 ]
+    [ "$(jq '.keys | length' <<<"$output")" -eq 2000 ]
     [ "$(catlatch list --json --owner leak --state revoked | jq length)" -eq 2000 ]
     [ "$(verdict "$key")" = valid ]
     run grep -c cc_live_ <<<"$stderr"

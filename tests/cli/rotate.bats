@@ -132,7 +132,7 @@ RULES
     expect_status 74
     expect_text "$stderr" "nothing was changed"
     run --separate-stderr catlatch rotate "$id" --output "$dir/absent/new"
-    expect_status 1
+    expect_status 74
     [ "$(catlatch list --json | jq length)" -eq 1 ]
     [ ! -s "$dir/there" ]
 }

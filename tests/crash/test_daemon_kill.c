@@ -15,7 +15,7 @@
 #define ROUNDS_IN_ERA 10u
 
 /* The load lasts for a random part of this before the kill. */
-#define ROUND_NS UINT64_C(200000000)
+#define ROUND_NS UINT64_C(150000000)
 
 /* One start in so many is killed too, somewhere in this time. */
 #define STARTS_KILLED 8u

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../unit/lib_table.h"
+#include "core/key.h"
 
 void load_init(struct load *load, struct board *board, const struct trial *trial, uint64_t random)
 {
@@ -87,6 +88,22 @@ void load_set_revision(struct board_key *key, uint32_t revision)
     atomic_store_explicit(&key->revision_acknowledged, revision, memory_order_release);
 }
 
+static uint32_t *find_place(struct load *load, const char *id)
+{
+    uint64_t number = 0;
+    assert_int_equal(key_id_parse(id, strlen(id), &number), 0);
+    uint32_t at = (uint32_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 40) % LOAD_IDS;
+    while (load->by_id[at] != 0 && strcmp(load->board->keys[load->by_id[at] - 1].key.id, id) != 0)
+        at = (at + 1) % LOAD_IDS;
+    return &load->by_id[at];
+}
+
+uint32_t load_find_key(struct load *load, const char *id)
+{
+    uint32_t found = *find_place(load, id);
+    return found != 0 ? found - 1 : load_key_count(load);
+}
+
 struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revision, uint32_t owner,
                                const char *id, const char *raw)
 {
@@ -98,6 +115,7 @@ struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revis
     snprintf(key->key.id, sizeof key->key.id, "%s", id);
     snprintf(key->key.raw, sizeof key->key.raw, "%s", raw != NULL ? raw : "");
     load->owners[owner].exists = true;
+    *find_place(load, id) = load_key_count(load);
     return key;
 }
 

@@ -16,6 +16,7 @@
 #define LOAD_CONNECTIONS 3u
 #define LOAD_WINDOW 16u /* requests under way on each connection */
 #define LOAD_OWNERS 24u
+#define LOAD_IDS (4 * BOARD_KEYS_MAX)
 
 enum load_kind {
     LOAD_CREATE,
@@ -60,7 +61,8 @@ struct load {
     uint64_t acknowledged[LOAD_KINDS];
     struct load_op open[LOAD_CONNECTIONS * LOAD_WINDOW]; /* whose reply never came */
     unsigned open_count;
-    unsigned create_share; /* of 100 */
+    unsigned create_share;    /* of 100 */
+    uint32_t by_id[LOAD_IDS]; /* an open hash of numbers plus one; 0: free */
 };
 
 /* The board is the caller's. `random` decides which changes are made. */
@@ -87,6 +89,7 @@ void load_settle(struct load *load); /* lib_settle.c */
 uint32_t load_key_count(const struct load *load);
 struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revision, uint32_t owner,
                                const char *id, const char *raw); /* raw NULL: not known */
+uint32_t load_find_key(struct load *load, const char *id);       /* load_key_count: none */
 void load_set_revision(struct board_key *key, uint32_t revision);
 void load_settle_key(const struct load *load, struct board_key *key); /* to the board */
 

@@ -66,15 +66,6 @@ static bool is_open(const struct load *load, enum load_kind kind, uint32_t numbe
     return find_open(load, kind, number) != NULL;
 }
 
-/* Its number, or the number of keys. */
-static uint32_t find_key(const struct load *load, const char *id)
-{
-    uint32_t i = 0;
-    while (i < load_key_count(load) && strcmp(load->board->keys[i].key.id, id) != 0)
-        i++;
-    return i;
-}
-
 /* Name and scopes are of one update. */
 static void read_label(const redisReply *told, uint32_t *ret_label, uint32_t *ret_revision)
 {
@@ -104,11 +95,12 @@ static void adopt(struct load *load, struct listing *listing, const redisReply *
     const char *id = trial_text(told, "id"), *from = trial_text(told, "rotated_from");
 
     (void)listing;
-    if (find_key(load, id) < load_key_count(load))
+    if (load_find_key(load, id) < load_key_count(load))
         return;
     read_label(told, &label, &revision);
-    const struct load_op *op = from[0] != '\0' ? find_open(load, LOAD_ROTATE, find_key(load, from))
-                                               : find_open(load, LOAD_CREATE, label);
+    const struct load_op *op = from[0] != '\0'
+                                   ? find_open(load, LOAD_ROTATE, load_find_key(load, from))
+                                   : find_open(load, LOAD_CREATE, label);
     if (op == NULL)
         fail_msg("%s was made by nobody", id);
     assert_int_equal(read_owner(told), op->owner);
@@ -155,16 +147,16 @@ static void compare_rotation(struct load *load, uint32_t number, const redisRepl
                  key->rotated);
     key->rotated = rotated;
     assert_int_equal(trial_text(told, "expires_at")[0] != '\0', rotated);
-    if (rotated && find_key(load, to) == load_key_count(load))
+    if (rotated && load_find_key(load, to) == load_key_count(load))
         fail_msg("%s was rotated to %s, which is not there", key->key.id, to);
     const char *from = trial_text(told, "rotated_from");
-    if (from[0] != '\0' && find_key(load, from) == load_key_count(load))
+    if (from[0] != '\0' && load_find_key(load, from) == load_key_count(load))
         fail_msg("%s was rotated from %s, which is not there", key->key.id, from);
 }
 
 static void compare(struct load *load, struct listing *listing, const redisReply *told)
 {
-    uint32_t number = find_key(load, trial_text(told, "id"));
+    uint32_t number = load_find_key(load, trial_text(told, "id"));
     struct board_key *key = &load->board->keys[number];
     assert_int_equal(read_owner(told), key->owner);
     compare_revision(load, number, told);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,6 +22,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* Of one test program: two for each daemon, and test_daemon_kill has the most. */
+#define FOLDERS_MAX 256
 
 /* --- folders ------------------------------------------------------------------------------ */
 
@@ -72,15 +76,34 @@ static int notify_bind(const char *folder)
     return fd;
 }
 
+/* Folders that a setup left behind when it failed: then there is no teardown. */
+static char folders[FOLDERS_MAX][TRIAL_PATH_SIZE];
+static unsigned folder_count;
+static pid_t folders_owner;
+
+static void remove_folders(void)
+{
+    for (unsigned i = 0; i < folder_count && getpid() == folders_owner; i++)
+        trial_remove_tree(folders[i]);
+}
+
+static void make_folder(char ret_path[TRIAL_PATH_SIZE], const char *parent)
+{
+    if (folder_count == 0 && atexit(remove_folders) == 0)
+        folders_owner = getpid();
+    path_print(ret_path, "%s/catlatch-XXXXXX", parent);
+    assert_non_null(mkdtemp(ret_path));
+    if (folder_count < FOLDERS_MAX)
+        memcpy(folders[folder_count++], ret_path, TRIAL_PATH_SIZE);
+}
+
 void trial_open(struct trial *trial, const char *settings)
 {
     const char *shm = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : temporary_folder();
 
     *trial = (struct trial){.pidfd = -1, .notify = -1};
-    path_print(trial->folder, "%s/catlatch-XXXXXX", temporary_folder());
-    assert_non_null(mkdtemp(trial->folder));
-    path_print(trial->shared, "%s/catlatch-XXXXXX", shm);
-    assert_non_null(mkdtemp(trial->shared));
+    make_folder(trial->folder, temporary_folder());
+    make_folder(trial->shared, shm);
     path_print(trial->config, "%s/catlatch.ini", trial->folder);
     path_print(trial->state_dir, "%s/state", trial->folder);
     path_print(trial->admin_dir, "%s/admin", trial->folder);
@@ -92,16 +115,22 @@ void trial_open(struct trial *trial, const char *settings)
 
 /* --- the process -------------------------------------------------------------------------- */
 
+/* Into the trial's own folder, in case it leaves something where it is. */
 static void run_daemon(const struct trial *trial, const char *argument)
 {
     const char *build = getenv("CATLATCH_BUILD");
-    char program[4096], notify[TRIAL_PATH_SIZE + 8];
+    char name[PATH_MAX], program[PATH_MAX], notify[TRIAL_PATH_SIZE + 8];
 
-    snprintf(program, sizeof program, "%s/catlatchd", build != NULL ? build : "build");
+    snprintf(name, sizeof name, "%s/catlatchd", build != NULL ? build : "build");
     snprintf(notify, sizeof notify, "%s/notify", trial->folder);
     int log = open(trial->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (log < 0 || dup2(log, STDERR_FILENO) < 0 || setenv("NOTIFY_SOCKET", notify, 1) != 0)
+    if (log < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(126);
+    if (realpath(name, program) == NULL || chdir(trial->folder) != 0 ||
+        setenv("NOTIFY_SOCKET", notify, 1) != 0) {
+        dprintf(STDERR_FILENO, "%s: %s\n", name, strerror(errno));
+        _exit(126);
+    }
     unsetenv("JOURNAL_STREAM");
     unsetenv("WATCHDOG_USEC");
     prctl(PR_SET_PDEATHSIG, SIGKILL);

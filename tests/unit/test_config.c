@@ -25,7 +25,7 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_int_equal(config->heartbeat_interval_ms, 1000);
     assert_int_equal(config->max_stale_ms, 0);
     assert_int_equal(config->cache_size_bytes, 64u << 20);
-    assert_int_equal(config->ballast_size_bytes, 16u << 20);
+    assert_int_equal(config->ballast_size_bytes, 64u << 20);
     assert_int_equal(config->checkpoint_interval_ms, 60000);
     assert_int_equal(config->max_clients, 1024);
     assert_int_equal(config->idle_timeout_ms, 0);

@@ -15,7 +15,6 @@ static struct record sample(void)
         .id = 0x0123456789abcdef,
         .version = 77,
         .digest = {{1, 2, 3, UINT64_MAX}},
-        .suspended = true,
         .revoked = true,
         .revoke_reason = RECORD_REASON_LEAKED,
         .created_unix_s = 1700000000,
@@ -131,9 +130,21 @@ static void a_key_comes_back_as_it_was(void **state)
     (void)state;
     assert_round_trip(&full);
     full.disabled = true;
-    full.suspended = full.revoked = false;
+    full.revoked = false;
     assert_round_trip(&full);
     assert_round_trip(&bare);
+}
+
+static void an_owners_suspension_is_not_stored_with_the_key(void **state)
+{
+    struct record told = sample(), decoded;
+    unsigned char bytes[RECORD_ENCODED_MAX];
+    size_t len;
+    (void)state;
+    told.suspended = true;
+    assert_int_equal(record_encode(&told, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(record_decode(bytes, len, &decoded), 0);
+    assert_false(decoded.suspended);
 }
 
 static void the_largest_key_fits_its_buffer(void **state)
@@ -384,6 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_comes_back_as_it_was),
+        cmocka_unit_test(an_owners_suspension_is_not_stored_with_the_key),
         cmocka_unit_test(the_largest_key_fits_its_buffer),
         cmocka_unit_test(a_buffer_that_is_too_small_is_full_and_nothing_is_said),
         cmocka_unit_test(every_truncation_is_refused_and_changes_nothing),

@@ -748,7 +748,7 @@ static int use_a_full_disk(void)
     struct record record, revoked;
 
     if (mount_small_disk() != 0) {
-        fprintf(stderr, "a small disk of our own cannot be had: %s\n", strerror(errno));
+        fprintf(stderr, "a small disk of our own: %s\n", strerror(errno));
         return SKIP_STATUS;
     }
     expect(try_open(16 << 20) == 0);
@@ -799,7 +799,7 @@ static void run_on_small_disk(int (*scenario)(void))
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == SKIP_STATUS) {
-        print_message("skipped: no mount namespace for a small disk\n");
+        print_message("# skipped: no mount namespace for a small disk\n");
         skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);

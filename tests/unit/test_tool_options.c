@@ -101,8 +101,8 @@ static void errors_name_the_option_and_the_nearest(void **state)
 static void no_command_takes_two_options_of_one_spelling(void **state)
 {
     (void)state;
-    for (size_t c = 0; c < command_count; c++) {
-        uint64_t allowed = command_table[c].options | OPTIONS_GLOBAL;
+    for (size_t c = 0; c < command_list_len; c++) {
+        uint64_t allowed = command_list[c].options | OPTIONS_GLOBAL;
         for (int a = 0; a < OPTION_COUNT; a++)
             for (int b = 0; b < a; b++) {
                 const struct option_spec *left = option_spec((enum option_id)a);
@@ -119,8 +119,8 @@ static void every_option_belongs_to_a_command_and_has_its_words(void **state)
 {
     uint64_t used = OPTIONS_GLOBAL;
     (void)state;
-    for (size_t c = 0; c < command_count; c++)
-        used |= command_table[c].options;
+    for (size_t c = 0; c < command_list_len; c++)
+        used |= command_list[c].options;
     for (int i = 0; i < OPTION_COUNT; i++) {
         assert_true((used & OPTION_BIT(i)) != 0);
         assert_non_null(option_spec((enum option_id)i)->summary);

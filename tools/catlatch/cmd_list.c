@@ -55,25 +55,33 @@ int cmd_list(struct call *call)
     return status;
 }
 
-int cmd_show(struct call *call)
+static int show_print(struct call *call, struct error *error)
 {
     struct session_words request = {0};
+    json_t *key = NULL;
+    int code = session_pair(&request, "KEY.GET", call->options.operands[0], error);
+
+    if (code == 0)
+        code = session_ask(call->session, &request, &key, error);
+    if (code == 0 && option_given(&call->options, OPTION_JSON))
+        output_json(key);
+    else if (code == 0)
+        code = output_record(stdout, key, error);
+    session_words_free(&request);
+    json_decref(key);
+    return code;
+}
+
+int cmd_show(struct call *call)
+{
     struct selection selection = {0};
     struct error error = {0};
-    json_t *key = NULL;
     int status = EX_OK;
 
+    /* The selection is read for the check of the id alone. */
     if (call_connect(call, &error) != 0 ||
-        selection_read(&call->options, &selection, &error) != 0 ||
-        session_pair(&request, "KEY.GET", call->options.operands[0], &error) != 0 ||
-        session_ask(call->session, &request, &key, &error) != 0)
+        selection_read(&call->options, &selection, &error) != 0 || show_print(call, &error) != 0)
         status = output_error(&error);
-    else if (option_given(&call->options, OPTION_JSON))
-        output_json(key);
-    else if (output_record(stdout, key, &error) != 0)
-        status = output_error(&error);
-    session_words_free(&request);
     selection_free(&selection);
-    json_decref(key);
     return status;
 }

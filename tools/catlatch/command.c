@@ -36,8 +36,8 @@ static const char *command_nearest(const char *group, const char *word)
     const char *known[WORDS_MAX];
     size_t count = 0;
 
-    for (size_t i = 0; i < command_count && count < WORDS_MAX; i++) {
-        const char *name = command_table[i].name, *second = strchr(name, ' ');
+    for (size_t i = 0; i < command_list_len && count < WORDS_MAX; i++) {
+        const char *name = command_list[i].name, *second = strchr(name, ' ');
         size_t first_len = strcspn(name, " ");
         if (group == NULL) {
             snprintf(firsts[count], sizeof firsts[count], "%.*s", (int)first_len, name);
@@ -53,10 +53,10 @@ static const char *command_nearest(const char *group, const char *word)
 
 static bool is_group(const char *word)
 {
-    for (size_t i = 0; i < command_count; i++) {
-        size_t len = strcspn(command_table[i].name, " ");
-        if (command_table[i].name[len] == ' ' && strlen(word) == len &&
-            strncmp(word, command_table[i].name, len) == 0)
+    for (size_t i = 0; i < command_list_len; i++) {
+        size_t len = strcspn(command_list[i].name, " ");
+        if (command_list[i].name[len] == ' ' && strlen(word) == len &&
+            strncmp(word, command_list[i].name, len) == 0)
             return true;
     }
     return false;
@@ -83,11 +83,11 @@ static int command_unknown(const char *const *words, size_t count)
 static const struct command *command_named(const char *const *words, size_t count,
                                            size_t *ret_word_count)
 {
-    for (size_t i = 0; i < command_count; i++) {
-        size_t used = command_word_count(&command_table[i], words, count);
+    for (size_t i = 0; i < command_list_len; i++) {
+        size_t used = command_word_count(&command_list[i], words, count);
         if (used > 0) {
             *ret_word_count = used;
-            return &command_table[i];
+            return &command_list[i];
         }
     }
     return NULL;

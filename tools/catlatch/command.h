@@ -32,8 +32,8 @@ struct command {
     int (*run)(struct call *call); /* returns the exit status; has printed any error */
 };
 
-extern const struct command command_table[];
-extern const size_t command_count;
+extern const struct command command_list[];
+extern const size_t command_list_len;
 
 /* Where the configuration is: -c, CATLATCH_CONFIG, or the compiled-in path. */
 const char *call_config_path(const struct call *call);

@@ -39,7 +39,7 @@ int delivery_open(const char *path, size_t count, struct delivery *ret_delivery,
                   struct error *error)
 {
     struct delivery delivery = {.path = path, .fd = -1, .folder_fd = -1};
-    int errnum;
+    int errnum, code;
 
     if (path != NULL) {
         delivery.folder_fd = folder_open(path);
@@ -48,8 +48,10 @@ int delivery_open(const char *path, size_t count, struct delivery *ret_delivery,
         errnum = delivery.fd < 0 ? errno : room_keep(delivery.fd, count);
         if (errnum != 0) {
             delivery_close(&delivery);
-            return error_errno(error, errnum, "making %s for the new keys (nothing was changed)",
+            code = error_errno(error, errnum, "making %s for the new keys (nothing was changed)",
                                path);
+            /* No such key is another matter than no such folder. */
+            return code == CATLATCH_E_NOT_FOUND ? (error->code = CATLATCH_E_IO) : code;
         }
     }
     *ret_delivery = delivery;

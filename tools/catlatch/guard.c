@@ -64,5 +64,7 @@ void guard_echo(const char *text, char ret_text[GUARD_ECHO_SIZE])
 
     for (size_t i = 0; i < shown; i++)
         ret_text[i] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
-    strcpy(ret_text + shown, shown < len ? "..." : "");
+    ret_text[shown] = '\0';
+    if (shown < len)
+        memcpy(ret_text + shown, "...", sizeof "...");
 }

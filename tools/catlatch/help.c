@@ -25,8 +25,8 @@ static void print_wrapped(const char *text)
 
 static void print_commands(const char *first_word)
 {
-    for (size_t i = 0; i < command_count; i++) {
-        const struct command *command = &command_table[i];
+    for (size_t i = 0; i < command_list_len; i++) {
+        const struct command *command = &command_list[i];
         size_t len = strcspn(command->name, " ");
         if (first_word != NULL &&
             (strlen(first_word) != len || strncmp(first_word, command->name, len) != 0))

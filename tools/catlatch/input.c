@@ -148,8 +148,11 @@ int input_read(const char *path, const char *what, bool secret, size_t max_len,
     bool terminal = fd >= 0 && isatty(fd);
     int code;
 
-    if (fd < 0)
-        return error_errno(error, errno, "reading %s from %s", what, name);
+    if (fd < 0) {
+        code = error_errno(error, errno, "reading %s from %s", what, name);
+        /* No such key is another matter than no such file. */
+        return code == CATLATCH_E_NOT_FOUND ? (error->code = CATLATCH_E_IO) : code;
+    }
     if (terminal)
         output_note("reading %s from the terminal%s; end with Ctrl-D on a line of its own", what,
                     secret ? ", not shown" : "");

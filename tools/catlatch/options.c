@@ -176,7 +176,7 @@ static int option_of(int chosen, uint64_t allowed)
 int options_read(int argc, char **argv, uint64_t allowed, bool stop_at_operand,
                  struct options *options, struct error *error)
 {
-    struct getopt_tables tables;
+    struct getopt_tables tables = {0};
     int chosen, code;
 
     tables_fill(allowed, stop_at_operand, &tables);

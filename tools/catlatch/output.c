@@ -8,8 +8,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "core/timespan.h"
-
 const struct output_column output_key_columns[] = {
     {"ID", "id", 17},
     {"NAME", "name", 12},
@@ -22,20 +20,15 @@ const struct output_column output_key_columns[] = {
 };
 const size_t output_key_column_count = sizeof output_key_columns / sizeof *output_key_columns;
 
-static void CATLATCH_PRINTF(1, 0) note(const char *format, va_list arguments)
-{
-    fputs("catlatch: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-}
-
 void output_note(const char *format, ...)
 {
     va_list arguments;
 
+    fputs("catlatch: ", stderr);
     va_start(arguments, format);
-    note(format, arguments);
+    vfprintf(stderr, format, arguments);
     va_end(arguments);
+    fputc('\n', stderr);
 }
 
 int output_error(const struct error *error)
@@ -48,9 +41,11 @@ int output_usage(const char *format, ...)
 {
     va_list arguments;
 
+    fputs("catlatch: ", stderr);
     va_start(arguments, format);
-    note(format, arguments);
+    vfprintf(stderr, format, arguments);
     va_end(arguments);
+    fputc('\n', stderr);
     return EX_USAGE;
 }
 
@@ -112,17 +107,23 @@ static const char *state_colour(const char *state)
     return strcmp(state, "revoked") == 0 ? "red" : "yellow";
 }
 
-/* "2026-01-31T02:14:07Z" as "2026-01-31 02:14". */
-static bool time_shorten(const char *text, char ret_short[TIMESPAN_RFC3339_SIZE])
+/* Only times: a name can look like one. */
+static bool is_time(const char *field)
+{
+    size_t len = strlen(field);
+
+    return len > 3 && strcmp(field + len - 3, "_at") == 0;
+}
+
+/* Makes "2026-01-31 02:14" of "2026-01-31T02:14:07Z"; leaves other texts alone. */
+static void time_shorten(char *text)
 {
     size_t len = strlen(text);
 
     if (len < 20 || text[10] != 'T' || text[len - 1] != 'Z')
-        return false;
-    memcpy(ret_short, text, 16);
-    ret_short[10] = ' ';
-    ret_short[16] = '\0';
-    return true;
+        return;
+    text[10] = ' ';
+    text[16] = '\0';
 }
 
 static char *list_text(const json_t *list)
@@ -173,18 +174,16 @@ static int cell_set(struct libscols_line *line, size_t column, const char *field
                     const json_t *value, bool shorten)
 {
     char *text = value != NULL ? cell_text(value) : strdup("-");
-    char shortened[TIMESPAN_RFC3339_SIZE];
     int failed;
 
     if (text == NULL)
         return -1;
     if (strcmp(field, "state") == 0)
         (void)scols_cell_set_color(scols_line_get_cell(line, column), state_colour(text));
-    if (shorten && time_shorten(text, shortened))
-        strcpy(text, shortened);
-    failed = scols_line_refer_data(line, column, text);
-    if (failed != 0)
-        free(text);
+    if (shorten && is_time(field))
+        time_shorten(text);
+    failed = scols_line_set_data(line, column, text);
+    free(text);
     return failed;
 }
 

@@ -105,8 +105,10 @@ static int ids_from_file(struct selection *selection, struct error *error)
     if (code != 0)
         return code;
     ids = calloc(input.count + 1, sizeof *ids);
-    if (ids == NULL)
-        code = error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    if (ids == NULL) {
+        input_free(&input);
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    }
     for (size_t i = 0; code == 0 && i < input.count; i++) {
         code = id_read(input_line(&input, i), &ids[i], error);
         if (code != 0)

@@ -56,7 +56,7 @@ static int socket_connect(struct session *session, struct error *error)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_MS / 1000};
 
-    strcpy(address.sun_path, session->path);
+    memcpy(address.sun_path, session->path, sizeof address.sun_path);
     session->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (session->fd < 0)
         return error_errno(error, errno, "making a socket");

@@ -8,7 +8,7 @@
 #define ANY ((size_t)-1)
 #define CHANGES (OPTIONS_SELECT | BITS2(DRY_RUN, YES))
 
-const struct command command_table[] = {
+const struct command command_list[] = {
     {"create", "issue a new key and print it, this once", "",
      "The key is printed on standard output and kept nowhere: copy it now. --expires never makes a "
      "key that does not expire where the configuration has a default.",
@@ -53,4 +53,4 @@ const struct command command_table[] = {
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
     {"help", "show help for a command", "[COMMAND]", "", 0, 0, 2, cmd_help},
 };
-const size_t command_count = sizeof command_table / sizeof *command_table;
+const size_t command_list_len = sizeof command_list / sizeof *command_list;
