@@ -40,7 +40,7 @@ struct known {
     uint32_t owner;
     uint32_t name; /* a number, which the name spells */
     bool disabled;
-    bool suspended;
+    bool marked; /* by switch_owner */
     bool revoked;
 };
 
@@ -98,7 +98,7 @@ static struct known known_of(const struct record *record)
         .owner = owner_number(record->owner),
         .name = number_of(record->name),
         .disabled = record->disabled,
-        .suspended = record->suspended,
+        .marked = record->comment.len > 0,
         .revoked = record->revoked,
     };
 }
@@ -111,6 +111,12 @@ static void put(struct worker *worker, struct store_txn *txn, const struct recor
     if (store_put_kind(txn, old, record, kind, &error) != 0)
         errx(99, "store_put: %s", error.text);
     worker->told[worker->told_count++] = known_of(record);
+}
+
+/* What an owner's keys say of it here, so that a change of all of them together can be told. */
+static struct text mark(bool suspended)
+{
+    return text_of(suspended ? "its owner is suspended" : "");
 }
 
 static bool is_suspended(struct worker *worker, struct store_txn *txn, struct text name)
@@ -128,7 +134,7 @@ static void create_some(struct worker *worker, struct store_txn *txn)
         name_of(below(worker, 50), name);
         struct record record =
             store_sample(store_new_id(worker->store), name, owners[below(worker, OWNERS)]);
-        record.suspended = is_suspended(worker, txn, record.owner);
+        record.comment = mark(is_suspended(worker, txn, record.owner));
         record.expires_unix_s = below(worker, 2) == 0 ? 0 : 1 + below(worker, 1000);
         put(worker, txn, NULL, &record, CHANGE_CREATED);
         worker->ids[worker->id_count++] = record.id;
@@ -183,7 +189,7 @@ static void switch_owner(struct worker *worker, struct store_txn *txn)
         if (store_key(worker->store, txn, ids[i], &buffer, &old, &error) != 0)
             errx(99, "store_key: %s", error.text);
         record = old;
-        record.suspended = owner.suspended;
+        record.comment = mark(owner.suspended);
         put(worker, txn, &old, &record, CHANGE_UPDATED);
     }
 }
@@ -347,6 +353,29 @@ static void one_round(const char *folder, uint64_t seed)
 }
 
 /* A later version may be there: it was committed but not acknowledged in time. */
+static int expect_mark(void *context, const struct record *record)
+{
+    static struct store_buffer buffer;
+    struct record_owner owner;
+    struct error error = {0};
+
+    if (store_owner(context, NULL, record->owner, &buffer, &owner, &error) != 0)
+        fail_msg("%s", error.text);
+    if (owner.suspended != (record->comment.len > 0))
+        fail_msg("%llx was changed without its owner", (unsigned long long)record->id);
+    return 0;
+}
+
+/* An owner and its keys change in one transaction. */
+static void expect_whole(struct store *store)
+{
+    struct error error = {0};
+    uint64_t last = 0;
+
+    if (store_scan(store, 0, SIZE_MAX, expect_mark, store, &last, &error) != 0)
+        fail_msg("%s", error.text);
+}
+
 static void expect_acknowledged(struct store *store)
 {
     static struct store_buffer buffer;
@@ -365,7 +394,7 @@ static void expect_acknowledged(struct store *store)
         if (now.version == known->version &&
             (now.expires_unix_s != known->expires_unix_s || now.owner != known->owner ||
              now.name != known->name || now.disabled != known->disabled ||
-             now.suspended != known->suspended || now.revoked != known->revoked))
+             now.marked != known->marked || now.revoked != known->revoked))
             fail_msg("%llx is not as it was acknowledged", (unsigned long long)known->id);
     }
 }
@@ -388,6 +417,7 @@ static void acknowledged_changes_survive_kills_and_none_is_half_done(void **stat
         if (wrong != NULL)
             fail_msg("round %u: %s", round, wrong);
         expect_acknowledged(store);
+        expect_whole(store);
         store_close(store);
     }
     store_folder_remove(folder);

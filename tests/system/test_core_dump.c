@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -300,6 +302,60 @@ static void a_daemon_that_aborts_leaves_no_core(void **state)
     assert_false(WCOREDUMP(status));
 }
 
+/* Whom a process's memory belongs to, as far as debuggers go. */
+static uid_t owner_of_memory(pid_t pid)
+{
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/proc/%ld/mem", (long)pid);
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_uid;
+}
+
+/* A process of this user that did nothing to protect itself. */
+static uid_t owner_of_plain_memory(uid_t uid)
+{
+    int ready[2], end[2];
+    char byte = 0;
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(end), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(end[1]);
+        bool good = setresuid(uid, uid, uid) == 0 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+        _exit(good && write(ready[1], &byte, 1) == 1 && read(end[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    uid_t owner = owner_of_memory(pid);
+    close(end[1]);
+    close(end[0]);
+    close(ready[0]);
+    close(ready[1]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return owner;
+}
+
+/* As root, the daemon becomes somebody else first. */
+static void the_daemons_own_user_cannot_read_its_memory(void **state)
+{
+    struct trial trial;
+    uid_t uid = geteuid();
+    if (uid == 0) {
+        const struct passwd *user = getpwnam("daemon");
+        assert_non_null(user);
+        uid = user->pw_uid;
+    }
+    (void)state;
+    trial_open(&trial, geteuid() == 0 ? "user = daemon" : NULL);
+    assert_int_equal(chmod(trial.folder, 0711), 0);
+    assert_int_equal(chmod(trial.shared, 0711), 0);
+    trial_start(&trial);
+    assert_int_equal(owner_of_plain_memory(uid), uid);
+    assert_int_equal(owner_of_memory(trial.pid), 0);
+    trial_close(&trial);
+}
+
 int main(void)
 {
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
@@ -307,6 +363,7 @@ int main(void)
         SCENE_TEST(no_file_holds_a_raw_key),
         SCENE_TEST(the_daemons_memory_holds_no_raw_key),
         SCENE_TEST(a_daemon_that_aborts_leaves_no_core),
+        cmocka_unit_test(the_daemons_own_user_cannot_read_its_memory),
     };
     return cmocka_run_group_tests_name("core_dump", tests, NULL, NULL);
 }

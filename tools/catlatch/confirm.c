@@ -1,5 +1,6 @@
 #include "confirm.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,32 +22,30 @@ static size_t answer_of(char *line, const char *const *answers, size_t count)
     return *line == '\0' ? count - 1 : count;
 }
 
-static void print_choice(FILE *terminal, const char *const *answers, size_t count)
+static void print_choice(int terminal, const char *const *answers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        fprintf(terminal, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", answers[i]);
-    fputs(": ", terminal);
-    fflush(terminal);
+        dprintf(terminal, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", answers[i]);
+    dprintf(terminal, ": ");
 }
 
 size_t confirm_ask(const char *question, const char *const *answers, size_t count)
 {
-    FILE *out = fopen("/dev/tty", "we"), *in = fopen("/dev/tty", "re");
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    FILE *lines = terminal >= 0 ? fdopen(terminal, "r") : NULL;
     size_t answer = count;
     char line[64];
 
-    for (int i = 0; in != NULL && out != NULL && answer == count && i < ATTEMPTS; i++) {
-        if (i == 0)
-            fprintf(out, "%s\n", question);
-        print_choice(out, answers, count);
-        if (fgets(line, sizeof line, in) == NULL)
+    if (lines == NULL)
+        return count - 1; /* nobody can be asked, and the process ends: the descriptor with it */
+    dprintf(terminal, "%s\n", question);
+    for (int i = 0; answer == count && i < ATTEMPTS; i++) {
+        print_choice(terminal, answers, count);
+        if (fgets(line, sizeof line, lines) == NULL)
             answer = count - 1;
         else
             answer = answer_of(line, answers, count);
     }
-    if (in != NULL)
-        fclose(in);
-    if (out != NULL)
-        fclose(out);
+    fclose(lines);
     return answer == count ? count - 1 : answer;
 }

@@ -8,6 +8,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Two texts of 255 bytes and a sentence around them. */
+#define NOTE_SIZE 1024
+
 const struct output_column output_key_columns[] = {
     {"ID", "id", 17},
     {"NAME", "name", 12},
@@ -22,13 +25,13 @@ const size_t output_key_column_count = sizeof output_key_columns / sizeof *outpu
 
 void output_note(const char *format, ...)
 {
+    char text[NOTE_SIZE];
     va_list arguments;
 
-    fputs("catlatch: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "catlatch: %s\n", text);
 }
 
 int output_error(const struct error *error)
@@ -39,13 +42,13 @@ int output_error(const struct error *error)
 
 int output_usage(const char *format, ...)
 {
+    char text[NOTE_SIZE];
     va_list arguments;
 
-    fputs("catlatch: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    output_note("%s", text);
     return EX_USAGE;
 }
 
