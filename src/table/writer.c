@@ -430,9 +430,9 @@ static void tell_use(struct table_writer *writer)
     atomic_store_explicit(&writer->header->side_used, writer->side_used, memory_order_relaxed);
 }
 
-/* Whether what the claim was built on still stands. After a claim of the same key that was given up,
- * or beside a revoke, it does not, and publishing would bring back a dead slot or leave the old one
- * to be found first (layout.h, rules 1 and 4). */
+/* Whether what the claim was built on still stands. After a claim of the same key that was given
+ * up, or beside a revoke, it does not, and publishing would bring back a dead slot or leave the old
+ * one to be found first (layout.h, rules 1 and 4). */
 static bool claim_stands(const struct table_writer *writer, const struct table_claim *claim)
 {
     if (claim->old == TABLE_NO_SLOT)

@@ -126,8 +126,8 @@ static pid_t start_writer(const struct change *changes, unsigned count)
         pause();
 }
 
-/* The number of the state that is shown, from `from` on; -1 and *ret_why if it is none. Numbers
- * count from 1; with `created` 0 is the state before it, a miss. */
+/* The number of the state that is shown, from `from` on, or -1 and *ret_why if it is none. With
+ * `created` state 0 is that the key is not there. */
 static int shown_state(unsigned from, unsigned count, bool created, const char **ret_why)
 {
     *ret_why = "nothing to show";

@@ -16,13 +16,12 @@ struct listing {
 static int page_list(void *context, const json_t *keys, struct error *error)
 {
     struct listing *listing = context;
-    json_t *key;
-    size_t index;
 
     listing->count += json_array_size(keys);
     if (!listing->json)
         return output_table(&listing->table, keys, error);
-    json_array_foreach(keys, index, key) output_array_add(&listing->array, key);
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        output_array_add(&listing->array, json_array_get(keys, i));
     return 0;
 }
 

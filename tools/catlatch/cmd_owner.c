@@ -42,13 +42,13 @@ static int owners_print(struct session *session, bool json, struct error *error)
     int code;
 
     do {
-        json_t *map = NULL, *owners, *owner;
-        size_t index;
+        json_t *map = NULL, *owners;
         code = owners_ask(session, &cursor, &map, error);
         owners = json_object_get(map, "owners");
         if (code == 0 && !json)
             code = output_table(&table, owners, error);
-        json_array_foreach(owners, index, owner) if (json) output_array_add(&array, owner);
+        for (size_t i = 0; json && i < json_array_size(owners); i++)
+            output_array_add(&array, json_array_get(owners, i));
         json_decref(map);
     } while (code == 0 && cursor != NULL);
     if (json && (code == 0 || array.count > 0))

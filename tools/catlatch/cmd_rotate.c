@@ -55,8 +55,6 @@ static int grace_read(const struct options *options, struct rotation *rotation, 
 static int undelivered(const struct rotation *rotation, const json_t *receipt, struct error *error)
 {
     const json_t *keys = json_object_get(receipt, "keys");
-    json_t *key;
-    size_t index;
 
     if (rotation->immediate)
         error_prefix(error, "the new keys were made but not delivered; the old ones still work");
@@ -68,8 +66,10 @@ static int undelivered(const struct rotation *rotation, const json_t *receipt, s
     (void)output_error(error);
     output_note("revoke these new keys, which nobody has (catlatch revoke --ids-from), and rotate "
                 "the ones that they replace anew:");
-    json_array_foreach(keys, index, key)
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
         fprintf(stderr, "%s replaces %s\n", value_text(key, "id"), value_text(key, "old_id"));
+    }
     return EX_IOERR;
 }
 
@@ -175,11 +175,10 @@ static int rotate_chunk(struct rotation *rotation, const uint64_t *ids, size_t c
 /* With --output the keys are in the file and nowhere else. */
 static void keys_hide(const json_t *receipt)
 {
-    json_t *key;
-    size_t index;
+    const json_t *keys = json_object_get(receipt, "keys");
 
-    json_array_foreach(json_object_get(receipt, "keys"), index, key)(void)
-        json_object_del(key, "key");
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        (void)json_object_del(json_array_get(keys, i), "key");
 }
 
 static void report_json(struct rotation *rotation)

@@ -32,15 +32,13 @@ static int verify_words(const struct options *options, const struct input *input
 static void print_line(const json_t *answer)
 {
     const json_t *scopes = json_object_get(answer, "scopes");
-    const json_t *scope;
-    size_t index;
 
     printf("%s", value_text(answer, "result"));
     if (*value_text(answer, "id") != '\0')
         printf(": %s (%s) of owner %s in %s", value_text(answer, "id"), value_text(answer, "name"),
                value_text(answer, "owner"), value_text(answer, "environment"));
-    json_array_foreach(scopes, index, scope)
-        printf("%s%s", index == 0 ? ", scopes " : " ", json_string_value(scope));
+    for (size_t i = 0; i < json_array_size(scopes); i++)
+        printf("%s%s", i == 0 ? ", scopes " : " ", json_string_value(json_array_get(scopes, i)));
     if (*value_text(answer, "expires_at") != '\0')
         printf(", until %s", value_text(answer, "expires_at"));
     putchar('\n');

@@ -95,15 +95,12 @@ static char *key_line(const json_t *key)
 
 int delivery_write(struct delivery *delivery, const json_t *keys, struct error *error)
 {
-    json_t *key;
-    size_t index;
     int errnum = 0;
 
-    json_array_foreach(keys, index, key)
-    {
-        char *line = errnum == 0 ? key_line(key) : NULL;
+    for (size_t i = 0; errnum == 0 && i < json_array_size(keys); i++) {
+        char *line = key_line(json_array_get(keys, i));
         if (line == NULL)
-            errnum = errnum != 0 ? errnum : ENOMEM;
+            errnum = ENOMEM;
         else
             errnum = bytes_write(delivery->fd, line, strlen(line));
         if (line != NULL)

@@ -132,17 +132,16 @@ static void time_shorten(char *text)
 static char *list_text(const json_t *list)
 {
     size_t size = 1;
-    const json_t *item;
-    size_t index;
     char *text, *end;
 
-    json_array_foreach(list, index, item) size += json_string_length(item) + 1;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        size += json_string_length(json_array_get(list, i)) + 1;
     text = malloc(size);
     if (text == NULL)
         return NULL;
     end = text;
-    json_array_foreach(list, index, item) end +=
-        sprintf(end, "%s%s", index > 0 ? " " : "", json_string_value(item));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        end += sprintf(end, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(list, i)));
     *end = '\0';
     return text;
 }
@@ -219,8 +218,6 @@ static int row_add(struct libscols_table *table, const struct output_table *shap
 int output_table(struct output_table *table, const json_t *rows, struct error *error)
 {
     struct libscols_table *lines = table_new(table->stream);
-    const json_t *row;
-    size_t index;
     int failed = lines == NULL;
 
     for (size_t i = 0; !failed && i < table->column_count; i++) {
@@ -229,7 +226,8 @@ int output_table(struct output_table *table, const json_t *rows, struct error *e
     }
     if (!failed) {
         scols_table_enable_noheadings(lines, table->printed > 0);
-        json_array_foreach(rows, index, row) failed = failed || row_add(lines, table, row) != 0;
+        for (size_t i = 0; !failed && i < json_array_size(rows); i++)
+            failed = row_add(lines, table, json_array_get(rows, i)) != 0;
     }
     if (!failed && json_array_size(rows) > 0) {
         failed = scols_print_table(lines) != 0;
@@ -239,25 +237,28 @@ int output_table(struct output_table *table, const json_t *rows, struct error *e
     return failed ? error_set(error, CATLATCH_E_MEMORY, "laying out a table: out of memory") : 0;
 }
 
-int output_record(FILE *stream, const json_t *object, struct error *error)
+static int field_add(struct libscols_table *table, const char *name, const json_t *value)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+
+    if (line == NULL || scols_line_set_data(line, 0, name) != 0)
+        return -1;
+    return cell_set(line, 1, name, value, false);
+}
+
+int output_record(FILE *stream, json_t *object, struct error *error)
 {
     struct libscols_table *lines = table_new(stream);
-    const char *name;
-    json_t *value;
-    int failed = lines == NULL;
+    int failed = lines == NULL || scols_table_new_column(lines, "name", 0, 0) == NULL ||
+                 scols_table_new_column(lines, "value", 0, 0) == NULL;
 
+    for (void *at = json_object_iter(object); !failed && at != NULL;
+         at = json_object_iter_next(object, at))
+        failed = field_add(lines, json_object_iter_key(at), json_object_iter_value(at)) != 0;
     if (!failed) {
         scols_table_enable_noheadings(lines, 1);
-        failed = scols_table_new_column(lines, "name", 0, 0) == NULL ||
-                 scols_table_new_column(lines, "value", 0, 0) == NULL;
-        json_object_foreach((json_t *)object, name, value)
-        {
-            struct libscols_line *line = failed ? NULL : scols_table_new_line(lines, NULL);
-            failed = failed || line == NULL || scols_line_set_data(line, 0, name) != 0 ||
-                     cell_set(line, 1, name, value, false) != 0;
-        }
+        failed = scols_print_table(lines) != 0;
     }
-    failed = failed || scols_print_table(lines) != 0;
     scols_unref_table(lines);
     return failed ? error_set(error, CATLATCH_E_MEMORY, "laying out a table: out of memory") : 0;
 }

@@ -56,7 +56,7 @@ struct output_table {
 int output_table(struct output_table *table, const json_t *rows, struct error *error);
 
 /* Names on the left, values on the right: each field of the object in turn. Returns as above. */
-int output_record(FILE *stream, const json_t *object, struct error *error);
+int output_record(FILE *stream, json_t *object, struct error *error);
 
 /* The columns of a key, as `list` has them. */
 extern const struct output_column output_key_columns[];

@@ -41,11 +41,10 @@ static int target_add(struct targets *targets, json_t *key, struct error *error)
 
 static int page_add(void *context, const json_t *keys, struct error *error)
 {
-    json_t *key;
-    size_t index;
     int code = 0;
 
-    json_array_foreach(keys, index, key) if (code == 0) code = target_add(context, key, error);
+    for (size_t i = 0; code == 0 && i < json_array_size(keys); i++)
+        code = target_add(context, json_array_get(keys, i), error);
     return code;
 }
 
@@ -59,13 +58,12 @@ struct dry_run {
 static int page_print(void *context, const json_t *keys, struct error *error)
 {
     struct dry_run *run = context;
-    json_t *key;
-    size_t index;
 
     run->count += json_array_size(keys);
     if (!run->json)
         return output_table(&run->table, keys, error);
-    json_array_foreach(keys, index, key) output_array_add(&run->array, key);
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        output_array_add(&run->array, json_array_get(keys, i));
     return 0;
 }
 

@@ -62,13 +62,14 @@ static int walk_turn_page(struct walk *walk, struct error *error)
 /* The keys of a page that the daemon found; `check`: by less than the whole selection. */
 static int walk_take_page(struct walk *walk, const json_t *map, bool check, struct error *error)
 {
-    json_t *key;
-    size_t index;
+    const json_t *keys = json_object_get(map, "keys");
     int code = 0;
 
-    json_array_foreach(json_object_get(map, "keys"), index,
-                       key) if (code == 0 && (!check || selection_matches(walk->selection, key)))
-        code = walk_take(walk, key, error);
+    for (size_t i = 0; code == 0 && i < json_array_size(keys); i++) {
+        json_t *key = json_array_get(keys, i);
+        if (!check || selection_matches(walk->selection, key))
+            code = walk_take(walk, key, error);
+    }
     return code;
 }
 
