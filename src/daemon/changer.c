@@ -355,6 +355,17 @@ static void apply_config(struct changer *changer)
                           (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
 }
 
+/* A store that panicked while it was read must be recovered by another process too. */
+static bool check_store(struct changer *changer)
+{
+    struct error error = {0};
+    if (!store_is_broken(changer->options.store))
+        return false;
+    store_flush(changer->options.store, &error); /* says why not */
+    tell_fatal(changer, &error);
+    return true;
+}
+
 static void end_thread(struct changer *changer)
 {
     struct error error;
@@ -388,6 +399,8 @@ static void store_thread(void *context)
             run_read(changer, work.read);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
+        if (check_store(changer))
+            return;
     }
     end_thread(changer);
 }
@@ -625,8 +638,12 @@ static void keep_up(uv_work_t *work)
     struct changer *changer = work->data;
     struct error error = {0};
     if (store_checkpoint(changer->options.store, false, &error) != 0 ||
-        store_lay_ballast(changer->options.store, &error) != 0)
-        tell_warning(changer, &error);
+        store_lay_ballast(changer->options.store, &error) != 0) {
+        if (store_is_broken(changer->options.store))
+            tell_fatal(changer, &error);
+        else
+            tell_warning(changer, &error);
+    }
 }
 
 static void kept_up(uv_work_t *work, int status)

@@ -10,6 +10,21 @@ static bool is_admin_scope(struct text scope)
     return scope.len >= 9 && memcmp(scope.bytes, "catlatch:", 9) == 0;
 }
 
+/* A whole key in a text: somebody pasted it into the wrong place, and it would be kept for ever. */
+static bool holds_key(const struct key_environments *environments, struct text text)
+{
+    for (uint32_t at = 0; at < text.len; at++) {
+        const struct key_environment *found =
+            key_environment_of(environments, text.bytes + at, text.len - at);
+        if (found == NULL)
+            continue;
+        size_t len = strlen(found->prefix) + KEY_RANDOM_LEN + KEY_CHECK_LEN;
+        if (len <= text.len - at && key_is_well_formed(environments, text.bytes + at, len))
+            return true;
+    }
+    return false;
+}
+
 static int check_text(struct run *run, const char *what, struct text text, size_t max)
 {
     struct error *error = &run->op->error;
@@ -18,6 +33,10 @@ static int check_text(struct run *run, const char *what, struct text text, size_
                          what, text.len, max);
     if (!text_is_printable_utf8(text.bytes, text.len))
         return error_set(error, CATLATCH_E_DATA, "%s is not UTF-8 without control characters",
+                         what);
+    if (holds_key(&run->keys->config->environments, text))
+        return error_set(error, CATLATCH_E_DATA,
+                         "%s holds a whole key, and keys are never stored; nothing was changed",
                          what);
     return 0;
 }
@@ -60,16 +79,22 @@ int fields_check(struct run *run, const struct op_fields *fields)
     return check_metadata(run, fields);
 }
 
-static bool has_scope(const struct record *record, struct text scope)
+int fields_check_admin(struct run *run, const struct record *record)
 {
-    for (size_t i = 0; record != NULL && i < record->scope_count; i++)
-        if (text_equal(record->scopes[i], scope))
-            return true;
-    return false;
+    char id[CATLATCH_ID_SIZE];
+    bool has = false;
+    for (size_t i = 0; i < record->scope_count; i++)
+        has |= is_admin_scope(record->scopes[i]);
+    if (!has || run->op->may_grant_admin)
+        return 0;
+    key_id_format(record->id, id);
+    return error_set(&run->op->error, CATLATCH_E_PERMISSION,
+                     "%s has rights on this daemon (a catlatch: scope): only a peer with the right "
+                     "admin can do more than disable or revoke it",
+                     id);
 }
 
-int fields_check_scopes(struct run *run, const struct op_fields *fields,
-                        const struct record *before)
+int fields_check_scopes(struct run *run, const struct op_fields *fields)
 {
     struct error *error = &run->op->error;
     size_t bytes = 0;
@@ -82,7 +107,7 @@ int fields_check_scopes(struct run *run, const struct op_fields *fields,
         if (bytes > RECORD_SCOPES_BYTES_MAX)
             return error_set(error, CATLATCH_E_DATA, "the scopes take more than %u bytes",
                              RECORD_SCOPES_BYTES_MAX);
-        if (is_admin_scope(scope) && !run->op->may_grant_admin && !has_scope(before, scope))
+        if (is_admin_scope(scope) && !run->op->may_grant_admin)
             return error_set(error, CATLATCH_E_PERMISSION,
                              "the scope %.*s can be given by a peer with the right admin only",
                              (int)scope.len, scope.bytes);

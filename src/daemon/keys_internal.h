@@ -31,8 +31,9 @@ int keys_result(struct run *run, const struct record *record, bool changed,
 
 /* keys_fields.c: what may be said about a key. All return 0 or a negative code with op->error. */
 int fields_check(struct run *run, const struct op_fields *fields);
-int fields_check_scopes(struct run *run, const struct op_fields *fields,
-                        const struct record *before);
+int fields_check_scopes(struct run *run, const struct op_fields *fields);
+/* A key that has rights on the daemon's sockets is changed by those alone who may give them. */
+int fields_check_admin(struct run *run, const struct record *record);
 int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_before_unix_s);
 
 /* keys_issue.c */

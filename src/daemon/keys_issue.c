@@ -108,7 +108,7 @@ int keys_create(struct run *run)
 
     if ((fields->has & OP_HAS_NAME) == 0)
         return error_set(&op->error, CATLATCH_E_DATA, "a key needs a name");
-    if ((r = fields_check(run, fields)) != 0 || (r = fields_check_scopes(run, fields, NULL)) != 0)
+    if ((r = fields_check(run, fields)) != 0 || (r = fields_check_scopes(run, fields)) != 0)
         return r;
     const struct key_environment *environment = environment_for(run);
     if (environment == NULL)
@@ -129,14 +129,6 @@ int keys_create(struct run *run)
     return finish_issue(run, &record, raw);
 }
 
-static bool has_admin_scope(const struct record *record)
-{
-    for (size_t i = 0; i < record->scope_count; i++)
-        if (record->scopes[i].len >= 9 && memcmp(record->scopes[i].bytes, "catlatch:", 9) == 0)
-            return true;
-    return false;
-}
-
 static int check_rotatable(struct run *run, const struct record *old)
 {
     struct error *error = &run->op->error;
@@ -154,11 +146,7 @@ static int check_rotatable(struct run *run, const struct record *old)
         return error_set(error, CATLATCH_E_CONFLICT, "%s was rotated to %s; rotate that one", id,
                          other);
     }
-    if (has_admin_scope(old) && !run->op->may_grant_admin)
-        return error_set(error, CATLATCH_E_PERMISSION,
-                         "%s has a catlatch: scope, which a peer with the right admin gives only",
-                         id);
-    return 0;
+    return fields_check_admin(run, old);
 }
 
 int keys_rotate(struct run *run, uint64_t id)

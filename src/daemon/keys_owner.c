@@ -49,8 +49,7 @@ static int fetch_owner(struct run *run, struct record_owner *ret_owner)
         r = store_owner(run->keys->store, run->txn, op->owner, &run->keys->buffer, ret_owner,
                         &op->error);
     if (r == CATLATCH_E_NOT_FOUND)
-        return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
-                         op->owner.bytes);
+        return error_set(&op->error, r, "no key has this owner");
     return r;
 }
 

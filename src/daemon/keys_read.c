@@ -161,6 +161,17 @@ static bool is_glob(struct text text)
     return false;
 }
 
+/* Matching takes time to the power of the stars, and the thread that matches revokes keys. */
+#define STARS_MAX 4u
+
+static bool has_too_many_stars(struct text glob)
+{
+    unsigned stars = 0;
+    for (uint32_t i = 0; i < glob.len; i++)
+        stars += glob.bytes[i] == '*' && (i == 0 || glob.bytes[i - 1] != '*');
+    return stars > STARS_MAX;
+}
+
 /* The narrowest way in; `matches` checks every condition again. */
 static int list(struct keys *keys, struct op *op)
 {
@@ -168,6 +179,9 @@ static int list(struct keys *keys, struct op *op)
     struct listing listing = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
     struct text owner = op->confined_owner.len > 0 ? op->confined_owner : wanted->owner;
     int r;
+    if (has_too_many_stars(wanted->name_glob))
+        return error_set(&op->error, CATLATCH_E_DATA, "a name pattern takes at most %u stars",
+                         STARS_MAX);
     if (op->limit == 0 || op->limit > OP_PAGE_MAX)
         op->limit = OP_PAGE_MAX;
     op->keys = op_alloc(op, op->limit * sizeof *op->keys);
@@ -232,8 +246,7 @@ static int owner_get(struct keys *keys, struct op *op)
     if (op->confined_owner.len == 0 || text_equal(op->confined_owner, op->owner))
         r = store_owner(keys->store, NULL, op->owner, &keys->buffer, &owner, &op->error);
     if (r == CATLATCH_E_NOT_FOUND)
-        return error_set(&op->error, r, "no key has the owner \"%.*s\"", (int)op->owner.len,
-                         op->owner.bytes);
+        return error_set(&op->error, r, "no key has this owner");
     return r != 0 ? r : keep_owner(op, &owner);
 }
 

@@ -34,6 +34,8 @@ int keys_enable(struct run *run, uint64_t id)
         return refuse_revoked(run, &old);
     if (!old.disabled)
         return keys_result(run, &old, false, NULL);
+    if ((r = fields_check_admin(run, &old)) != 0)
+        return r;
     fresh = old;
     fresh.disabled = false;
     r = keys_write(run, &old, &fresh, CHANGE_ENABLED, run->op->comment);
@@ -94,7 +96,7 @@ static int update_fields(struct run *run, const struct record *old, struct recor
     if ((fields->has & OP_HAS_NOT_BEFORE) != 0)
         fresh->not_before_unix_s = fields->not_before_unix_s;
     if ((fields->has & OP_HAS_SCOPES) != 0) {
-        if ((r = fields_check_scopes(run, fields, old)) != 0)
+        if ((r = fields_check_scopes(run, fields)) != 0)
             return r;
         fresh->scope_count = fields->scope_count;
         memcpy(fresh->scopes, fields->scopes, sizeof fresh->scopes);
@@ -170,7 +172,7 @@ int keys_update(struct run *run, uint64_t id)
         return r;
     if (old.revoked)
         return refuse_revoked(run, &old);
-    if ((r = fields_check(run, &run->op->fields)) != 0)
+    if ((r = fields_check(run, &run->op->fields)) != 0 || (r = fields_check_admin(run, &old)) != 0)
         return r;
     fresh = old;
     if ((r = update_fields(run, &old, &fresh)) != 0)
