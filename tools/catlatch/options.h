@@ -1,6 +1,6 @@
 /*
  * tools/catlatch: the admin tool. Knows src/core and src/stack, and the daemon by PROTOCOL.md
- * alone.
+ * alone. One thread; what an error leaves behind ends with the process.
  *
  * options.h - every option that the tool knows, in one table, and the parse of a command's line.
  * Help texts are made from the same table.
