@@ -5,7 +5,7 @@
 #   make demo       see it work: a private daemon, workers, a revoke (calls deps)
 #   make check      every test, in under ten minutes (calls deps)
 #   make check-long the full counts of the long tests
-#   make sanitize   the suite under ASan and UBSan, the table's under TSan
+#   make sanitize   the suite under ASan and UBSan (the table's races under TSan are in check)
 #   make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, include directions
 #   make bench      the figures that the README quotes
 #   make fuzz       the fuzzers, for FUZZ_SECONDS each
@@ -118,13 +118,27 @@ $(BUILD)/tests/lib.a: $(call objects,tests/*/lib_*.c)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/lib.a $(INTERNAL)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/lib.a $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(SHARED_OBJ:$(BUILD)/%.o=%.c)
-	@mkdir -p $(@D)
-	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$(DEFINES) -Isrc -Isrc/include -o $@ $< $(SHARED_OBJ:$(BUILD)/%.o=%.c) \
-		$(wildcard src/daemon/resp.c src/daemon/record.c) $(LIB_LIBS)
+# What fuzzers reach, built once for all of them.
+FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(wildcard src/core/*.c src/table/*.c \
+	src/stack/*.c)) src/daemon/resp.c src/daemon/record.c)
+FUZZ_CC := clang -std=gnu11 -g -O1 $(DEFINES) -Isrc -Isrc/include
 
-tests: all $(UNIT_TESTS) $(TEST_PROGRAMS)
+$(BUILD)/fuzz/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZED_OBJ)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^ $(LIB_LIBS)
+
+# The table under ThreadSanitizer, without what it does not need.
+RACE_SOURCES := tests/race/test_table_race.c tests/unit/lib_table.c \
+	$(sort $(wildcard src/core/*.c src/table/*.c))
+$(BUILD)/tsan/test_table_race: $(RACE_SOURCES) $(wildcard src/*/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -fsanitize=thread $(DEFINES) -Isrc -Isrc/include \
+		-o $@ $(RACE_SOURCES) -lcmocka $(LIB_LIBS)
+
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(FUZZERS) $(BUILD)/tsan/test_table_race
 
 demo: deps
 	@$(MAKE) --no-print-directory -s all tests
@@ -141,9 +155,6 @@ check-long: deps
 sanitize: deps
 	@$(MAKE) --no-print-directory -s tests BUILD=build/asan SANITIZE=address,undefined OPT="-O1 -g"
 	@tests/run build/asan
-	@$(MAKE) --no-print-directory -s build/tsan/tests/race/test_table_race BUILD=build/tsan \
-		SANITIZE=thread OPT="-O1 -g"
-	@tests/run build/tsan race/test_table_race
 
 lint: deps
 	@tests/lint

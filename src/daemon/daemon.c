@@ -231,7 +231,10 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
     if (r != 0)
         return r;
     changer.store = daemon->store;
-    return changer_start(&changer, &daemon->changer, ret_wait_ms, error);
+    r = changer_start(&changer, &daemon->changer, ret_wait_ms, error);
+    if (r == 0)
+        r = settings_check_environments(&daemon->settings, changer_view(daemon->changer), error);
+    return r;
 }
 
 /* One daemon for each state_dir and run_dir: before anything in them is touched. */

@@ -1,39 +1,7 @@
 /* Reading the configuration again: all of it takes effect at one moment, or none. */
-#include <string.h>
-
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
-
-/* Whether the fresh configuration knows this environment, with the same prefix. */
-static bool knows(const struct config *fresh, const struct table_environment *environment)
-{
-    const struct key_environment *found =
-        key_environment_named(&fresh->environments, environment->name,
-                              strnlen(environment->name, sizeof environment->name));
-
-    return found && strncmp(found->prefix, environment->prefix, sizeof environment->prefix) == 0;
-}
-
-/* Keys of an environment that the table lists may be in use. */
-static int check_environments(const struct table_view *view, const struct config *fresh,
-                              struct error *error)
-{
-    if (!view)
-        return 0;
-    /* acquire: pairs with the writer's release when it has written an entry */
-    uint64_t count = atomic_load_explicit(&view->header->environment_count, memory_order_acquire);
-    for (uint64_t i = 0; i < count && i < KEY_ENVIRONMENTS_MAX; i++) {
-        const struct table_environment *environment = &view->header->environments[i];
-        if (!knows(fresh, environment))
-            return error_set(error, CATLATCH_E_CONFIG,
-                             "%s: environment %.*s = %.*s is in use and can be neither removed nor "
-                             "changed",
-                             fresh->path, (int)sizeof environment->name, environment->name,
-                             (int)sizeof environment->prefix, environment->prefix);
-    }
-    return 0;
-}
 
 static void finish(struct daemon *daemon, const struct error *error)
 {
@@ -91,7 +59,7 @@ void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *conte
     if (r == 0)
         r = config_reload_check(running, daemon->fresh.config, &error);
     if (r == 0)
-        r = check_environments(changer_view(daemon->changer), daemon->fresh.config, &error);
+        r = settings_check_environments(&daemon->fresh, changer_view(daemon->changer), &error);
     if (r == 0) {
         changer_configure(daemon->changer, daemon->fresh.config, on_configured, daemon);
         return;

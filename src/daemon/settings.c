@@ -49,3 +49,31 @@ const struct stack_service *settings_service(const struct settings *settings, st
     }
     return NULL;
 }
+
+/* Whether the configuration knows this environment, with the same prefix. */
+static bool knows(const struct config *config, const struct table_environment *environment)
+{
+    const struct key_environment *found =
+        key_environment_named(&config->environments, environment->name,
+                              strnlen(environment->name, sizeof environment->name));
+
+    return found && strncmp(found->prefix, environment->prefix, sizeof environment->prefix) == 0;
+}
+
+int settings_check_environments(const struct settings *settings, const struct table_view *view,
+                                struct error *error)
+{
+    const struct config *config = settings->config;
+    /* acquire: pairs with the writer's release when it has written an entry */
+    uint64_t count = atomic_load_explicit(&view->header->environment_count, memory_order_acquire);
+    for (uint64_t i = 0; i < count && i < KEY_ENVIRONMENTS_MAX; i++) {
+        const struct table_environment *environment = &view->header->environments[i];
+        if (!knows(config, environment))
+            return error_set(error, CATLATCH_E_CONFIG,
+                             "%s: environment %.*s = %.*s is in use and can be neither removed nor "
+                             "changed",
+                             config->path, (int)sizeof environment->name, environment->name,
+                             (int)sizeof environment->prefix, environment->prefix);
+    }
+    return 0;
+}

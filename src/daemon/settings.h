@@ -8,6 +8,7 @@
 #include "core/config.h"
 #include "core/text.h"
 #include "stack/service.h"
+#include "table/view.h"
 
 struct settings {
     struct config *config; /* owned */
@@ -22,5 +23,10 @@ void settings_free(struct settings *settings);
 
 /* NULL: there is none of that name. */
 const struct stack_service *settings_service(const struct settings *settings, struct text name);
+
+/* E_CONFIG if an environment that keys of this table have is not configured, or not as it was: such
+ * keys would be refused by every `format`, and could not be made again. */
+int settings_check_environments(const struct settings *settings, const struct table_view *view,
+                                struct error *error);
 
 #endif
