@@ -162,6 +162,7 @@ lint: deps
 bench: deps
 	@$(MAKE) --no-print-directory -s all
 	@tests/bench/run $(BUILD)
+	@tests/bench/daemon $(BUILD)
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s $(FUZZERS)

@@ -76,10 +76,12 @@ struct look {
     struct board_worker *worker;
     struct catlatch *latch;
     const struct board_key *key;
+    uint32_t number;
     uint64_t word; /* before; the same afterwards, or BOARD_CHANGING is assumed */
     uint32_t acknowledged;
     uint64_t began_ns;
     bool asks_old_scope;
+    bool *seen_revoked; /* by key: it was answered once, and is final whatever dies */
 };
 
 static void wrong(const struct look *look, const char *what, const char *seen)
@@ -116,8 +118,10 @@ static void judge(const struct look *look, enum catlatch_result result, const ch
         good = result == CATLATCH_INSUFFICIENT_SCOPE;
     else
         good = result == board_answer(phase);
-    if (look->asks_old_scope && result == CATLATCH_VALID)
+    if (result == CATLATCH_VALID && (look->asks_old_scope || look->seen_revoked[look->number]))
         good = false;
+    if (result == CATLATCH_REVOKED)
+        look->seen_revoked[look->number] = true;
     if (!good)
         wrong(look, call, catlatch_result_name(result));
     atomic_fetch_add_explicit(&look->worker->judged[phase], 1, memory_order_relaxed);
@@ -153,7 +157,7 @@ static void judge_identity(const struct look *look, const struct catlatch_outcom
     atomic_fetch_add_explicit(&look->worker->identities, 1, memory_order_relaxed);
 }
 
-static void verify_one(struct look *look, uint32_t number)
+static void verify_one(struct look *look)
 {
     const struct board_key *key = look->key;
     char scope[32];
@@ -169,7 +173,7 @@ static void verify_one(struct look *look, uint32_t number)
     look->began_ns = trial_clock_ns();
     enum catlatch_result result = catlatch_verify(look->latch, &request, &outcome);
     if (result == CATLATCH_VALID)
-        atomic_store_explicit(&look->worker->last_grant_ns[number], look->began_ns,
+        atomic_store_explicit(&look->worker->last_grant_ns[look->number], look->began_ns,
                               memory_order_relaxed);
     judge(look, result, "catlatch_verify");
     if (outcome.matched != 1)
@@ -182,6 +186,7 @@ static void verify_one(struct look *look, uint32_t number)
 static void look_at(struct look *look, const struct board *board, uint32_t number, bool old_scope)
 {
     look->key = &board->keys[number];
+    look->number = number;
     /* acquire: pairs with board_set */
     look->word = atomic_load_explicit(&look->key->word, memory_order_acquire);
     if (phase_of(look->word) == BOARD_NOTHING)
@@ -189,15 +194,17 @@ static void look_at(struct look *look, const struct board *board, uint32_t numbe
     look->acknowledged =
         atomic_load_explicit(&look->key->revision_acknowledged, memory_order_acquire);
     look->asks_old_scope = old_scope && look->acknowledged > 0;
-    verify_one(look, number);
+    verify_one(look);
 }
 
 static void run_worker(struct board *board, struct board_worker *worker, const struct trial *trial)
 {
-    struct look look = {.worker = worker};
+    static bool seen_revoked[BOARD_KEYS_MAX];
+    struct look look = {.worker = worker, .seen_revoked = seen_revoked};
     uint64_t random = (uint64_t)(worker - board->workers) + 1;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    memset(seen_revoked, 0, sizeof seen_revoked);
     look.latch = trial_attach_quietly(trial);
     if (look.latch == NULL)
         _exit(1);

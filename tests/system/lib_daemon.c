@@ -23,6 +23,9 @@
 
 #include <cmocka.h>
 
+/* Of the command that starts a daemon. */
+#define WORDS_MAX 32
+
 /* Of one test program: two for each daemon, and test_daemon_kill has the most. */
 #define FOLDERS_MAX 256
 
@@ -73,6 +76,8 @@ static int notify_bind(const char *folder)
     assert_true(fd >= 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%.90s/notify", folder);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    /* For a daemon that becomes another user. */
+    assert_int_equal(chmod(address.sun_path, 0666), 0);
     return fd;
 }
 
@@ -134,7 +139,17 @@ static void run_daemon(const struct trial *trial, const char *argument)
     unsetenv("JOURNAL_STREAM");
     unsetenv("WATCHDOG_USEC");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execl(program, "catlatchd", "-c", trial->config, argument, (char *)NULL);
+    const char *words[WORDS_MAX];
+    size_t count = 0;
+    for (; trial->wrapper != NULL && trial->wrapper[count] != NULL && count < WORDS_MAX - 5;
+         count++)
+        words[count] = trial->wrapper[count];
+    words[count++] = program;
+    words[count++] = "-c";
+    words[count++] = trial->config;
+    words[count++] = argument;
+    words[count] = NULL;
+    execvp(words[0], (char *const *)(uintptr_t)words);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }

@@ -35,7 +35,8 @@ struct trial {
     char log[TRIAL_PATH_SIZE]; /* what the daemons said */
     pid_t pid;                 /* 0: none runs */
     int pidfd;
-    int notify; /* NOTIFY_SOCKET's other end */
+    int notify;                 /* NOTIFY_SOCKET's other end */
+    const char *const *wrapper; /* a program and its arguments that run the daemon; NULL: none */
 };
 
 /* Makes the folders and a configuration whose [daemon] has these further lines (NULL: none). */

@@ -8,7 +8,7 @@ open_folder() {
     chmod 755 "$dir"
     printf 'ballast_size = 4M\ncache_size = 8M\n' >>"$CATLATCH_CONFIG"
     cat >>"$CATLATCH_CONFIG"
-    PATH=$(realpath "$CATLATCH_BUILD/tests/system"):$PATH
+    PATH=$(realpath "$CATLATCH_BUILD/tests/system"):$BATS_TEST_DIRNAME:$PATH
     verify=$dir/run/catlatch.sock admin=$dir/admin/catlatch.sock
 }
 
@@ -29,28 +29,9 @@ need_root() {
 copy_programs() {
     mkdir -m 755 "$dir/bin"
     cp "$CATLATCH_BUILD/catlatchd" "$CATLATCH_BUILD/tests/system/verify_once" \
-        "$BATS_TEST_DIRNAME/peer.py" "$dir/bin/"
+        "$BATS_TEST_DIRNAME"/{as_user,peer.py} "$dir/bin/"
     chmod 755 "$dir"/bin/*
     PATH=$dir/bin:$PATH
-}
-
-# Runs a command as that user, with these groups alone: its own if none is named.
-as_user() { # USER [-g GROUP[,GROUP]...] COMMAND...
-    local user=$1 groups=--clear-groups
-    shift
-    if [ "$1" = -g ]; then
-        groups=--groups=$(group_numbers "$2")
-        shift 2
-    fi
-    setpriv --reuid="$user" --regid="$(id -g "$user")" "$groups" --inh-caps=-all "$@"
-}
-
-group_numbers() { # GROUP[,GROUP]...
-    local name numbers=
-    for name in ${1//,/ }; do
-        numbers+=${numbers:+,}$(getent group "$name" | cut -d: -f3)
-    done
-    printf %s "$numbers"
 }
 
 # Starts a daemon by this command and waits until it is ready or gone.
