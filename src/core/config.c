@@ -41,7 +41,8 @@ const char *config_default_path(void)
 
 static int no_memory(struct error *error)
 {
-    return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    return CATLATCH_E_MEMORY;
 }
 
 static struct place place_of(const struct ini_event *event)
@@ -384,9 +385,10 @@ static int path_make_absolute(const char *path, char **ret_path, struct error *e
 
     if (path[0] == '/')
         absolute = strdup(path);
-    else if (getcwd(folder, sizeof folder) == NULL)
-        return error_errno(error, errno, "%s: cannot tell the current folder", path);
-    else if (asprintf(&absolute, "%s/%s", folder, path) < 0)
+    else if (getcwd(folder, sizeof folder) == NULL) {
+        error_errno(error, errno, "%s: cannot tell the current folder", path);
+        return CATLATCH_E_IO;
+    } else if (asprintf(&absolute, "%s/%s", folder, path) < 0)
         absolute = NULL;
     if (absolute == NULL)
         return no_memory(error);

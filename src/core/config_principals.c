@@ -125,7 +125,7 @@ static int principal_add(const char *item, enum config_accounts accounts,
     bool is_group = *item == '@';
     const struct account_kind *kind = is_group ? &GROUP : &USER;
     unsigned *count = is_group ? &principals->gid_count : &principals->uid_count;
-    uint32_t id;
+    uint32_t id = 0;
     int r;
 
     if (accounts == ACCOUNTS_IGNORED)

@@ -259,7 +259,7 @@ static int walk_end(const struct walk *walk)
 
 static int walk_all(struct walk *walk, const char *path)
 {
-    char name[NAME_MAX + 1];
+    char name[NAME_MAX + 1] = "";
     int code = walk_begin(walk, path);
 
     while (code == 0 && walk->rest[0] != '\0') {

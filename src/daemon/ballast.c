@@ -57,8 +57,7 @@ int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error)
 {
     if (size_bytes == 0 || size_bytes > INT64_MAX)
         return 0;
-    if (!ballast_is_there(directory_fd) &&
-        !has_room_to_spare(directory_fd, size_bytes, size_bytes))
+    if (!ballast_is_there(directory_fd) && !has_room_to_spare(directory_fd, size_bytes, size_bytes))
         return 0;
     int fd = openat(directory_fd, FILE_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

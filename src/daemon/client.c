@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <openssl/crypto.h>
@@ -18,6 +19,7 @@ struct flight {
     struct client *client; /* NULL: it is gone; nobody wants the answer */
     const struct command *command;
     struct op *op;      /* owned once it is done; NULL: RELOAD */
+    size_t keys;        /* see op_keys */
     struct error error; /* of RELOAD */
     bool done;
 };
@@ -86,6 +88,7 @@ void client_close(struct client *client)
     }
     client->last = NULL;
     client->flights = 0;
+    client->flying_keys = 0;
     uv_close((uv_handle_t *)&client->pipe, on_closed);
 }
 
@@ -187,6 +190,7 @@ static void land_flights(struct client *client)
         if (!client->first)
             client->last = NULL;
         client->flights--;
+        client->flying_keys -= flight->keys;
         flight_free(flight);
     }
 }
@@ -218,6 +222,14 @@ static void on_reloaded(void *context, const struct error *error)
     flight_done(flight);
 }
 
+/* How many keys the answer may tell of: what an operation in flight costs in memory. */
+static size_t op_keys(const struct op *op)
+{
+    size_t keys = op ? op->limit + op->id_count : 0;
+
+    return keys > 0 ? keys : 1;
+}
+
 static void launch(struct client *client, const struct call *call)
 {
     struct flight *flight = calloc(1, sizeof *flight);
@@ -236,6 +248,8 @@ static void launch(struct client *client, const struct call *call)
         client->first = flight;
     client->last = flight;
     client->flights++;
+    flight->keys = op_keys(call->op);
+    client->flying_keys += flight->keys;
     client->flying = call->command->class;
     if (!call->op) {
         daemon_reload(call->daemon, on_reloaded, flight);
@@ -253,6 +267,12 @@ static bool may_run(const struct client *client, enum command_class class)
     if (client->flights == 0)
         return true;
     return class == client->flying && (class == COMMAND_CHANGE || class == COMMAND_READ);
+}
+
+/* One may always fly alone, however many keys it is about. */
+static bool may_launch(const struct client *client, const struct op *op)
+{
+    return client->flights == 0 || client->flying_keys + op_keys(op) <= CLIENT_FLIGHT_KEYS_MAX;
 }
 
 /* False: not yet. */
@@ -275,6 +295,10 @@ static bool serve_request(struct client *client, const struct resp_request *requ
     call.reload = false;
     call.reply->protocol = client->session.protocol;
     command_call(&call);
+    if (call.op && !may_launch(client, call.op)) {
+        op_free(call.op);
+        return false;
+    }
     if (call.op || call.reload) {
         launch(client, &call);
     } else if (client->flights > 0) {
@@ -547,8 +571,12 @@ void client_look_up(struct client *client)
         client_close(client);
 }
 
+/* What was sent before lies in the socket still; behind it the kernel now shows the end. */
 void client_drain(struct client *client)
 {
-    client->ended = true;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0 || shutdown(fd, SHUT_RD) != 0)
+        client->ended = true;
     client_continue(client);
 }

@@ -16,6 +16,7 @@
 /* PROTOCOL.md states these limits. */
 #define CLIENT_UNSENT_MAX ((size_t)4 * 1024 * 1024)
 #define CLIENT_FLIGHTS_MAX 1024u
+#define CLIENT_FLIGHT_KEYS_MAX ((size_t)4096)
 
 /* A peer that is turned away should be able to send its request and read why: if it were closed at
  * once, many clients would see a broken pipe instead. */
@@ -37,6 +38,7 @@ struct client {
     struct flight *first;
     struct flight *last;
     unsigned flights;
+    size_t flying_keys;        /* that those in flight are about */
     enum command_class flying; /* of those in flight */
     size_t unsent;             /* bytes of replies that the kernel has not taken */
     uint64_t active_ms;        /* when something last came or went */
@@ -60,7 +62,7 @@ void client_check_idle(struct client *client, uint64_t now_ms, uint64_t timeout_
 /* Looks its peer's right up again. */
 void client_look_up(struct client *client);
 
-/* No more requests; closes when everything asked was answered and sent. */
+/* No requests but those that were sent already; closes when all of them were answered. */
 void client_drain(struct client *client);
 
 /* Closes now; operations in flight go on, their answers are dropped. */

@@ -85,7 +85,7 @@ static void write_name_lower(struct reply *reply, const char *name)
     char lower[32];
     size_t len = 0;
 
-    while (name[len] && len < sizeof lower) {
+    while (len < sizeof lower && name[len]) {
         lower[len] = (char)tolower((unsigned char)name[len]);
         len++;
     }

@@ -190,6 +190,10 @@ static int each_key(struct run *run, key_change *change)
 
 static int dispatch(struct run *run)
 {
+    int r = fields_check_comment(run);
+
+    if (r != 0)
+        return r;
     switch (run->op->kind) {
     case OP_CREATE:
         return keys_create(run);

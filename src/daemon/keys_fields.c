@@ -25,6 +25,12 @@ static bool holds_key(const struct key_environments *environments, struct text t
     return false;
 }
 
+static int refuse_key(struct run *run, const char *what)
+{
+    return error_set(&run->op->error, CATLATCH_E_DATA,
+                     "%s holds a whole key, and keys are never stored; nothing was changed", what);
+}
+
 static int check_text(struct run *run, const char *what, struct text text, size_t max)
 {
     struct error *error = &run->op->error;
@@ -35,9 +41,7 @@ static int check_text(struct run *run, const char *what, struct text text, size_
         return error_set(error, CATLATCH_E_DATA, "%s is not UTF-8 without control characters",
                          what);
     if (holds_key(&run->keys->config->environments, text))
-        return error_set(error, CATLATCH_E_DATA,
-                         "%s holds a whole key, and keys are never stored; nothing was changed",
-                         what);
+        return refuse_key(run, what);
     return 0;
 }
 
@@ -79,6 +83,11 @@ int fields_check(struct run *run, const struct op_fields *fields)
     return check_metadata(run, fields);
 }
 
+int fields_check_comment(struct run *run)
+{
+    return check_text(run, "the comment", run->op->comment, RECORD_COMMENT_MAX);
+}
+
 int fields_check_admin(struct run *run, const struct record *record)
 {
     char id[CATLATCH_ID_SIZE];
@@ -103,6 +112,8 @@ int fields_check_scopes(struct run *run, const struct op_fields *fields)
         if (!text_is_scope(scope.bytes, scope.len))
             return error_set(error, CATLATCH_E_DATA,
                              "a scope is 1 to 64 printable ASCII characters but blank, \" and \\");
+        if (holds_key(&run->keys->config->environments, scope))
+            return refuse_key(run, "a scope");
         bytes += scope.len + (i > 0);
         if (bytes > RECORD_SCOPES_BYTES_MAX)
             return error_set(error, CATLATCH_E_DATA, "the scopes take more than %u bytes",

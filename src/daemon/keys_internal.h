@@ -31,6 +31,8 @@ int keys_result(struct run *run, const struct record *record, bool changed,
 
 /* keys_fields.c: what may be said about a key. All return 0 or a negative code with op->error. */
 int fields_check(struct run *run, const struct op_fields *fields);
+/* The comment of a change that is no property: of a revoke, a disable, a suspension. */
+int fields_check_comment(struct run *run);
 int fields_check_scopes(struct run *run, const struct op_fields *fields);
 /* A key that has rights on the daemon's sockets is changed by those alone who may give them. */
 int fields_check_admin(struct run *run, const struct record *record);

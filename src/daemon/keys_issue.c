@@ -103,7 +103,7 @@ int keys_create(struct run *run)
     struct op *op = run->op;
     const struct op_fields *fields = &op->fields;
     struct record record = {0};
-    const char *raw;
+    const char *raw = "";
     int r;
 
     if ((fields->has & OP_HAS_NAME) == 0)
@@ -153,7 +153,7 @@ int keys_rotate(struct run *run, uint64_t id)
 {
     struct op *op = run->op;
     struct record old, fresh;
-    const char *raw;
+    const char *raw = "";
     char text[CATLATCH_ID_SIZE];
     int r;
 

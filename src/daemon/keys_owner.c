@@ -76,7 +76,7 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
 int keys_owner_switch(struct run *run, bool suspend)
 {
     struct op *op = run->op;
-    struct record_owner owner;
+    struct record_owner owner = {.version = 0};
     int r = fetch_owner(run, &owner);
     if (r != 0)
         return r;

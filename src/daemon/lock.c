@@ -45,6 +45,17 @@ static int write_pid(int fd)
     return written == len ? 0 : written < 0 ? errno : ENOSPC;
 }
 
+/* Mostly the daemon's user was changed after its first start. */
+static int refuse_open(const char *what, const char *directory, struct error *error)
+{
+    if (errno != EACCES)
+        return error_errno(error, errno, "cannot open the lock file of %s %s", what, directory);
+    return error_set(error, CATLATCH_E_PERMISSION,
+                     "cannot open the lock file of %s %s: Permission denied; it and all that it "
+                     "holds must be uid %u's to write: chown -R %u %s",
+                     what, directory, (unsigned)geteuid(), (unsigned)geteuid(), directory);
+}
+
 static int lock_open(const char *what, const char *directory, int *ret_fd, struct error *error)
 {
     int r = 0;
@@ -55,7 +66,7 @@ static int lock_open(const char *what, const char *directory, int *ret_fd, struc
     int fd =
         openat(directory_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0) {
-        r = error_errno(error, errno, "cannot open the lock file of %s %s", what, directory);
+        r = refuse_open(what, directory, error);
         goto out;
     }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {

@@ -16,7 +16,7 @@
 #define FLAG_SUSPENDED 0x02u /* owners */
 #define FLAG_REVOKED 0x04u   /* keys */
 #define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED)
-#define OWNER_FLAGS 0x02u    /* all of an owner's */
+#define OWNER_FLAGS 0x02u /* all of an owner's */
 
 static const char *const reason_names[RECORD_REASON_COUNT] = {
     [RECORD_REASON_LEAKED] = "leaked",         [RECORD_REASON_COMPROMISED] = "compromised",
@@ -148,8 +148,7 @@ static void put_lists(struct bytes_writer *writer, const struct record *record)
 
 static uint8_t record_flags(const struct record *record)
 {
-    return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) |
-                     (record->revoked ? FLAG_REVOKED : 0));
+    return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0));
 }
 
 static int writer_end(const struct bytes_writer *writer, size_t size, size_t *ret_len)

@@ -42,7 +42,7 @@ void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *conte
     struct error error = {.code = 0};
 
     if (daemon->reloading || daemon->stopping) {
-        daemon->reload_again = !reloaded;
+        daemon->reload_again |= !reloaded;
         error_set(&error, CATLATCH_E_UNAVAILABLE, "%s",
                   daemon->stopping ? "the daemon is stopping"
                                    : "another reload is under way; try again");
@@ -64,6 +64,9 @@ void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *conte
         changer_configure(daemon->changer, daemon->fresh.config, on_configured, daemon);
         return;
     }
+    /* A file that is gone or not to be trusted is a bad one; no key, and no right, is missing. */
+    if (error.code == CATLATCH_E_NOT_FOUND || error.code == CATLATCH_E_PERMISSION)
+        error.code = CATLATCH_E_CONFIG;
     settings_free(&daemon->fresh);
     finish(daemon, &error);
 }

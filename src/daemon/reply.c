@@ -182,7 +182,8 @@ void reply_integer(struct reply *reply, int64_t value)
     }
     reply_literal(reply, ":-");
     char digits[REPLY_DIGITS_MAX];
-    reply_raw(reply, digits, reply_digits(0 - (uint64_t)value, digits));
+    size_t len = reply_digits(0 - (uint64_t)value, digits);
+    reply_raw(reply, digits, len);
     reply_literal(reply, "\r\n");
 }
 

@@ -65,7 +65,7 @@ void server_mend(struct server *server);
 /* After a reload: every peer's right is looked up again, and who has none left is sent away. */
 void server_look_up(struct server *server);
 
-/* Stops accepting and reading, lets every connection finish what it asked for, then calls drained.
+/* Stops accepting, lets every connection finish what it asked for until now, then calls drained.
  * server_hurry gives up on those that do not take their answers. */
 void server_drain(struct server *server, void (*drained)(struct daemon *daemon));
 void server_hurry(struct server *server);

@@ -204,7 +204,6 @@ static void run_worker(struct board *board, struct board_worker *worker, const s
     uint64_t random = (uint64_t)(worker - board->workers) + 1;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    memset(seen_revoked, 0, sizeof seen_revoked);
     look.latch = trial_attach_quietly(trial);
     if (look.latch == NULL)
         _exit(1);
