@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/boot.h"
 #include "daemon/growth.h"
 #include "daemon/keys.h"
 
@@ -163,6 +164,13 @@ static void stamp(struct changer *changer, struct op *op)
     op->time_unix_ms = realtime_ms();
 }
 
+/* What of the configuration stands in the table itself. */
+static void configure_table(struct changer *changer, struct table_writer *table)
+{
+    atomic_store_explicit(&table->header->max_stale_ms,
+                          (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
+}
+
 /* Commits are on the disk: makes them seen. */
 static int publish_batch(struct changer *changer, struct error *error)
 {
@@ -170,6 +178,35 @@ static int publish_batch(struct changer *changer, struct error *error)
     keys_publish(&changer->keys);
     table_set_sequence(changer->keys.table, store_sequence(store));
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
+}
+
+/* Whether an update must not pass one that waits: the later of two that name the same key would be
+ * undone by the earlier. Everything else may pass: it needs no room, or does not touch what an
+ * update touches. */
+static bool waits_behind(const struct changer *changer, const struct op *op)
+{
+    if (op->kind != OP_UPDATE)
+        return false;
+    for (const struct op *earlier = changer->waiting.first; earlier != NULL;
+         earlier = earlier->next)
+        if (earlier->kind == OP_UPDATE && keys_share_id(earlier, op))
+            return true;
+    return false;
+}
+
+/* The wait of a start is over, or the generation that had lost its name was marked, before the
+ * first change is acknowledged after it: the next start need not wait. */
+static int tell_covered(struct changer *changer, struct error *error)
+{
+    struct generation *generation = current(changer);
+    struct store_generation recorded = {.number = generation->number};
+    if (!changer->growth.uncovered || changer->growth.stage != GROWTH_IDLE)
+        return 0;
+    memcpy(recorded.boot_id, generation->writer.header->boot_id, sizeof recorded.boot_id);
+    int r = store_set_generation(changer->options.store, &recorded, error);
+    changer->growth.uncovered = r != 0;
+    /* Without room the next start waits for nothing, and that is all. */
+    return r == CATLATCH_E_FULL ? 0 : r;
 }
 
 /* Runs a batch. What finds no room goes to `waiting`, the rest to `done`. */
@@ -181,17 +218,23 @@ static int run_batch(struct changer *changer, struct queue *batch, struct queue 
     int r;
     changer->keys.now_unix_ms = realtime_ms();
     for (struct op *op; (op = queue_take(batch)) != NULL;) {
+        keys_tidy(op);
+        if (waits_behind(changer, op)) {
+            queue_add(&changer->waiting, op);
+            continue;
+        }
         keys_change(&changer->keys, op);
         if (store_is_broken(store)) {
-            *error = op->error;
+            store_flush(store, error); /* says why */
             queue_add(done, op);
-            return error->code != 0 ? error->code : CATLATCH_E_IO;
+            return CATLATCH_E_IO;
         }
         changed += op->error.code == 0;
         queue_add(op->error.code != 0 && changer->keys.table_full ? &changer->waiting : done, op);
     }
     if (store_sequence(store) != before &&
-        ((r = store_flush(store, error)) != 0 || (r = publish_batch(changer, error)) != 0))
+        ((r = store_flush(store, error)) != 0 || (r = tell_covered(changer, error)) != 0 ||
+         (r = publish_batch(changer, error)) != 0))
         return r;
     for (struct op *op = done->first; op != NULL; op = op->next)
         stamp(changer, op);
@@ -219,6 +262,7 @@ static void fail_waiting(struct changer *changer, const struct error *why)
 static int switch_generation(struct changer *changer, struct error *error)
 {
     struct generation *fresh = growth_take(&changer->growth), *old = current(changer);
+    configure_table(changer, &fresh->writer); /* it may have changed since the plan */
     table_set_sequence(&fresh->writer, store_sequence(changer->options.store));
     int r = generation_publish(fresh, changer->run_dir, error);
     if (r != 0) {
@@ -229,6 +273,8 @@ static int switch_generation(struct changer *changer, struct error *error)
     /* release: pairs with current() */
     atomic_store_explicit(&changer->current, fresh, memory_order_release);
     generation_retire(old, changer->run_dir);
+    changer->growth.uncovered = changer->growth.recorded_uncovered;
+    changer->growth.old = fresh;
     uv_mutex_lock(&changer->lock);
     old->next = changer->retired;
     changer->retired = old;
@@ -349,12 +395,6 @@ static void run_read(struct changer *changer, struct op *op)
     finish(changer, &done);
 }
 
-static void apply_config(struct changer *changer)
-{
-    atomic_store_explicit(&changer->keys.table->header->max_stale_ms,
-                          (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
-}
-
 /* A store that panicked while it was read must be recovered by another process too. */
 static bool check_store(struct changer *changer)
 {
@@ -388,7 +428,7 @@ static void store_thread(void *context)
         const struct config *before = changer->keys.config;
         take_work(changer, &work, busy);
         if (changer->keys.config != before)
-            apply_config(changer);
+            configure_table(changer, changer->keys.table);
         if (work.stop)
             break;
         if (run_changes(changer, &work.batch, &error) != 0) {
@@ -471,22 +511,26 @@ static int build_first(struct changer *changer, struct error *error)
     }
     changer->keys.table = &first->writer;
     atomic_store_explicit(&changer->current, first, memory_order_release);
+    changer->growth.old = first;
     return 0;
 }
 
-/* Sends the readers of all earlier generations over. Says how long the caller must keep still in
- * case one of them could not be found. */
-static int take_over(struct changer *changer, const struct store_generation *recorded,
-                     uint64_t *ret_wait_ms, struct error *error)
+/* Whether a generation that may have readers cannot be found and marked: the one that was recorded
+ * last is not there, so run_dir was emptied since, or an earlier start knew of one already. */
+static int look_for_orphans(struct changer *changer, struct generation_found *ret_found,
+                            struct store_generation *ret_recorded, struct error *error)
 {
-    struct generation *first = current(changer);
-    bool marked, same_boot = memcmp(recorded->boot_id, first->writer.header->boot_id,
-                                    sizeof recorded->boot_id) == 0;
-    int r =
-        generation_mark_others(changer->run_dir, first->number, recorded->number, &marked, error);
+    uint8_t boot_id[BOOT_ID_BYTES];
+    int r = store_generation(changer->options.store, ret_recorded, error);
     if (r == 0)
-        *ret_wait_ms = recorded->number == 0 || marked || !same_boot ? 0 : ORPHAN_WAIT_MS;
-    return r;
+        r = generation_look(changer->run_dir, ret_recorded->number, ret_found, error);
+    if (r != 0)
+        return r;
+    bool same_boot =
+        boot_id_read(boot_id) != 0 || memcmp(boot_id, ret_recorded->boot_id, sizeof boot_id) == 0;
+    changer->growth.uncovered = ret_recorded->number != 0 && same_boot &&
+                                (ret_recorded->uncovered || !ret_found->has_expected);
+    return 0;
 }
 
 static int start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error)
@@ -494,16 +538,19 @@ static int start_table(struct changer *changer, uint64_t *ret_wait_ms, struct er
     struct generation_found found;
     struct store_generation recorded;
     struct store *store = changer->options.store;
+    bool marked;
     int r;
-    if ((r = generation_look(changer->run_dir, &found, error)) != 0 ||
+    if ((r = look_for_orphans(changer, &found, &recorded, error)) != 0 ||
         (r = check_age(changer, &found, error)) != 0 ||
-        (r = store_generation(store, &recorded, error)) != 0 ||
         (r = suspended_load(&changer->keys.suspended, store, error)) != 0)
         return r;
     changer->growth.highest = recorded.number > found.highest ? recorded.number : found.highest;
     if ((r = build_first(changer, error)) != 0 ||
-        (r = take_over(changer, &recorded, ret_wait_ms, error)) != 0)
+        (r = generation_mark_others(changer->run_dir, current(changer)->number, recorded.number,
+                                    &marked, error)) != 0)
         return r;
+    changer->growth.uncovered |= found.has_expected && !marked;
+    *ret_wait_ms = changer->growth.uncovered ? ORPHAN_WAIT_MS : 0;
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
 }
 

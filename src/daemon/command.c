@@ -218,7 +218,9 @@ struct op *call_op(struct call *call, enum op_kind kind)
                                .login_uid = peer->login_uid,
                                .pid = peer->pid,
                                .key_id = standing->key_id};
-    op->may_grant_admin = standing->right == CONFIG_RIGHT_ADMIN && !standing->confined;
+    /* By an admin peer only: a key that could hand its rights on would outlive its own revoke. */
+    op->may_grant_admin =
+        standing->right == CONFIG_RIGHT_ADMIN && standing->key_id == 0 && !standing->confined;
     if (standing->confined &&
         op_text(op, standing->owner, strlen(standing->owner), &op->confined_owner) != 0) {
         op_free(op);

@@ -199,6 +199,8 @@ static int start_handles(struct daemon *daemon, uint64_t wait_ms, struct error *
         r = uv_signal_start(&daemon->interrupt, on_stop, SIGINT);
     if (r == 0 && watchdog_ms > 0)
         r = uv_timer_start(&daemon->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+    /* The loop's clock stands still since before the recovery and the filling. */
+    uv_update_time(&daemon->loop);
     if (r == 0 && wait_ms > 0)
         r = uv_timer_start(&daemon->opening, on_opening, wait_ms, 0);
     if (r != 0)

@@ -161,6 +161,8 @@ int generation_publish(struct generation *generation, const char *run_dir, struc
         r = error_errno(error, errno, "publishing %s/table", run_dir);
     else
         generation->published = true;
+    if (r != 0)
+        unlinkat(dir, "table.new", 0);
     close(dir);
     return r;
 }
@@ -187,16 +189,28 @@ void generation_free(struct generation *generation, const char *run_dir)
     free(generation);
 }
 
-bool generation_is_in_place(const struct generation *generation, const char *run_dir)
+static bool is_at(const struct generation *generation, const char *run_dir, const char *name)
 {
     struct stat status;
     int dir = -1;
     if (open_dir(run_dir, &dir, NULL) != 0)
         return false;
-    bool same = fstatat(dir, "table", &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+    bool same = fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                 status.st_dev == generation->device && status.st_ino == generation->inode;
     close(dir);
     return same;
+}
+
+bool generation_is_named(const struct generation *generation, const char *run_dir)
+{
+    char name[NAME_SIZE];
+    generation_name(generation->number, name);
+    return is_at(generation, run_dir, name);
+}
+
+bool generation_is_in_place(const struct generation *generation, const char *run_dir)
+{
+    return is_at(generation, run_dir, "table");
 }
 
 /* "table.<number>", the number without leading zeros; 0 for any other name. */
@@ -247,37 +261,62 @@ static int for_each(const char *run_dir, each_generation *visit, void *context, 
     return 0;
 }
 
-static void look_at(void *context, int dir, const char *name, uint64_t number)
+struct looking {
+    uint64_t expected;
+    struct generation_found found;
+};
+
+static void unmap(const struct table_view *view)
 {
-    struct generation_found *found = context;
-    (void)dir, (void)name;
-    if (number > found->highest)
-        found->highest = number;
+    munmap((void *)(uintptr_t)view->header, view->size);
 }
 
-int generation_look(const char *run_dir, struct generation_found *ret_found, struct error *error)
+static void look_at(void *context, int dir, const char *name, uint64_t number)
 {
-    struct generation_found found = {0};
+    struct looking *looking = context;
     struct table_view view;
-    int dir = -1, r = for_each(run_dir, look_at, &found, error);
-    if (r != 0 || (r = open_dir(run_dir, &dir, error)) != 0)
+    if (number > looking->found.highest)
+        looking->found.highest = number;
+    if (number == looking->expected && map_other(dir, name, PROT_READ, &view)) {
+        looking->found.has_expected = true;
+        unmap(&view);
+    }
+}
+
+/* A generation that readers may have must not lose the name by which it is found and marked. */
+static void name_again(int dir, uint64_t number)
+{
+    char name[NAME_SIZE];
+    generation_name(number, name);
+    if (linkat(dir, "table", dir, name, 0) != 0)
+        return; /* it has it, as it should be; otherwise it will be missed and waited for */
+}
+
+int generation_look(const char *run_dir, uint64_t expected, struct generation_found *ret_found,
+                    struct error *error)
+{
+    struct looking looking = {.expected = expected};
+    struct table_view view;
+    int dir = -1, r = open_dir(run_dir, &dir, error);
+    if (r != 0)
         return r;
     if (map_other(dir, "table", PROT_READ, &view)) {
-        found.epoch = view.epoch;
-        found.sequence = atomic_load_explicit(&view.header->sequence, memory_order_acquire);
-        if (view.generation > found.highest)
-            found.highest = view.generation;
-        munmap((void *)(uintptr_t)view.header, view.size);
+        looking.found.epoch = view.epoch;
+        looking.found.sequence = atomic_load_explicit(&view.header->sequence, memory_order_acquire);
+        name_again(dir, view.generation);
+        unmap(&view);
     }
     close(dir);
-    *ret_found = found;
-    return 0;
+    r = for_each(run_dir, look_at, &looking, error);
+    if (r == 0)
+        *ret_found = looking.found;
+    return r;
 }
 
 struct marking {
     uint64_t own;
     uint64_t expected;
-    bool marked;
+    bool found;
 };
 
 static void mark(void *context, int dir, const char *name, uint64_t number)
@@ -286,22 +325,18 @@ static void mark(void *context, int dir, const char *name, uint64_t number)
     struct table_view view;
     if (number == marking->own || !map_other(dir, name, PROT_READ | PROT_WRITE, &view))
         return;
-    struct table_header *header = (struct table_header *)(uintptr_t)view.header;
-    bool was_published =
-        atomic_load_explicit(&header->pulse, memory_order_relaxed) != TABLE_PULSE_FILLING;
-    table_supersede(header);
-    if (view.generation == marking->expected && was_published)
-        marking->marked = true;
-    munmap((void *)(uintptr_t)view.header, view.size);
+    table_supersede((struct table_header *)(uintptr_t)view.header);
+    marking->found |= view.generation == marking->expected;
+    unmap(&view);
     unlinkat(dir, name, 0);
 }
 
-int generation_mark_others(const char *run_dir, uint64_t own, uint64_t expected, bool *ret_marked,
+int generation_mark_others(const char *run_dir, uint64_t own, uint64_t expected, bool *ret_found,
                            struct error *error)
 {
     struct marking marking = {.own = own, .expected = expected};
     int r = for_each(run_dir, mark, &marking, error);
     if (r == 0)
-        *ret_marked = marking.marked;
+        *ret_found = marking.found;
     return r;
 }

@@ -43,20 +43,26 @@ void generation_retire(struct generation *generation, const char *run_dir);
 /* Unmaps; what was never published is unlinked as well. NULL is allowed. */
 void generation_free(struct generation *generation, const char *run_dir);
 
+/* Whether run_dir still has its own name, table.<n>, for this generation. */
+bool generation_is_named(const struct generation *generation, const char *run_dir);
+
 /* Whether run_dir/table is this generation. */
 bool generation_is_in_place(const struct generation *generation, const char *run_dir);
 
-/* What an earlier daemon left in run_dir. */
+/* What an earlier daemon left in run_dir. If its table has lost its own name it gets it back. */
 struct generation_found {
     uint64_t highest;  /* number of the highest generation that there is a name of; 0: none */
     uint64_t epoch;    /* of run_dir/table, when it can be read */
     uint64_t sequence; /* likewise */
+    bool has_expected; /* the one that was asked for is there */
 };
-int generation_look(const char *run_dir, struct generation_found *ret_found, struct error *error);
+int generation_look(const char *run_dir, uint64_t expected, struct generation_found *ret_found,
+                    struct error *error);
 
-/* Marks and unlinks every other generation in run_dir. *ret_marked is true if one of them was
- * number `expected` and had been published. Files that are no tables of ours are left alone. */
-int generation_mark_others(const char *run_dir, uint64_t own, uint64_t expected, bool *ret_marked,
+/* Marks and unlinks every other generation in run_dir. *ret_found is true if one of them was number
+ * `expected`: then run_dir was not emptied since that was made. Files that are no tables of ours
+ * are left alone. */
+int generation_mark_others(const char *run_dir, uint64_t own, uint64_t expected, bool *ret_found,
                            struct error *error);
 
 /* CLOCK_MONOTONIC in ms, never 0: the table's pulse. */

@@ -36,6 +36,8 @@ static void make(void *context)
     struct growth *growth = context;
     growth->made_result =
         generation_make(growth->run_dir, &growth->params, &growth->fresh, &growth->made_error);
+    if (growth->made_result == 0)
+        generation_collapse(growth->fresh);
     /* release: pairs with growth_step */
     atomic_store_explicit(&growth->made, true, memory_order_release);
     growth->wake(growth->context);
@@ -45,6 +47,8 @@ int growth_begin(struct growth *growth, struct error *error)
 {
     growth->params.generation = ++growth->highest;
     growth->fresh = NULL;
+    growth->owner_len = 0;
+    growth->too_small = false;
     atomic_store_explicit(&growth->made, false, memory_order_relaxed);
     if (uv_thread_create(&growth->maker, make, growth) != 0)
         return error_set(error, CATLATCH_E_MEMORY, "no thread to make a new table with");
@@ -61,6 +65,7 @@ static int publish_record(struct growth *growth, const struct record *record)
     int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
     if (r == 0)
         table_publish(&growth->fresh->writer, &claim);
+    growth->too_small |= r == CATLATCH_E_FULL;
     return r;
 }
 
@@ -93,25 +98,26 @@ static int fill(struct growth *growth, bool *ret_done, struct error *error)
 }
 
 /* What a slice of the change log names. An owner's change ends the slice: it can stand for any
- * number of keys. */
+ * number of keys, which have slices of their own. */
 struct slice {
+    struct growth *growth;
     uint64_t ids[SLICE];
     size_t count;
-    char owner[RECORD_TEXT_MAX];
-    uint32_t owner_len;
 };
 
 static int note_change(void *context, const struct change *change)
 {
     struct slice *slice = context;
+    struct growth *growth = slice->growth;
     if (change->key_id != 0) {
         slice->ids[slice->count++] = change->key_id;
         return 0;
     }
-    if (change->owner.len > sizeof slice->owner)
+    if (change->owner.len > sizeof growth->owner)
         return CATLATCH_E_DATA;
-    memcpy(slice->owner, change->owner.bytes, change->owner.len);
-    slice->owner_len = change->owner.len;
+    memcpy(growth->owner, change->owner.bytes, change->owner.len);
+    growth->owner_len = change->owner.len;
+    growth->owner_after_id = 0;
     return 1;
 }
 
@@ -127,32 +133,42 @@ static int renew(struct growth *growth, const uint64_t *ids, size_t count, struc
     return 0;
 }
 
-static int renew_owner(struct growth *growth, struct text owner, struct error *error)
+/* One slice of the keys of the owner that is being taken over again. */
+static int renew_owner(struct growth *growth, struct error *error)
 {
-    uint64_t ids[SLICE], after = 0;
+    uint64_t ids[SLICE];
     size_t count;
-    do {
-        int r = store_find(growth->store, STORE_BY_OWNER, owner, after, ids, SLICE, &count, error);
-        if (r != 0 || (r = renew(growth, ids, count, error)) != 0)
-            return r;
-        if (count > 0)
-            after = ids[count - 1];
-    } while (count == SLICE);
+    struct text owner = {growth->owner, growth->owner_len};
+    int r = store_find(growth->store, STORE_BY_OWNER, owner, growth->owner_after_id, ids, SLICE,
+                       &count, error);
+    if (r == 0)
+        r = renew(growth, ids, count, error);
+    if (r != 0)
+        return r;
+    if (count == SLICE)
+        growth->owner_after_id = ids[count - 1];
+    else
+        growth->owner_len = 0;
     return 0;
 }
 
-static int catch_up(struct growth *growth, bool *ret_done, struct error *error)
+static int renew_changed(struct growth *growth, bool *ret_done, struct error *error)
 {
-    struct slice slice = {.count = 0};
+    struct slice slice = {.growth = growth};
     uint64_t last = growth->last_sequence;
     int r = store_changes(growth->store, last, SLICE, note_change, &slice, &last, error);
     if (r == 0)
         r = renew(growth, slice.ids, slice.count, error);
-    if (r == 0 && slice.owner_len > 0)
-        r = renew_owner(growth, (struct text){slice.owner, slice.owner_len}, error);
     *ret_done = r == 0 && last == growth->last_sequence;
     growth->last_sequence = last;
     return r;
+}
+
+static int catch_up(struct growth *growth, bool *ret_done, struct error *error)
+{
+    if (growth->owner_len > 0)
+        return renew_owner(growth, error);
+    return renew_changed(growth, ret_done, error);
 }
 
 static void drop(struct growth *growth)
@@ -163,7 +179,7 @@ static void drop(struct growth *growth)
 }
 
 /* The table was too small for what the store holds: once more, with twice of what ran out. */
-static enum growth_progress again(struct growth *growth, struct error *error)
+static enum growth_progress begin_larger(struct growth *growth, struct error *error)
 {
     const struct table_writer *writer = &growth->fresh->writer;
     if (writer->slots_used >= writer->capacity)
@@ -174,10 +190,10 @@ static enum growth_progress again(struct growth *growth, struct error *error)
     return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
 }
 
-static enum growth_progress failed(struct growth *growth, int r, struct error *error)
+static enum growth_progress step_failed(struct growth *growth, int r, struct error *error)
 {
-    if (r == CATLATCH_E_FULL && error->code == 0)
-        return again(growth, error);
+    if (growth->too_small)
+        return begin_larger(growth, error);
     drop(growth);
     if (error->code == 0)
         error_set(error, r, "a new table cannot be filled from the store");
@@ -201,11 +217,17 @@ static enum growth_progress take_made(struct growth *growth, struct error *error
     return GROWTH_WORKING;
 }
 
-/* Before the rename, the store knows the number: a start after a crash asks whether it found it. */
+/* Before the rename, the store knows the number, and whether every generation that may have readers
+ * has a name by which the next start could mark it: that is what tells it to wait, or not to. */
 static int record_generation(struct growth *growth, struct error *error)
 {
-    struct store_generation recorded = {.number = growth->fresh->number};
+    struct store_generation recorded = {
+        .number = growth->fresh->number,
+        .uncovered = growth->uncovered ||
+                     (growth->old != NULL && !generation_is_named(growth->old, growth->run_dir)),
+    };
     memcpy(recorded.boot_id, growth->fresh->writer.header->boot_id, sizeof recorded.boot_id);
+    growth->recorded_uncovered = recorded.uncovered;
     return store_set_generation(growth->store, &recorded, error);
 }
 
@@ -230,7 +252,7 @@ enum growth_progress growth_step(struct growth *growth, struct error *error)
             return GROWTH_READY;
         break;
     }
-    return r == 0 ? GROWTH_WORKING : failed(growth, r, error);
+    return r == 0 ? GROWTH_WORKING : step_failed(growth, r, error);
 }
 
 struct generation *growth_take(struct growth *growth)

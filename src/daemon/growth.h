@@ -28,9 +28,19 @@ struct growth {
     enum growth_stage stage;
     struct table_params params;
     struct generation *fresh;
-    uint64_t last_id;       /* filling: the last key that was taken over */
-    uint64_t last_sequence; /* catching up: the last change that was */
-    uint64_t highest;       /* the highest generation number that was ever tried */
+    uint64_t last_id;            /* filling: the last key that was taken over */
+    uint64_t last_sequence;      /* catching up: the last change that was */
+    uint64_t highest;            /* the highest generation number that was ever tried */
+    char owner[RECORD_TEXT_MAX]; /* catching up: whose keys are being taken over again */
+    uint32_t owner_len;          /* 0: nobody's */
+    uint64_t owner_after_id;
+    bool too_small; /* the last step failed because the fresh table has no room */
+
+    /* The caller's: what readers use until the switch, NULL at a start; and whether a generation
+     * before that may still have readers although nobody can mark it. */
+    const struct generation *old;
+    bool uncovered;
+    bool recorded_uncovered; /* what the store was told for `fresh` */
 
     uv_thread_t maker;
     _Atomic bool made;

@@ -65,7 +65,7 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
     return r;
 }
 
-int keys_keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error)
+static int keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error)
 {
     if (keys->claim_count == keys->claim_room) {
         size_t room = keys->claim_room > 0 ? keys->claim_room * 2 : 64;
@@ -98,13 +98,11 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
     return TABLE_ORDINARY;
 }
 
-static int claim_room(struct keys *keys, const struct record *old, const struct record *record,
-                      struct error *error)
+int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
+               struct error *error)
 {
-    struct table_entry entry;
     struct table_claim claim;
-    keys_entry(record, suspended_has(&keys->suspended, record->owner), &entry);
-    int r = table_claim(keys->table, &entry, purpose_of(old, record), &claim);
+    int r = table_claim(keys->table, entry, purpose, &claim);
     if (r == CATLATCH_E_FULL)
         keys->table_full = true;
     if (r != 0)
@@ -112,7 +110,7 @@ static int claim_room(struct keys *keys, const struct record *old, const struct 
                          r == CATLATCH_E_FULL       ? "the table has no room"
                          : r == CATLATCH_E_CONFLICT ? "a key with this digest exists already"
                                                     : "the table cannot show this key");
-    r = keys_keep_claim(keys, &claim, error);
+    r = keep_claim(keys, &claim, error);
     if (r != 0)
         table_abandon(keys->table, &claim);
     return r;
@@ -130,7 +128,9 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
         .owner = record->owner,
         .detail = detail,
     };
-    int r = claim_room(run->keys, old, record, &op->error);
+    struct table_entry entry;
+    keys_entry(record, suspended_has(&run->keys->suspended, record->owner), &entry);
+    int r = keys_claim(run->keys, &entry, purpose_of(old, record), &op->error);
     if (r != 0)
         return r;
     if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
@@ -159,8 +159,7 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Each key once: naming one twice is no reason to change it twice. */
-static void tidy_ids(struct op *op)
+void keys_tidy(struct op *op)
 {
     size_t kept = 0;
     if (op->id_count == 0)
@@ -170,6 +169,19 @@ static void tidy_ids(struct op *op)
         if (i == 0 || op->ids[i] != op->ids[i - 1])
             op->ids[kept++] = op->ids[i];
     op->id_count = kept;
+}
+
+bool keys_share_id(const struct op *a, const struct op *b)
+{
+    for (size_t i = 0, j = 0; i < a->id_count && j < b->id_count;) {
+        if (a->ids[i] == b->ids[j])
+            return true;
+        if (a->ids[i] < b->ids[j])
+            i++;
+        else
+            j++;
+    }
+    return false;
 }
 
 typedef int key_change(struct run *run, uint64_t id);
@@ -224,26 +236,49 @@ static int dispatch(struct run *run)
 static int make_room(struct run *run)
 {
     struct op *op = run->op;
-    tidy_ids(op);
     op->keys = op_alloc(op, (op->id_count + 1) * sizeof *op->keys);
     if (op->keys == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "changing keys");
     return 0;
 }
 
+/* The key that an operation was asked for with may have been revoked while it waited. */
+static int check_actor(struct run *run)
+{
+    struct record record;
+    struct op *op = run->op;
+    if (op->actor.key_id == 0)
+        return 0;
+    int r = store_key(run->keys->store, run->txn, op->actor.key_id, &run->keys->buffer, &record,
+                      &op->error);
+    if (r != 0)
+        return r;
+    record.suspended = suspended_has(&run->keys->suspended, record.owner);
+    if (record_state(&record, run->now_unix_s) == STATE_ACTIVE)
+        return 0;
+    return error_set(&op->error, CATLATCH_E_PERMISSION,
+                     "the key that asked for this is %s; nothing was changed",
+                     record_state_name(record_state(&record, run->now_unix_s)));
+}
+
 static int run_once(struct keys *keys, struct op *op)
 {
     struct run run = {.keys = keys, .op = op, .now_unix_s = keys->now_unix_ms / 1000};
     size_t claims_before = keys->claim_count;
+    /* It may have run before, and found no room. */
     op->error = (struct error){0};
-    op->key_count = 0;
+    op->key_count = op->owner_count = 0;
+    op->epoch = op->sequence = 0;
+    op->owner_suspended = op->owner_changed = false;
 
     int r = make_room(&run);
     if (r == 0)
         r = store_begin(keys->store, &run.txn, &op->error);
     if (r != 0)
         return r;
-    r = dispatch(&run);
+    r = check_actor(&run);
+    if (r == 0)
+        r = dispatch(&run);
     if (r == 0)
         r = store_commit(run.txn, &op->error);
     else

@@ -34,6 +34,13 @@ struct keys {
  * can be run again with a larger table. */
 void keys_change(struct keys *keys, struct op *op);
 
+/* Puts an operation's ids in order, each once: naming a key twice is no reason to change it twice.
+ * Before anything else is done with it. */
+void keys_tidy(struct op *op);
+
+/* Whether two tidy operations name the same key. */
+bool keys_share_id(const struct op *a, const struct op *b);
+
 /* Runs a read. */
 void keys_read(struct keys *keys, struct op *op);
 

@@ -22,8 +22,10 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record);
 int keys_write(struct run *run, const struct record *old, struct record *record,
                enum change_kind kind, struct text detail);
 
-/* Remembers a claim for keys_publish. Returns 0 or E_MEMORY. */
-int keys_keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error);
+/* Claims room in the table and remembers the claim for keys_publish. Returns 0, table_claim's codes
+ * (and sets keys->table_full for its E_FULL) or E_MEMORY. */
+int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
+               struct error *error);
 
 /* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
 int keys_result(struct run *run, const struct record *record, bool changed,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/keygen.h"
+#include "core/timespan.h"
 
 static const struct key_environment *environment_for(struct run *run)
 {
@@ -175,6 +176,8 @@ int keys_rotate(struct run *run, uint64_t id)
 
     struct record retired = old;
     retired.rotated_to = fresh.id;
+    if (op->grace_s > TIMESPAN_UNIX_MAX - run->now_unix_s)
+        return error_set(&op->error, CATLATCH_E_DATA, "the grace reaches beyond the year 9999");
     int64_t until = run->now_unix_s + op->grace_s;
     if (op->grace_s != OP_GRACE_KEEP && (old.expires_unix_s == 0 || old.expires_unix_s > until))
         retired.expires_unix_s = until;

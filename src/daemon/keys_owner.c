@@ -11,17 +11,12 @@ static int claim_flag(struct run *run, uint64_t id, bool suspended)
     struct keys *keys = run->keys;
     struct record record;
     struct table_entry entry;
-    struct table_claim claim;
     struct error *error = &run->op->error;
     int r = store_key(keys->store, run->txn, id, &run->keys->buffer, &record, error);
     if (r != 0 || record.revoked)
         return r;
     keys_entry(&record, suspended, &entry);
-    if ((r = table_claim(keys->table, &entry, TABLE_NARROWING, &claim)) != 0) {
-        keys->table_full = r == CATLATCH_E_FULL;
-        return error_set(error, r, "the table cannot show the owner's keys");
-    }
-    return keys_keep_claim(keys, &claim, error);
+    return keys_claim(keys, &entry, TABLE_NARROWING, error);
 }
 
 static int claim_flags(struct run *run, struct text owner, bool suspended)

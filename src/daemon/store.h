@@ -129,6 +129,7 @@ int store_owners(struct store *store, struct text after, size_t max, store_owner
 struct store_generation {
     uint64_t number;     /* 0: none was recorded yet */
     uint8_t boot_id[16]; /* of the boot in which it was about to be published */
+    bool uncovered;      /* readers may have one that has no name in run_dir, so nobody can mark it */
 };
 int store_generation(struct store *store, struct store_generation *ret, struct error *error);
 int store_set_generation(struct store *store, const struct store_generation *generation,

@@ -7,7 +7,7 @@ static const char epoch_name[] = "epoch";
 static const char key_count_name[] = "keys";
 static const char generation_name[] = "generation";
 
-#define GENERATION_BYTES (8 + sizeof((struct store_generation *)0)->boot_id)
+#define GENERATION_BYTES 25u /* number, boot id, uncovered */
 
 static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
                     size_t len, struct error *error)
@@ -150,6 +150,7 @@ int store_generation(struct store *store, struct store_generation *ret, struct e
         return r;
     ret->number = store_unpack(bytes);
     memcpy(ret->boot_id, bytes + 8, sizeof ret->boot_id);
+    ret->uncovered = bytes[24] != 0;
     return 0;
 }
 
@@ -167,11 +168,15 @@ int store_set_generation(struct store *store, const struct store_generation *gen
         return error_set(error, CATLATCH_E_CONFLICT,
                          "cannot record a generation: a transaction is open in state_dir %s",
                          store->directory);
+    /* Without it no table can be published, and without a table nothing can be revoked. */
     r = store_check_room(store, error);
+    if (r == CATLATCH_E_FULL && store_release_ballast(store))
+        r = store_check_room(store, error);
     if (r != 0)
         return r;
     store_pack(generation->number, bytes);
     memcpy(bytes + 8, generation->boot_id, sizeof generation->boot_id);
+    bytes[24] = generation->uncovered;
     r = store->env->txn_begin(store->env, NULL, &txn, 0);
     if (r != 0)
         return store_fail(store, r, error, "begin a transaction");

@@ -12,7 +12,10 @@ int store_get(struct store *store, enum store_database database, const void *key
     int r = store_check(store, error);
     if (r != 0)
         return r;
-    r = db->get(db, store_current(store), &key_dbt, &data, 0);
+    /* Nobody else writes, so a lock need not be kept on what was only read: an owner can have more
+     * keys than there are locks. */
+    r = db->get(db, store_current(store), &key_dbt, &data,
+                store_current(store) == NULL ? 0 : DB_READ_COMMITTED);
     if (r == DB_NOTFOUND)
         return CATLATCH_E_NOT_FOUND;
     if (r == DB_BUFFER_SMALL)

@@ -180,11 +180,11 @@ LIB_EXPORT size_t catlatch_verify_batch(struct catlatch *handle,
         return refuse_all(&batch, count, CATLATCH_UNAVAILABLE);
     batch.request_size = requests->size;
 
-    const struct table_view *view = attach_view(&handle->attach);
     size_t granted = 0;
     for (size_t first = 0; first < count; first += BATCH_STRIDE) {
         size_t some = count - first < BATCH_STRIDE ? count - first : BATCH_STRIDE;
-        granted += verify_some(handle, view, &batch, first, some);
+        /* Anew for each stride: a long batch must not outlive the table that it began with. */
+        granted += verify_some(handle, attach_view(&handle->attach), &batch, first, some);
     }
     return granted;
 }

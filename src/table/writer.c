@@ -472,12 +472,34 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
     tell_use(writer);
 }
 
+/* Takes the newest claim back as if it had not been made. Texts that its owner or scopes shared, or
+ * will share, stay. */
+static void unclaim(struct table_writer *writer, struct table_slot *slot)
+{
+    uint64_t at = (uint64_t)atomic_load_explicit(&slot->identity_ref, memory_order_relaxed) * 8;
+    struct table_side_identity fixed;
+    memcpy(&fixed, writer->side + at, sizeof fixed);
+    /* Unless a claim that failed later left a shared record behind it. */
+    if (at + round_up(sizeof fixed + fixed.prefix_len + fixed.name_len, 8) == writer->side_used)
+        writer->side_used = at;
+    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->id, 0, memory_order_relaxed);
+    writer->slots_used--;
+}
+
 void table_abandon(struct table_writer *writer, const struct table_claim *claim)
 {
+    bool newest = claim->serial == writer->claimed;
+    if (newest)
+        writer->claimed--;
     if (claim->old == claim->slot)
         return;
     assert(claim->serial > writer->published); /* or it has hidden what was published behind it */
     struct table_slot *slot = &writer->slots[claim->slot];
+    if (newest) {
+        unclaim(writer, slot);
+        return;
+    }
     atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
     /* Dead at once, so that what was claimed behind it can be reached. */
     atomic_store_explicit(&slot->control, SLOT_REPLACED, memory_order_release);

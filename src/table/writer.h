@@ -96,8 +96,10 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
 /* Makes the claim visible, then marks the slot that it replaces. */
 void table_publish(struct table_writer *writer, const struct table_claim *claim);
 
-/* Gives the claim up: its slot is dead. Before a later claim is published; and later claims of the
- * same key must be given up too, for they were built on this one (table_publish asserts it). */
+/* Gives the claim up. The newest claim is undone as if it had not been made, so giving up in the
+ * reverse order of claiming costs nothing; another's slot is dead. Before a later claim is
+ * published; and later claims of the same key must be given up too, for they were built on this one
+ * (table_publish asserts it). */
 void table_abandon(struct table_writer *writer, const struct table_claim *claim);
 
 /* Tells readers how far the table is. Release: after everything up to it was published. */

@@ -37,9 +37,11 @@ static int try_strace(void **state)
         _exit(127);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    may_trace = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    may_trace = geteuid() == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!may_trace)
-        print_message("# skipped: strace is not here, or nothing may be traced\n");
+        print_message("# skipped: %s\n", geteuid() != 0
+                                             ? "only root can see what the daemon reads and writes"
+                                             : "strace is not here, or nothing may be traced");
     return 0;
 }
 
@@ -61,6 +63,8 @@ static int open_scene(void **state)
                                    NULL};
     memcpy(scene.wrapper, wrapper, sizeof wrapper);
     scene.trial.wrapper = scene.wrapper;
+    /* Where the build has a leak detector: it is no good under strace, and says so by failing. */
+    assert_int_equal(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
     *state = &scene;
     return 0;
 }

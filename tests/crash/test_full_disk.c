@@ -297,6 +297,9 @@ static void without_room_for_a_larger_table_creating_is_refused_and_the_rest_goe
     assert_int_equal(trial_verify(scene->latch, scene->keys[1].raw), CATLATCH_VALID);
     trial_do(scene->admin, "KEY.UPDATE %s SET expires now", scene->keys[2].id);
     assert_int_equal(trial_verify(scene->latch, scene->keys[2].raw), CATLATCH_EXPIRED);
+    /* What narrows a key and needs a slot has the reserve. */
+    trial_do(scene->admin, "KEY.UPDATE %s SET not_before 2999-01-01T00:00:00Z", scene->keys[1].id);
+    assert_int_equal(trial_verify(scene->latch, scene->keys[1].raw), CATLATCH_NOT_YET_VALID);
 
     assert_int_equal(
         mount(NULL, scene->mounted, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, "mode=0755,size=4m"),

@@ -1,25 +1,21 @@
-/* Tables that nobody marks, tables that are gone, tables of yesterday, and no daemon: what readers
- * answer, and what the daemon does about it. */
-#include <fcntl.h>
+/* Tables that nobody marked, tables that are gone, and stores of yesterday: no reader stays behind
+ * with what was taken away, and no daemon brings it back. */
 #include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "../system/lib_daemon.h"
 #include "daemon/generation.h"
 #include "daemon/store.h"
+#include "lib_outage.h"
 
 static int open_trial(void **state)
 {
@@ -36,60 +32,6 @@ static int close_trial(void **state)
 }
 
 /* --- helpers ------------------------------------------------------------------------------ */
-
-static void in_folder(char ret_path[TRIAL_PATH_SIZE], const char *folder, const char *name)
-{
-    assert_in_range(snprintf(ret_path, TRIAL_PATH_SIZE, "%s/%s", folder, name), 1,
-                    TRIAL_PATH_SIZE - 1);
-}
-
-static bool exists(const char *folder, const char *name)
-{
-    char path[TRIAL_PATH_SIZE];
-    in_folder(path, folder, name);
-    return access(path, F_OK) == 0;
-}
-
-/* The table at the path, writable. */
-static struct table_header *map_table(const struct trial *trial, size_t *ret_size)
-{
-    char path[TRIAL_PATH_SIZE];
-    struct stat status;
-    in_folder(path, trial->run_dir, "table");
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(fstat(fd, &status), 0);
-    *ret_size = (size_t)status.st_size;
-    void *base = mmap(NULL, *ret_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    assert_ptr_not_equal(base, MAP_FAILED);
-    close(fd);
-    return base;
-}
-
-/* As if the daemon had been gone for so long. */
-static void age_heartbeat(const struct trial *trial, uint64_t age_ms)
-{
-    size_t size;
-    struct table_header *header = map_table(trial, &size);
-    assert_true(atomic_load(&header->pulse) != TABLE_PULSE_SUPERSEDED);
-    atomic_store(&header->pulse, generation_now_ms() - age_ms);
-    munmap(header, size);
-}
-
-static void start_with_key(struct trial *trial, struct trial_key *ret_key)
-{
-    trial_start(trial);
-    redisContext *admin = trial_connect(trial);
-    trial_create(admin, "the key", "alice", ret_key);
-    redisFree(admin);
-}
-
-static void revoke_key(const struct trial *trial, const struct trial_key *key)
-{
-    redisContext *admin = trial_connect(trial);
-    trial_do(admin, "KEY.REVOKE %s", key->id);
-    redisFree(admin);
-}
 
 static void run_command(const char *const *argv)
 {
@@ -108,72 +50,6 @@ static void copy_tree(const char *from, const char *to)
 {
     const char *const argv[] = {"cp", "-a", from, to, NULL};
     run_command(argv);
-}
-
-/* A worker process that verifies one key without pause and counts its answers. */
-struct worker {
-    _Atomic uint64_t answers[CATLATCH_UNAVAILABLE + 1];
-    _Atomic bool end;
-    pid_t pid;
-};
-
-static uint64_t answered(struct worker *worker)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i <= CATLATCH_UNAVAILABLE; i++)
-        sum += atomic_load(&worker->answers[i]);
-    return sum;
-}
-
-static void run_worker(const struct trial *trial, struct worker *worker, const char *raw)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    struct catlatch *latch = trial_attach_quietly(trial);
-    while (!atomic_load(&worker->end))
-        atomic_fetch_add(&worker->answers[trial_verify(latch, raw)], 1);
-    catlatch_close(latch);
-    _exit(0);
-}
-
-/* Returns as soon as the worker has answered `count` more times. */
-static void await_answers(struct worker *worker, uint64_t count)
-{
-    uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
-    count += answered(worker);
-    while (answered(worker) < count) {
-        assert_true(trial_clock_ns() < end_ns);
-        poll(NULL, 0, 1);
-    }
-}
-
-static struct worker *start_worker(const struct trial *trial, const char *raw)
-{
-    struct worker *worker =
-        mmap(NULL, sizeof *worker, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(worker, MAP_FAILED);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        run_worker(trial, worker, raw);
-    worker->pid = pid;
-    await_answers(worker, 100);
-    return worker;
-}
-
-/* It must have ended by itself, and never have given another answer than this. */
-static void end_worker(struct worker *worker, enum catlatch_result only)
-{
-    int status = -1;
-    atomic_store(&worker->end, true);
-    assert_int_equal(waitpid(worker->pid, &status, 0), worker->pid);
-    assert_true(WIFEXITED(status));
-    for (int i = 0; i <= CATLATCH_UNAVAILABLE; i++) {
-        uint64_t count = atomic_load(&worker->answers[i]);
-        if (i != (int)only && count > 0)
-            fail_msg("a worker answered %s %llu times",
-                     catlatch_result_name((enum catlatch_result)i), (unsigned long long)count);
-    }
-    munmap(worker, sizeof *worker);
 }
 
 /* --- killed between publishing and marking ------------------------------------------------ */
@@ -332,26 +208,6 @@ static void a_reader_whose_table_is_gone_and_whose_daemon_is_silent_is_unavailab
     catlatch_close(latch);
 }
 
-/* Until STATS tells of another generation than this. */
-static void await_other_generation(const struct trial *trial, uint64_t generation)
-{
-    uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
-    redisContext *admin = trial_connect(trial);
-    while (trial_stat(admin, "generation") == generation) {
-        assert_true(trial_clock_ns() < end_ns);
-        poll(NULL, 0, 20);
-    }
-    redisFree(admin);
-}
-
-static uint64_t generation_of(const struct trial *trial)
-{
-    redisContext *admin = trial_connect(trial);
-    uint64_t generation = trial_stat(admin, "generation");
-    redisFree(admin);
-    return generation;
-}
-
 static void a_run_dir_removed_under_the_daemon_is_filled_again_and_nobody_notices(void **state)
 {
     struct trial *trial = *state;
@@ -390,84 +246,6 @@ static void the_verify_socket_comes_back_with_run_dir(void **state)
     redisContext *connection = trial_connect_verify(trial);
     trial_do(connection, "PING");
     redisFree(connection);
-}
-
-/* --- no daemon ---------------------------------------------------------------------------- */
-
-static void workers_old_and_new_verify_while_the_daemon_is_down(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    start_with_key(trial, &key);
-    struct worker *worker = start_worker(trial, key.raw);
-    trial_kill(trial);
-    struct catlatch *fresh = trial_attach(trial);
-    assert_int_equal(trial_verify(fresh, key.raw), CATLATCH_VALID);
-    age_heartbeat(trial, 3600000); /* they look at the path now */
-    await_answers(worker, 1000);
-    assert_int_equal(trial_verify(fresh, key.raw), CATLATCH_VALID);
-    struct catlatch *late = trial_attach(trial);
-    assert_int_equal(trial_verify(late, key.raw), CATLATCH_VALID);
-    trial_start(trial);
-    await_answers(worker, 1000);
-    end_worker(worker, CATLATCH_VALID);
-    revoke_key(trial, &key);
-    assert_int_equal(trial_verify(fresh, key.raw), CATLATCH_REVOKED);
-    assert_int_equal(trial_verify(late, key.raw), CATLATCH_REVOKED);
-    catlatch_close(fresh);
-    catlatch_close(late);
-}
-
-static void a_clean_stop_leaves_a_table_to_verify_with(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    start_with_key(trial, &key);
-    struct worker *worker = start_worker(trial, key.raw);
-    trial_stop(trial);
-    await_answers(worker, 1000);
-    trial_start(trial);
-    await_answers(worker, 1000);
-    end_worker(worker, CATLATCH_VALID);
-    assert_false(trial_said(trial, "waiting 5 s"));
-}
-
-static void past_max_stale_the_answer_is_unavailable_until_the_daemon_is_back(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    trial_configure(trial, "max_stale = 10s");
-    start_with_key(trial, &key);
-    struct catlatch *latch = trial_attach(trial);
-    trial_kill(trial);
-    age_heartbeat(trial, 9000);
-    assert_int_equal(trial_verify(latch, key.raw), CATLATCH_VALID);
-    age_heartbeat(trial, 10500);
-    assert_int_equal(trial_verify(latch, key.raw), CATLATCH_UNAVAILABLE);
-    struct catlatch *late = trial_attach(trial);
-    assert_int_equal(trial_verify(late, key.raw), CATLATCH_UNAVAILABLE);
-    trial_start(trial);
-    assert_int_equal(catlatch_refresh(latch), 0);
-    assert_int_equal(trial_verify(latch, key.raw), CATLATCH_VALID);
-    trial_await_result(late, key.raw, CATLATCH_VALID);
-    catlatch_close(latch);
-    catlatch_close(late);
-}
-
-static void without_any_table_the_answer_is_unavailable(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    struct catlatch *early = trial_attach(trial);
-    start_with_key(trial, &key);
-    trial_stop(trial);
-    trial_await_result(early, key.raw, CATLATCH_VALID);
-    trial_remove_tree(trial->run_dir);
-    struct catlatch *latch = trial_attach(trial);
-    assert_int_equal(trial_verify(latch, key.raw), CATLATCH_UNAVAILABLE);
-    assert_int_equal(catlatch_refresh(latch), CATLATCH_E_UNAVAILABLE);
-    catlatch_close(early);
-    catlatch_close(latch);
 }
 
 /* --- two daemons -------------------------------------------------------------------------- */
@@ -552,90 +330,6 @@ static void a_store_older_than_what_was_published_is_refused_without_a_table_too
     refuse_older(*state, true);
 }
 
-/* --- a foreign table ---------------------------------------------------------------------- */
-
-enum foreign { FOREIGN_EMPTY, FOREIGN_BYTES, FOREIGN_HEADER, FOREIGN_LINK, FOREIGN_FIFO, FOREIGNS };
-
-static void write_foreign(const struct trial *trial, const char *path, enum foreign kind)
-{
-    unsigned char bytes[3 * TABLE_PAGE];
-    size_t size = kind == FOREIGN_EMPTY ? 0 : sizeof bytes, table_bytes;
-    memset(bytes, 0xa5, sizeof bytes);
-    if (kind == FOREIGN_HEADER) { /* ours, cut short */
-        struct table_header *header = map_table(trial, &table_bytes);
-        memcpy(bytes, header, TABLE_PAGE);
-        munmap(header, table_bytes);
-    }
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
-    close(fd);
-}
-
-static void put_in_place(const struct trial *trial, enum foreign kind)
-{
-    char path[TRIAL_PATH_SIZE], table[TRIAL_PATH_SIZE];
-    in_folder(path, trial->run_dir, "foreign");
-    in_folder(table, trial->run_dir, "table");
-    switch (kind) {
-    case FOREIGN_EMPTY:
-    case FOREIGN_BYTES:
-    case FOREIGN_HEADER:
-        write_foreign(trial, path, kind);
-        break;
-    case FOREIGN_LINK:
-        assert_int_equal(symlink("/dev/zero", path), 0);
-        break;
-    case FOREIGN_FIFO:
-        assert_int_equal(mkfifo(path, 0640), 0);
-        break;
-    case FOREIGNS:
-        break;
-    }
-    assert_int_equal(rename(path, table), 0);
-}
-
-static void a_foreign_table_is_replaced_under_workers_that_never_see_it(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    start_with_key(trial, &key);
-    struct worker *worker = start_worker(trial, key.raw);
-    struct catlatch *latch = trial_attach(trial);
-    for (enum foreign kind = 0; kind < FOREIGNS; kind++) {
-        uint64_t generation = generation_of(trial);
-        put_in_place(trial, kind);
-        await_other_generation(trial, generation);
-        assert_int_equal(trial_verify(latch, key.raw), CATLATCH_VALID);
-    }
-    end_worker(worker, CATLATCH_VALID);
-    revoke_key(trial, &key);
-    assert_int_equal(trial_verify(latch, key.raw), CATLATCH_REVOKED);
-    catlatch_close(latch);
-}
-
-static void a_foreign_table_without_a_daemon_is_unavailable_until_it_starts(void **state)
-{
-    struct trial *trial = *state;
-    struct trial_key key;
-    start_with_key(trial, &key);
-    struct catlatch *attached = trial_attach(trial);
-    for (enum foreign kind = 0; kind < FOREIGNS; kind++) {
-        trial_kill(trial);
-        age_heartbeat(trial, 3500);
-        put_in_place(trial, kind);
-        struct catlatch *fresh = trial_attach(trial);
-        assert_int_equal(trial_verify(fresh, key.raw), CATLATCH_UNAVAILABLE);
-        assert_int_equal(catlatch_refresh(attached), CATLATCH_E_UNAVAILABLE);
-        assert_int_equal(trial_verify(attached, key.raw), CATLATCH_UNAVAILABLE);
-        trial_start(trial);
-        trial_await_result(fresh, key.raw, CATLATCH_VALID);
-        trial_await_result(attached, key.raw, CATLATCH_VALID);
-        catlatch_close(fresh);
-    }
-    catlatch_close(attached);
-}
-
 int main(void)
 {
 #define TRIAL_TEST(name) cmocka_unit_test_setup_teardown(name, open_trial, close_trial)
@@ -647,15 +341,9 @@ int main(void)
         TRIAL_TEST(a_reader_whose_table_is_gone_and_whose_daemon_is_silent_is_unavailable),
         TRIAL_TEST(a_run_dir_removed_under_the_daemon_is_filled_again_and_nobody_notices),
         TRIAL_TEST(the_verify_socket_comes_back_with_run_dir),
-        TRIAL_TEST(workers_old_and_new_verify_while_the_daemon_is_down),
-        TRIAL_TEST(a_clean_stop_leaves_a_table_to_verify_with),
-        TRIAL_TEST(past_max_stale_the_answer_is_unavailable_until_the_daemon_is_back),
-        TRIAL_TEST(without_any_table_the_answer_is_unavailable),
         TRIAL_TEST(a_second_daemon_on_the_same_folder_is_refused_with_the_pid_of_the_first),
         TRIAL_TEST(a_store_older_than_the_table_is_not_published_unless_told),
         TRIAL_TEST(a_store_older_than_what_was_published_is_refused_without_a_table_too),
-        TRIAL_TEST(a_foreign_table_is_replaced_under_workers_that_never_see_it),
-        TRIAL_TEST(a_foreign_table_without_a_daemon_is_unavailable_until_it_starts),
     };
     return cmocka_run_group_tests_name("orphans", tests, NULL, NULL);
 }

@@ -15,6 +15,9 @@
 
 #include "../unit/lib_table.h"
 
+/* A worker opens its handle anew, on average, after so many verifications. */
+#define REOPEN_EACH 64u
+
 /* --- what is known ------------------------------------------------------------------------ */
 
 struct board *board_new(void)
@@ -204,12 +207,15 @@ static void run_worker(struct board *board, struct board_worker *worker, const s
     uint64_t random = (uint64_t)(worker - board->workers) + 1;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    look.latch = trial_attach_quietly(trial);
-    if (look.latch == NULL)
-        _exit(1);
     while (!atomic_load_explicit(&board->end, memory_order_relaxed)) {
         uint32_t count = atomic_load_explicit(&board->key_count, memory_order_acquire);
         uint64_t draw = sample_random(&random);
+        /* Processes come and go: there is always a table for a new one too. */
+        if (look.latch == NULL || (draw >> 40) % REOPEN_EACH == 0) {
+            catlatch_close(look.latch);
+            if ((look.latch = trial_attach_quietly(trial)) == NULL)
+                _exit(1);
+        }
         /* Of two draws, one among the newest: there is most going on. */
         uint32_t among = (draw & 1) != 0 && count > 64 ? 64 : count;
         if (count > 0)

@@ -15,7 +15,11 @@
 
 void load_init(struct load *load, struct board *board, const struct trial *trial, uint64_t random)
 {
-    *load = (struct load){.board = board, .trial = trial, .random = random, .create_share = 30};
+    *load = (struct load){.board = board,
+                          .trial = trial,
+                          .random = random,
+                          .owner_count = LOAD_OWNERS,
+                          .create_share = 30};
 }
 
 void load_free(struct load *load)
@@ -153,7 +157,7 @@ static bool choose_key(struct load *load, struct load_op *op)
 
 static bool choose_owner(struct load *load, struct load_op *op)
 {
-    op->owner = draw(load, LOAD_OWNERS);
+    op->owner = draw(load, load->owner_count);
     const struct load_owner *owner = &load->owners[op->owner];
     return owner->exists && !owner->busy && owner->busy_keys == 0 &&
            owner->suspended == (op->kind == LOAD_RESUME);
@@ -164,7 +168,7 @@ static bool choose(struct load *load, struct load_op *op)
     *op = (struct load_op){.kind = choose_kind(load)};
     switch (op->kind) {
     case LOAD_CREATE:
-        op->owner = draw(load, LOAD_OWNERS);
+        op->owner = draw(load, load->owner_count);
         op->key = load->labels;
         return !load->owners[op->owner].busy;
     case LOAD_UPDATE:

@@ -61,6 +61,7 @@ struct load {
     uint64_t acknowledged[LOAD_KINDS];
     struct load_op open[LOAD_CONNECTIONS * LOAD_WINDOW]; /* whose reply never came */
     unsigned open_count;
+    unsigned owner_count;     /* at most LOAD_OWNERS, as it is at first */
     unsigned create_share;    /* of 100 */
     uint32_t by_id[LOAD_IDS]; /* an open hash of numbers plus one; 0: free */
 };

@@ -264,7 +264,8 @@ status_field() {
     [ "$(worker_verdict "$key" as_user www-data)" = revoked ]
 }
 
-@test "an ordinary user runs it in folders of its own" {
+# As somebody who is not root, in folders of its own.
+start_ordinary() {
     copy_programs
     if [ "$(id -u)" -eq 0 ]; then
         chown -R daemon:daemon "$dir/state" "$dir/run" "$dir/admin"
@@ -273,6 +274,24 @@ status_field() {
     else
         launch catlatchd
     fi
+}
+
+@test "an ordinary user's table is for the group that it names, if it is in it" {
+    need_root
+    copy_programs
+    chown -R daemon:daemon "$dir/state" "$dir/run" "$dir/admin"
+    set_daemon_key user daemon # whom workers trust
+    set_daemon_key group www-data
+    expect_refusal 77 'Operation not permitted' as_user daemon catlatchd
+    launch as_user daemon -g www-data catlatchd
+    [ "$(status_field Gid)" = '1 1 1 1' ]
+    [ "$(stat -c '%U:%G %a' "$dir/run/table")" = 'daemon:www-data 640' ]
+    make_key mine
+    [ "$(worker_verdict "$key" as_user www-data)" = valid ]
+}
+
+@test "an ordinary user runs it in folders of its own" {
+    start_ordinary
     ! log_has 'running as root' || false
     make_key mine
     [ "$(verdict "$key")" = valid ]
@@ -306,14 +325,13 @@ status_field() {
 
 @test "it can leave no core, and its memory is not its own user's to read" {
     (ulimit -c unlimited) 2>/dev/null && ulimit -c unlimited
-    launch catlatchd
+    start_ordinary
     [ "$(awk '/^Max core file size/ { print $5, $6 }' "/proc/$daemon_pid/limits")" = '0 0' ]
     # Of a process that is not dumpable everything below /proc/PID is root's.
     [ "$(stat -c %u "/proc/$daemon_pid/mem")" -eq 0 ]
     if [ "$(id -u)" -eq 0 ]; then
         end_daemon
         set_daemon_key user daemon
-        chown -R daemon "$dir/state" "$dir/run"
         launch catlatchd
         [ "$(status_field Uid)" = '1 1 1 1' ]
         [ "$(stat -c %u "/proc/$daemon_pid/mem")" -eq 0 ]

@@ -32,7 +32,7 @@ static struct error error;
 static struct store_buffer buffer;
 
 /* Berkeley DB does not free an environment that panicked, and these tests make it. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libdb-5.3.so";
