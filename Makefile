@@ -65,11 +65,13 @@ TEST_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(filter-out \
 	$(wildcard tests/*/test_*.c tests/*/lib_*.c tests/fuzz/*.c),$(wildcard tests/*/*.c))))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: all deps demo check check-long tests sanitize lint bench fuzz install clean help
+.PHONY: FORCE all deps demo check check-long tests sanitize lint bench fuzz install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(PROGRAMS) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+
+FORCE:
 
 help:
 	@sed -n '3,16s/^#  *//p' Makefile
@@ -77,7 +79,14 @@ help:
 deps:
 	@tools/deps
 
-$(BUILD)/%.o: %.c
+# What the objects were made with: another PREFIX or compiler makes them anew.
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(FLAGS))' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
