@@ -166,6 +166,9 @@ static bool choose_owner(struct load *load, struct load_op *op)
 static bool choose(struct load *load, struct load_op *op)
 {
     *op = (struct load_op){.kind = choose_kind(load)};
+    if ((op->kind == LOAD_CREATE || op->kind == LOAD_ROTATE) &&
+        load_key_count(load) >= BOARD_KEYS_MAX - LOAD_CONNECTIONS * LOAD_WINDOW)
+        return false;
     switch (op->kind) {
     case LOAD_CREATE:
         op->owner = draw(load, load->owner_count);
