@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,6 +32,21 @@ static void digests_are_sha256(void **state)
         digest_of(cases[i].text, strlen(cases[i].text), &digest);
         digest_hex(&digest, hex);
         assert_string_equal(hex, cases[i].hex);
+    }
+}
+
+static void texts_of_every_length_agree_with_evp(void **state)
+{
+    unsigned char text[200], expected[DIGEST_BYTES];
+    struct digest digest;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (unsigned char)(i * 37 + 11);
+    for (size_t len = 0; len <= sizeof text; len++) {
+        assert_int_equal(EVP_Digest(text, len, expected, NULL, EVP_sha256(), NULL), 1);
+        digest_of(text, len, &digest);
+        assert_memory_equal(&digest, expected, sizeof expected);
     }
 }
 
@@ -98,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digests_are_sha256),
+        cmocka_unit_test(texts_of_every_length_agree_with_evp),
         cmocka_unit_test(a_text_of_many_blocks_is_hashed_whole),
         cmocka_unit_test(digests_that_differ_in_one_bit_are_not_equal),
         cmocka_unit_test(hashing_leaves_no_trace_of_the_text),

@@ -1,6 +1,5 @@
 #include "private_table.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,14 +16,6 @@ struct private_table {
     uint64_t mask;
     size_t size;
 };
-
-static void hash(const char *text, size_t len, struct digest *ret_digest)
-{
-    SHA256_CTX context;
-    SHA256_Init(&context);
-    SHA256_Update(&context, text, len);
-    SHA256_Final((unsigned char *)ret_digest->word, &context);
-}
 
 /* Where the digest is, or the free place where it would be. */
 static struct entry *place(const struct private_table *table, const struct digest *digest)
@@ -56,7 +47,7 @@ int private_table_make(const struct keys *keys, struct private_table **ret_table
     table->entries = base;
     for (size_t i = 0; i < keys->count; i++) {
         struct digest digest;
-        hash(keys->texts[i], KEYS_TEXT_LEN, &digest);
+        digest_of(keys->texts[i], KEYS_TEXT_LEN, &digest);
         *place(table, &digest) = (struct entry){digest, i + 1};
     }
     *ret_table = table;
@@ -74,6 +65,6 @@ void private_table_free(struct private_table *table)
 uint64_t private_table_find(const struct private_table *table, const char *text, size_t len)
 {
     struct digest digest;
-    hash(text, len, &digest);
+    digest_of(text, len, &digest);
     return place(table, &digest)->value;
 }
