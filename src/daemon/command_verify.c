@@ -58,31 +58,21 @@ static bool parse_options(struct call *call, struct verify_options *options)
     return true;
 }
 
-static void write_result(struct reply *reply, enum catlatch_result result)
+static void write_result(struct reply *reply, enum catlatch_result result, size_t pairs)
 {
-    if (reply->protocol == 3)
-        reply_literal(reply, "%8\r\n$6\r\nresult\r\n");
-    else
-        reply_literal(reply, "*16\r\n$6\r\nresult\r\n");
+    reply_map(reply, pairs);
+    reply_literal(reply, "$6\r\nresult\r\n");
     reply_word(reply, result_name(result));
 }
 
 static void answer_unmatched(struct reply *reply, enum catlatch_result result)
 {
-    write_result(reply, result);
-    if (reply->protocol == 3)
-        reply_literal(reply, "$2\r\nid\r\n_\r\n$4\r\nname\r\n_\r\n$5\r\nowner\r\n_\r\n"
-                             "$6\r\nprefix\r\n_\r\n$11\r\nenvironment\r\n_\r\n"
-                             "$6\r\nscopes\r\n_\r\n$10\r\nexpires_at\r\n_\r\n");
-    else
-        reply_literal(reply, "$2\r\nid\r\n$-1\r\n$4\r\nname\r\n$-1\r\n$5\r\nowner\r\n$-1\r\n"
-                             "$6\r\nprefix\r\n$-1\r\n$11\r\nenvironment\r\n$-1\r\n"
-                             "$6\r\nscopes\r\n$-1\r\n$10\r\nexpires_at\r\n$-1\r\n");
+    write_result(reply, result, 1);
 }
 
 static void write_scopes(struct reply *reply, const char *scopes)
 {
-    size_t count = scopes[0] != '\0';
+    size_t count = 1;
 
     for (const char *c = scopes; *c; c++)
         count += *c == ' ';
@@ -100,10 +90,6 @@ static void write_expiry(struct reply *reply, int64_t expires_unix_s)
     char time[TIMESPAN_RFC3339_SIZE];
 
     reply_literal(reply, "$10\r\nexpires_at\r\n");
-    if (expires_unix_s == 0) {
-        reply_null(reply);
-        return;
-    }
     timespan_rfc3339(expires_unix_s, time);
     reply_word(reply, time);
 }
@@ -115,25 +101,32 @@ struct verified {
     char scopes[CATLATCH_SCOPES_SIZE];
 };
 
+/* What is not there is left out: a client's time goes with the number of values, and most keys have
+ * neither scopes nor an end. */
 static void answer_matched(struct reply *reply, enum catlatch_result result,
                            const struct table_hit *hit, const struct verified *key)
 {
     char id[CATLATCH_ID_SIZE];
+    int64_t expires_unix_s = control_expires_unix_s(hit->control);
+    bool has_environment = key->environment[0] != '\0', has_scopes = key->scopes[0] != '\0',
+         expires = expires_unix_s != 0;
 
     key_id_format(hit->id, id);
-    write_result(reply, result);
+    write_result(reply, result, 4 + (size_t)has_environment + has_scopes + expires);
     reply_literal(reply, "$2\r\nid\r\n");
     reply_bulk(reply, id, CATLATCH_ID_SIZE - 1);
     reply_literal(reply, "$4\r\nname\r\n");
     reply_word(reply, key->identity.name);
     reply_literal(reply, "$5\r\nowner\r\n");
     reply_word(reply, key->identity.owner);
-    reply_literal(reply, "$6\r\nprefix\r\n");
-    reply_word(reply, key->identity.prefix);
-    reply_literal(reply, "$11\r\nenvironment\r\n");
-    reply_word(reply, key->environment[0] ? key->environment : NULL);
-    write_scopes(reply, key->scopes);
-    write_expiry(reply, control_expires_unix_s(hit->control));
+    if (has_environment) {
+        reply_literal(reply, "$11\r\nenvironment\r\n");
+        reply_word(reply, key->environment);
+    }
+    if (has_scopes)
+        write_scopes(reply, key->scopes);
+    if (expires)
+        write_expiry(reply, expires_unix_s);
 }
 
 static bool read_key(const struct table_view *view, const struct table_hit *hit,

@@ -424,16 +424,14 @@ static void verify_answers_whose_key_it_is(void **state)
 
     add_key(world, 0, scopes, 2, false, text);
     assert_string_equal(run(world, "KEY.VERIFY %s SCOPE b:c", text),
-                        "*16\r\n$6\r\nresult\r\n$5\r\nvalid\r\n$2\r\nid\r\n$17\r\n" ID "\r\n"
+                        "*12\r\n$6\r\nresult\r\n$5\r\nvalid\r\n$2\r\nid\r\n$17\r\n" ID "\r\n"
                         "$4\r\nname\r\n$20\r\nkey 0000000000000000\r\n"
                         "$5\r\nowner\r\n$12\r\nowner-000000\r\n"
-                        "$6\r\nprefix\r\n$15\r\ncc_live_0000000\r\n"
                         "$11\r\nenvironment\r\n$4\r\nlive\r\n"
-                        "$6\r\nscopes\r\n*2\r\n$1\r\na\r\n$3\r\nb:c\r\n"
-                        "$10\r\nexpires_at\r\n$-1\r\n");
+                        "$6\r\nscopes\r\n*2\r\n$1\r\na\r\n$3\r\nb:c\r\n");
     world->session.protocol = 3;
-    assert_starts(run(world, "KEY.VERIFY %s", text), "%8\r\n$6\r\nresult\r\n$5\r\nvalid\r\n");
-    assert_has(world->text, "$10\r\nexpires_at\r\n_\r\n");
+    assert_starts(run(world, "KEY.VERIFY %s", text), "%6\r\n$6\r\nresult\r\n$5\r\nvalid\r\n");
+    assert_null(strstr(world->text, "expires_at"));
     assert_int_equal(world->daemon.verified, 2);
 }
 
@@ -444,15 +442,15 @@ static void verify_refuses_with_a_result_and_never_with_an_error(void **state)
     char text[LATCH_KEY_LEN + 1], other[LATCH_KEY_LEN + 1];
 
     add_key(world, 0, scopes, 1, true, text);
-    assert_starts(run(world, "KEY.VERIFY %s", text), "*16\r\n$6\r\nresult\r\n$7\r\nrevoked\r\n");
+    assert_starts(run(world, "KEY.VERIFY %s", text), "*12\r\n$6\r\nresult\r\n$7\r\nrevoked\r\n");
     assert_has(world->text, "$17\r\n" ID);
     latch_key_text(1, "cc_live_", other);
-    assert_starts(run(world, "KEY.VERIFY %s", other), "*16\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n");
-    assert_starts(run(world, "KEY.VERIFY x"), "*16\r\n$6\r\nresult\r\n$9\r\nmalformed\r\n");
-    assert_starts(run(world, "KEY.VERIFY ''"), "*16\r\n$6\r\nresult\r\n$7\r\nmissing\r\n");
+    assert_starts(run(world, "KEY.VERIFY %s", other), "*2\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n");
+    assert_starts(run(world, "KEY.VERIFY x"), "*2\r\n$6\r\nresult\r\n$9\r\nmalformed\r\n");
+    assert_starts(run(world, "KEY.VERIFY ''"), "*2\r\n$6\r\nresult\r\n$7\r\nmissing\r\n");
     add_key(world, 2, scopes, 1, false, text);
     assert_starts(run(world, "KEY.VERIFY %s SCOPE a SCOPE b", text),
-                  "*16\r\n$6\r\nresult\r\n$18\r\ninsufficient_scope\r\n");
+                  "*12\r\n$6\r\nresult\r\n$18\r\ninsufficient_scope\r\n");
 }
 
 static void a_scope_that_hides_its_tail_behind_a_nul_is_refused(void **state)
@@ -547,7 +545,7 @@ static void a_confined_key_acts_for_its_owner_alone(void **state)
     assert_starts(run(world, "CLIENT LIST"), "-NOPERM ");
     assert_has(run(world, "KEY.VERIFY %s", mine), "owner-000000");
     assert_starts(run(world, "KEY.VERIFY %s", other),
-                  "*16\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n$2\r\nid\r\n$-1\r\n");
+                  "*2\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n");
 }
 
 static void a_key_without_our_scopes_gives_nothing(void **state)
@@ -576,7 +574,7 @@ static void auth_on_the_verify_socket_verifies_and_grants_nothing(void **state)
     assert_string_equal(run(world, "AUTH %s", text), "+OK\r\n");
     assert_starts(run(world, "KEY.LIST"), "-NOPERM ");
     assert_has(world->text, "/run/catlatch-admin/catlatch.sock");
-    assert_starts(run(world, "KEY.VERIFY %s", text), "*16\r\n");
+    assert_starts(run(world, "KEY.VERIFY %s", text), "*12\r\n");
     assert_string_equal(run(world, "AUTH x"), "-WRONGPASS malformed\r\n");
 }
 
