@@ -257,6 +257,33 @@ static void a_daemon_killed_on_a_full_disk_recovers_on_it_and_can_revoke(void **
     assert_owned(scene, KEYS - 1);
 }
 
+/* What a start itself must write is little, and there is the ballast for it. */
+static void a_daemon_that_was_stopped_starts_on_a_full_disk_and_can_revoke(void **state)
+{
+    struct scene *scene = *state;
+    if (!may_mount)
+        skip();
+    mount_at(scene, scene->trial.state_dir, STATE_OPTIONS);
+    start_with_keys(scene, KEYS);
+    await_ballast(scene);
+    redisFree(scene->admin);
+    scene->admin = NULL;
+    trial_stop(&scene->trial);
+    trial_start(&scene->trial);
+    trial_stop(&scene->trial);
+    fill_disk(scene);
+    trial_start(&scene->trial);
+    scene->admin = trial_connect(&scene->trial);
+    trial_await_result(scene->latch, scene->keys[0].raw, CATLATCH_VALID);
+    revoke_one(scene, 0);
+    trial_refused(scene->admin, "FULL", "KEY.CREATE NAME none OWNER alice");
+    assert_owned(scene, KEYS - 1);
+    assert_int_equal(unlink(scene->filler), 0);
+    await_create(scene);
+    restart(scene);
+    trial_assert_state(scene->admin, &scene->keys[0], "revoked");
+}
+
 /* --- run_dir ------------------------------------------------------------------------------ */
 
 /* Creates until there is no room for a larger table; returns how many there are. */
@@ -341,6 +368,7 @@ int main(void)
         SCENE_TEST(a_full_disk_that_gets_room_again_takes_everything),
         SCENE_TEST(without_any_room_at_all_nothing_is_half_done_and_the_daemon_lives),
         SCENE_TEST(a_daemon_killed_on_a_full_disk_recovers_on_it_and_can_revoke),
+        SCENE_TEST(a_daemon_that_was_stopped_starts_on_a_full_disk_and_can_revoke),
         SCENE_TEST(without_room_for_a_larger_table_creating_is_refused_and_the_rest_goes_on),
         SCENE_TEST(a_start_without_room_for_a_second_table_says_so_and_workers_go_on),
     };

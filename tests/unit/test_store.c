@@ -671,6 +671,36 @@ static void a_change_is_told_whole(void **state)
     assert_memory_equal(stored, bytes, len);
 }
 
+static uint32_t held_locks(void)
+{
+    DB_LOCK_STAT *stat;
+    assert_int_equal(store->env->lock_stat(store->env, &stat, 0), 0);
+    uint32_t held = stat->st_nlocks;
+    free(stat);
+    return held;
+}
+
+/* As suspending an owner does: one transaction reads every key, and there can be more keys than
+ * locks. */
+static void a_transaction_that_reads_many_keys_holds_few_locks(void **state)
+{
+    struct store_txn *txn;
+    struct record record;
+    uint64_t ids[500];
+    size_t count;
+    (void)state;
+    fill(500);
+    assert_ok(store_begin(store, &txn, &error));
+    assert_ok(store_find(store, STORE_BY_OWNER, text_of("acme"), 0, ids, 500, &count, &error));
+    assert_int_equal(count, 500);
+    uint32_t before = held_locks();
+    for (size_t i = 0; i < count; i++)
+        assert_ok(store_key(store, txn, ids[i], &buffer, &record, &error));
+    assert_in_range(held_locks() - before, 0, 4);
+    assert_in_range(before, 0, 8);
+    store_abort(txn);
+}
+
 /* --- what else it remembers --------------------------------------------------------------- */
 
 static void ids_rise_even_over_those_of_the_future(void **state)
@@ -690,7 +720,8 @@ static void ids_rise_even_over_those_of_the_future(void **state)
 
 static void the_generation_is_remembered(void **state)
 {
-    struct store_generation generation, set = {.number = 42, .boot_id = "0123456789abcde"};
+    struct store_generation generation,
+        set = {.number = 42, .boot_id = "0123456789abcde", .uncovered = true};
     (void)state;
     assert_ok(store_generation(store, &generation, &error));
     assert_int_equal(generation.number, 0);
@@ -699,6 +730,12 @@ static void the_generation_is_remembered(void **state)
     assert_ok(store_generation(store, &generation, &error));
     assert_int_equal(generation.number, 42);
     assert_memory_equal(generation.boot_id, set.boot_id, sizeof set.boot_id);
+    assert_true(generation.uncovered);
+    set.uncovered = false;
+    assert_ok(store_set_generation(store, &set, &error));
+    reopen();
+    assert_ok(store_generation(store, &generation, &error));
+    assert_false(generation.uncovered);
 }
 
 static void the_published_sequence_is_remembered(void **state)
@@ -750,6 +787,7 @@ int main(void)
         with_store(a_scan_passes_keys_of_every_size),
         with_store(the_change_stream_can_be_resumed_and_stopped),
         with_store(a_change_is_told_whole),
+        with_store(a_transaction_that_reads_many_keys_holds_few_locks),
         with_store(ids_rise_even_over_those_of_the_future),
         with_store(the_generation_is_remembered),
         with_store(the_published_sequence_is_remembered),

@@ -323,6 +323,87 @@ static void an_abandoned_change_leaves_the_key_as_it_was(void **state)
     assert_shows(&table, &changed.entry);
 }
 
+/* Given up in the reverse order of claiming, they were never there. */
+static void claims_given_up_newest_first_cost_no_room(void **state)
+{
+    (void)state;
+    struct sample_key samples[8];
+    struct table_claim claims[8];
+    for (unsigned i = 0; i < 8; i++) { /* one owner: nothing is stored that others may share */
+        sample_key_init(&samples[i], 20 + i);
+        share_home(&samples[i], &samples[0]);
+    }
+    assert_int_equal(heap_table_put(&table, &samples[0].entry), 0);
+    uint64_t slots = table.writer.slots_used, side = table.writer.side_used;
+    for (unsigned round = 0; round < 1000; round++) { /* as often as the table has slots */
+        for (unsigned i = 1; i < 8; i++)
+            claims[i] = claim_of(&samples[i].entry);
+        assert_true(table.writer.slots_used == slots + 7);
+        for (unsigned i = 7; i >= 1; i--)
+            table_abandon(&table.writer, &claims[i]);
+        assert_true(table.writer.slots_used == slots);
+        assert_true(table.writer.side_used == side);
+    }
+    for (unsigned i = 7; i >= 1; i--) /* other keys where they were */
+        assert_int_equal(heap_table_put(&table, &samples[i].entry), 0);
+    for (unsigned i = 0; i < 8; i++)
+        assert_shows(&table, &samples[i].entry);
+    assert_true(table.writer.slots_used == slots + 7);
+}
+
+/* Fills the side area until a claim of a short name fits, and behind it a new owner of a hundred
+ * bytes, and not that owner's key with a name of 255. */
+static void leave_room_for_an_owner(struct heap_table *small, const char *long_name)
+{
+    const uint64_t limit = small->writer.view.side_size - small->writer.side_reserve;
+    struct sample_key filler;
+    for (uint64_t n = 0; limit - small->writer.side_used >= 448; n++) {
+        sample_key_init(&filler, 10 + n);
+        filler.entry.owner = text_of("one owner");
+        filler.entry.name = text_of(long_name); /* 288 bytes in all */
+        assert_int_equal(heap_table_put(small, &filler.entry), 0);
+    }
+    assert_in_range(limit - small->writer.side_used, 160, 447);
+}
+
+/* A claim that fails may have stored its owner by then, and who claims next with that owner shares
+ * it: giving up the claim before it must leave it. */
+static void an_owner_that_a_failed_claim_stored_outlives_the_claim_before_it(void **state)
+{
+    (void)state;
+    struct heap_table small;
+    struct sample_key before, failed, next;
+    struct table_claim claim, none;
+    char owner[CATLATCH_TEXT_SIZE], name[CATLATCH_TEXT_SIZE];
+    snprintf(owner, sizeof owner, "%0100d", 1);
+    snprintf(name, sizeof name, "%0255d", 2);
+    heap_table_open(&small, 5000, 16);
+    leave_room_for_an_owner(&small, name);
+    sample_key_init(&before, 10000);
+    before.entry.owner = text_of("one owner");
+    sample_key_init(&failed, 20000);
+    failed.entry.owner = text_of(owner);
+    failed.entry.name = text_of(name);
+    assert_int_equal(table_claim(&small.writer, &before.entry, TABLE_ORDINARY, &claim), 0);
+    uint64_t side = small.writer.side_used;
+    assert_int_equal(table_claim(&small.writer, &failed.entry, TABLE_ORDINARY, &none),
+                     CATLATCH_E_FULL);
+    assert_true(small.writer.side_used == side + 104); /* the owner, and no more */
+    table_abandon(&small.writer, &claim);
+
+    failed.entry.name = text_of("y");
+    assert_int_equal(heap_table_put(&small, &failed.entry), 0);
+    /* Long enough to cover that owner, were it written where the given-up claim was. */
+    sample_key_init(&next, 30000);
+    next.entry.owner = text_of("one owner");
+    next.entry.name = text_of(name);
+    assert_int_equal(table_claim(&small.writer, &next.entry, TABLE_NARROWING, &claim), 0);
+    table_publish(&small.writer, &claim);
+    assert_shows(&small, &failed.entry);
+    assert_shows(&small, &next.entry);
+    heap_table_close(&small);
+}
+
 static void claims_of_one_key_build_on_each_other_within_a_batch(void **state)
 {
     (void)state;
@@ -675,6 +756,8 @@ int main(void)
         EACH(an_abandoned_claim_hides_nothing_behind_it),
         EACH(an_abandoned_key_can_be_claimed_again),
         EACH(an_abandoned_change_leaves_the_key_as_it_was),
+        EACH(claims_given_up_newest_first_cost_no_room),
+        EACH(an_owner_that_a_failed_claim_stored_outlives_the_claim_before_it),
         EACH(claims_of_one_key_build_on_each_other_within_a_batch),
         EACH(a_revoke_in_the_batch_that_creates_is_seen_as_revoked),
         EACH(publishing_out_of_order_ends_the_writer),

@@ -1,0 +1,243 @@
+/* Changes that meet a full table, a refusal, a growth or one another: what is acknowledged is what
+ * stands in the end, and what was refused leaves nothing behind. */
+#include <inttypes.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "../crash/lib_outage.h"
+#include "core/key.h"
+
+/* Narrow and wide by turns, so often: whether an update meets a full table depends on the moment.
+ */
+#define ROUNDS 100u
+
+#define FILLERS_MAX 32u
+
+#define REFUSALS 100u
+#define KEYS 8u
+
+static int open_with(void **state, const char *settings)
+{
+    static struct trial trial;
+    trial_open(&trial, settings);
+    trial_start(&trial);
+    *state = &trial;
+    return 0;
+}
+
+static int open_small(void **state)
+{
+    return open_with(state, "expected_keys = 16");
+}
+
+/* Whose table takes some tens of milliseconds to make. */
+static int open_large(void **state)
+{
+    return open_with(state, "max_stale = never\nexpected_keys = 300000");
+}
+
+static int open_roomy(void **state)
+{
+    return open_with(state, "expected_keys = 4096");
+}
+
+static int close_trial(void **state)
+{
+    trial_close(*state);
+    return 0;
+}
+
+/* --- updates of one key that wait for room ------------------------------------------------ */
+
+static void await_done(redisContext *connection, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        redisReply *reply = NULL;
+        assert_int_equal(redisGetReply(connection, (void **)&reply), REDIS_OK);
+        if (reply->type == REDIS_REPLY_ERROR)
+            fail_msg("reply %u: %s", i, reply->str);
+        freeReplyObject(reply);
+    }
+}
+
+/* Each takes a slot. */
+static void append_fillers(redisContext *connection, const struct trial_key *key, unsigned round,
+                           unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(
+            redisAppendCommand(connection, "KEY.UPDATE %s SET name n%u-%u", key->id, round, i),
+            REDIS_OK);
+}
+
+static void assert_narrowed(redisContext *admin, struct catlatch *latch,
+                            const struct trial_key *key)
+{
+    redisReply *known = trial_ask(admin, "KEY.GET %s", key->id);
+    const redisReply *scopes = trial_member(known, "scopes");
+    assert_int_equal(scopes->elements, 1);
+    assert_string_equal(scopes->element[0]->str, "read");
+    freeReplyObject(known);
+    redisReply *verified = trial_ask(admin, "KEY.VERIFY %s SCOPE write", key->raw);
+    assert_string_equal(trial_text(verified, "result"), "insufficient_scope");
+    freeReplyObject(verified);
+    assert_int_equal(trial_verify(latch, key->raw), CATLATCH_VALID);
+}
+
+static void a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains(void **state)
+{
+    struct trial *trial = *state;
+    struct trial_key filler, key;
+    redisContext *admin = trial_connect(trial);
+    trial_create(admin, "filler", "alice", &filler);
+    trial_create(admin, "the key", "alice", &key);
+    struct catlatch *latch = trial_attach(trial);
+    uint64_t generation = trial_stat(admin, "generation");
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned fillers = 8 + round % (FILLERS_MAX - 8);
+        append_fillers(admin, &filler, round, fillers);
+        redisAppendCommand(admin, "KEY.UPDATE %s SET scopes read,write", key.id);
+        redisAppendCommand(admin, "KEY.UPDATE %s SET scopes read", key.id);
+        await_done(admin, fillers + 2);
+        assert_narrowed(admin, latch, &key);
+    }
+    assert_true(trial_stat(admin, "generation") - generation > ROUNDS / 2); /* it did run out */
+    catlatch_close(latch);
+    redisFree(admin);
+}
+
+/* --- a configuration that comes during a growth ------------------------------------------- */
+
+static void await_file(const struct trial *trial, const char *name)
+{
+    uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
+    while (!exists(trial->run_dir, name))
+        assert_true(trial_clock_ns() < end_ns);
+}
+
+static uint64_t shown_max_stale_ms(const struct trial *trial)
+{
+    size_t size;
+    struct table_header *header = map_table(trial, &size);
+    uint64_t max_stale_ms = atomic_load(&header->max_stale_ms);
+    munmap(header, size);
+    return max_stale_ms;
+}
+
+static void max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table(void **state)
+{
+    struct trial *trial = *state;
+    char settings[128], table[32], path[TRIAL_PATH_SIZE];
+    redisContext *admin = trial_connect(trial);
+    for (unsigned round = 1; round <= 3; round++) {
+        uint64_t generation = trial_stat(admin, "generation");
+        snprintf(settings, sizeof settings, "max_stale = %us\nexpected_keys = 300000", 100 * round);
+        trial_configure(trial, settings);
+        in_folder(path, trial->run_dir, "table");
+        assert_int_equal(remove(path), 0); /* so that another is made */
+        snprintf(table, sizeof table, "table.%" PRIu64, generation + 1);
+        await_file(trial, table);
+        trial_do(admin, "RELOAD");
+        await_other_generation(trial, generation);
+        assert_true(shown_max_stale_ms(trial) == UINT64_C(100000) * round);
+    }
+    redisFree(admin);
+}
+
+/* --- refused changes ---------------------------------------------------------------------- */
+
+static void a_refused_change_of_many_keys_takes_no_room(void **state)
+{
+    struct trial *trial = *state;
+    struct trial_key keys[KEYS];
+    char ids[KEYS * CATLATCH_ID_SIZE + 1] = "", unknown[CATLATCH_ID_SIZE];
+    redisContext *admin = trial_connect(trial);
+    for (unsigned i = 0; i < KEYS; i++) {
+        trial_create(admin, "a key", "alice", &keys[i]);
+        strcat(strcat(ids, keys[i].id), " ");
+    }
+    key_id_format(UINT64_MAX, unknown); /* ids are changed in order: this is the last */
+    uint64_t used = trial_stat(admin, "slots_used"), generation = trial_stat(admin, "generation");
+    for (unsigned i = 0; i < REFUSALS; i++) {
+        char command[512];
+        snprintf(command, sizeof command, "KEY.UPDATE %s%s SET name other", ids, unknown);
+        trial_refused(admin, "NOTFOUND", command);
+    }
+    assert_true(trial_stat(admin, "slots_used") == used);
+    trial_do(admin, "KEY.UPDATE %s SET name renamed", keys[0].id);
+    assert_true(trial_stat(admin, "slots_used") == used + 1);
+    assert_true(trial_stat(admin, "generation") == generation);
+    struct catlatch *latch = trial_attach(trial);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(trial_verify(latch, keys[i].raw), CATLATCH_VALID);
+    catlatch_close(latch);
+    redisFree(admin);
+}
+
+static void a_grace_beyond_the_year_9999_is_refused_and_the_key_stays(void **state)
+{
+    struct trial *trial = *state;
+    struct trial_key key;
+    redisContext *admin = trial_connect(trial);
+    trial_create(admin, "a key", "alice", &key);
+    const char *graces[] = {"3000000d", "9223372036854775807s", "8000y"};
+    for (size_t i = 0; i < sizeof graces / sizeof *graces; i++) {
+        redisReply *reply = trial_ask(admin, "KEY.ROTATE %s GRACE %s", key.id, graces[i]);
+        if (!trial_is_error(reply, "INVALID") || (i == 0 && !strstr(reply->str, "year 9999")))
+            fail_msg("GRACE %s: %s", graces[i], reply->str);
+        freeReplyObject(reply);
+    }
+    redisReply *list = trial_ask(admin, "KEY.LIST OWNER alice");
+    assert_int_equal(trial_member(list, "keys")->elements, 1);
+    freeReplyObject(list);
+    trial_assert_state(admin, &key, "active");
+    trial_do(admin, "KEY.ROTATE %s GRACE 1d", key.id);
+    redisFree(admin);
+}
+
+/* --- what a key may do -------------------------------------------------------------------- */
+
+static void a_connection_that_authenticated_as_admin_gives_no_admin_scopes(void **state)
+{
+    struct trial *trial = *state;
+    struct trial_key plain;
+    char raw[TRIAL_RAW_SIZE], id[CATLATCH_ID_SIZE];
+    static const char *const scopes[] = {"catlatch:admin", "catlatch:write", "catlatch:revoke",
+                                         "catlatch:read", "catlatch:own"};
+    redisContext *admin = trial_connect(trial), *key = trial_connect(trial);
+    trial_create(admin, "plain", "alice", &plain);
+    redisReply *made = trial_ask(admin, "KEY.CREATE NAME rights OWNER alice SCOPE catlatch:admin");
+    snprintf(raw, sizeof raw, "%s", trial_text(made, "key"));
+    snprintf(id, sizeof id, "%s", trial_text(made, "id"));
+    freeReplyObject(made);
+    trial_do(key, "AUTH %s", raw);
+    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+        trial_refused(key, "NOPERM", "KEY.CREATE NAME heir OWNER alice SCOPE %s", scopes[i]);
+        trial_refused(key, "NOPERM", "KEY.UPDATE %s SET scopes %s", plain.id, scopes[i]);
+    }
+    trial_refused(key, "NOPERM", "KEY.ROTATE %s", id); /* its heir would outlive it */
+    trial_do(key, "KEY.UPDATE %s SET scopes read", plain.id);
+    trial_do(admin, "KEY.CREATE NAME heir OWNER alice SCOPE catlatch:write");
+    redisFree(key);
+    redisFree(admin);
+}
+
+int main(void)
+{
+#define TRIAL_TEST(name, open) cmocka_unit_test_setup_teardown(name, open, close_trial)
+    const struct CMUnitTest tests[] = {
+        TRIAL_TEST(a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains, open_small),
+        TRIAL_TEST(max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table, open_large),
+        TRIAL_TEST(a_refused_change_of_many_keys_takes_no_room, open_roomy),
+        TRIAL_TEST(a_grace_beyond_the_year_9999_is_refused_and_the_key_stays, open_roomy),
+        TRIAL_TEST(a_connection_that_authenticated_as_admin_gives_no_admin_scopes, open_roomy),
+    };
+    return cmocka_run_group_tests_name("change_rules", tests, NULL, NULL);
+}

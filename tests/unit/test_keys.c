@@ -1,0 +1,295 @@
+/* What operations do to claims and to one another, without a daemon: a store, a table on the heap,
+ * and keys_change between them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/keys.h"
+#include "lib_store.h"
+#include "lib_table.h"
+
+#define OWNER "alice"
+
+/* Of the table that gets full. */
+#define CAPACITY 16u
+
+static char folder[STORE_FOLDER_SIZE];
+static struct store *store;
+static struct heap_table table;
+static struct config config;
+static struct keys keys;
+
+static int set_up(void **state)
+{
+    (void)state;
+    store_folder_make(folder);
+    store = store_open_or_die(folder);
+    heap_table_open(&table, CAPACITY, 256);
+    keys = (struct keys){
+        .store = store,
+        .config = &config,
+        .table = &table.writer,
+        .now_unix_ms = INT64_C(1800000000000),
+    };
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    keys_free(&keys);
+    heap_table_close(&table);
+    store_close(store);
+    store_folder_remove(folder);
+    return 0;
+}
+
+/* --- helpers ------------------------------------------------------------------------------ */
+
+static void add_key(uint64_t id)
+{
+    struct record record = store_sample(id, "a name", OWNER);
+    struct table_entry entry;
+    store_save(store, NULL, &record, CHANGE_CREATED);
+    keys_entry(&record, false, &entry);
+    assert_int_equal(heap_table_put(&table, &entry), 0);
+}
+
+/* keys->table becomes this one, with all that the store holds. */
+static int show(void *context, const struct record *record)
+{
+    struct table_entry entry;
+    keys_entry(record, suspended_has(&keys.suspended, record->owner), &entry);
+    return heap_table_put(context, &entry);
+}
+
+static void switch_to(struct heap_table *larger)
+{
+    struct error error;
+    uint64_t last;
+    assert_int_equal(store_scan(store, 0, SIZE_MAX, show, larger, &last, &error), 0);
+    keys.table = &larger->writer;
+}
+
+static struct op *make_op(enum op_kind kind, const uint64_t *ids, size_t count)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    op->ids = op_alloc(op, (count + 1) * sizeof *op->ids);
+    assert_non_null(op->ids);
+    memcpy(op->ids, ids, count * sizeof *ids);
+    op->id_count = count;
+    return op;
+}
+
+/* Each takes a slot of its own. */
+static struct op *make_rename(const uint64_t *ids, size_t count, const char *name)
+{
+    struct op *op = make_op(OP_UPDATE, ids, count);
+    op->fields.has = OP_HAS_NAME;
+    op->fields.name = text_of(name);
+    return op;
+}
+
+static int run(struct op *op)
+{
+    keys_tidy(op);
+    keys_change(&keys, op);
+    return op->error.code;
+}
+
+static int run_and_free(struct op *op)
+{
+    int r = run(op);
+    op_free(op);
+    return r;
+}
+
+static void fill_table(uint64_t id)
+{
+    char name[] = "name a";
+    for (unsigned i = 0; i < CAPACITY; i++) {
+        name[5] = (char)('a' + i);
+        if (run_and_free(make_rename(&id, 1, name)) != 0)
+            break;
+        keys_publish(&keys);
+    }
+    assert_true(keys.table_full);
+}
+
+/* --- which operations share a key --------------------------------------------------------- */
+
+static void an_operation_names_each_key_once_and_in_order(void **state)
+{
+    const uint64_t ids[] = {9, 2, 9, 4, 2, 2};
+    struct op *op = make_op(OP_UPDATE, ids, 6), *none = make_op(OP_UPDATE, ids, 0);
+    (void)state;
+    keys_tidy(op);
+    assert_int_equal(op->id_count, 3);
+    assert_true(op->ids[0] == 2 && op->ids[1] == 4 && op->ids[2] == 9);
+    keys_tidy(none);
+    assert_int_equal(none->id_count, 0);
+    op_free(op);
+    op_free(none);
+}
+
+static void assert_shared(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count,
+                          bool shared)
+{
+    struct op *one = make_op(OP_UPDATE, a, a_count), *other = make_op(OP_UPDATE, b, b_count);
+    keys_tidy(one);
+    keys_tidy(other);
+    assert_int_equal(keys_share_id(one, other), shared);
+    assert_int_equal(keys_share_id(other, one), shared);
+    op_free(one);
+    op_free(other);
+}
+
+static void operations_share_a_key_wherever_it_stands(void **state)
+{
+    const uint64_t odd[] = {1, 3, 5, 7}, even[] = {8, 6, 4, 2}, last[] = {9, 2, 7}, first[] = {1};
+    (void)state;
+    assert_shared(odd, 4, even, 4, false);
+    assert_shared(odd, 4, last, 3, true);
+    assert_shared(odd, 4, first, 1, true);
+    assert_shared(even, 4, last, 3, true);
+    assert_shared(even, 4, first, 1, false);
+    assert_shared(odd, 0, first, 1, false);
+}
+
+/* --- claims that are given up ------------------------------------------------------------- */
+
+static void a_refused_change_of_many_keys_leaves_the_table_as_it_was(void **state)
+{
+    const uint64_t ids[] = {1, 2, 3, 99}; /* nobody has the last */
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        add_key(id);
+    uint64_t slots = table.writer.slots_used, side = table.writer.side_used;
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(run_and_free(make_rename(ids, 4, "another")), CATLATCH_E_NOT_FOUND);
+        assert_int_equal(keys.claim_count, 0);
+    }
+    assert_true(table.writer.slots_used == slots);
+    assert_true(table.writer.side_used == side);
+    assert_int_equal(run_and_free(make_rename(ids, 3, "another")), 0);
+    keys_publish(&keys);
+    assert_true(table.writer.slots_used == slots + 3);
+}
+
+/* Those of the operations before it in the same batch stay. */
+static void a_refused_change_gives_up_its_own_claims_alone(void **state)
+{
+    const uint64_t ids[] = {1, 2, 99};
+    struct op *kept;
+    (void)state;
+    add_key(1);
+    add_key(2);
+    kept = make_rename(ids, 1, "kept");
+    assert_int_equal(run(kept), 0);
+    uint64_t slots = table.writer.slots_used;
+    assert_int_equal(run_and_free(make_rename(ids, 3, "refused")), CATLATCH_E_NOT_FOUND);
+    assert_true(table.writer.slots_used == slots);
+    keys_publish(&keys);
+    const char *differs;
+    struct table_entry entry;
+    keys_entry(&kept->keys[0].record, false, &entry);
+    differs = table_differs(&table.writer.view, &entry);
+    if (differs != NULL)
+        fail_msg("the table differs in: %s", differs);
+    op_free(kept);
+}
+
+/* --- while it waits ----------------------------------------------------------------------- */
+
+static struct op *make_asked_by(uint64_t actor, uint64_t id)
+{
+    struct op *op = make_rename(&id, 1, "by a key");
+    op->actor.key_id = actor;
+    return op;
+}
+
+static void a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile(void **state)
+{
+    const uint64_t actor = 1, other = 2;
+    struct heap_table larger;
+    struct op *op = make_asked_by(actor, other);
+    (void)state;
+    add_key(actor);
+    add_key(other);
+    fill_table(other);
+    assert_int_equal(run(op), CATLATCH_E_FULL);
+    assert_true(keys.table_full);
+    assert_int_equal(run_and_free(make_op(OP_REVOKE, &actor, 1)), 0);
+    keys_publish(&keys);
+
+    heap_table_open(&larger, CAPACITY * 4, 256);
+    switch_to(&larger);
+    uint64_t sequence = store_sequence(store);
+    assert_int_equal(run(op), CATLATCH_E_PERMISSION);
+    assert_non_null(strstr(op->error.text, "revoked"));
+    assert_true(store_sequence(store) == sequence);
+    op_free(op);
+    heap_table_close(&larger);
+}
+
+static void a_change_that_waits_is_made_when_its_key_still_lives(void **state)
+{
+    const uint64_t actor = 1, other = 2;
+    struct heap_table larger;
+    struct op *op = make_asked_by(actor, other);
+    (void)state;
+    add_key(actor);
+    add_key(other);
+    fill_table(other);
+    assert_int_equal(run(op), CATLATCH_E_FULL);
+    heap_table_open(&larger, CAPACITY * 4, 256);
+    switch_to(&larger);
+    assert_int_equal(run(op), 0);
+    assert_int_equal(op->key_count, 1);
+    assert_true(op->keys[0].changed);
+    keys_publish(&keys);
+    op_free(op);
+    heap_table_close(&larger);
+}
+
+static void a_key_that_is_disabled_expired_or_suspended_changes_nothing(void **state)
+{
+    const uint64_t actor = 1, other = 2;
+    struct op *suspend = op_new(OP_OWNER_SUSPEND), *expire = make_op(OP_UPDATE, &other, 1);
+    (void)state;
+    assert_non_null(suspend);
+    suspend->owner = text_of(OWNER);
+    add_key(actor);
+    add_key(other);
+    assert_int_equal(run_and_free(make_op(OP_DISABLE, &actor, 1)), 0);
+    assert_int_equal(run_and_free(make_asked_by(actor, other)), CATLATCH_E_PERMISSION);
+    assert_int_equal(run_and_free(make_op(OP_ENABLE, &actor, 1)), 0);
+    assert_int_equal(run_and_free(make_asked_by(actor, other)), 0);
+    expire->fields.has = OP_HAS_EXPIRES;
+    expire->fields.expires_unix_s = keys.now_unix_ms / 1000;
+    assert_int_equal(run_and_free(expire), 0);
+    assert_int_equal(run_and_free(make_asked_by(other, actor)), CATLATCH_E_PERMISSION);
+    assert_int_equal(run_and_free(suspend), 0);
+    assert_int_equal(run_and_free(make_asked_by(actor, other)), CATLATCH_E_PERMISSION);
+    keys_publish(&keys);
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(an_operation_names_each_key_once_and_in_order),
+        EACH(operations_share_a_key_wherever_it_stands),
+        EACH(a_refused_change_of_many_keys_leaves_the_table_as_it_was),
+        EACH(a_refused_change_gives_up_its_own_claims_alone),
+        EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
+        EACH(a_change_that_waits_is_made_when_its_key_still_lives),
+        EACH(a_key_that_is_disabled_expired_or_suspended_changes_nothing),
+    };
+    return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
+}
