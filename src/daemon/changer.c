@@ -119,8 +119,6 @@ static int64_t realtime_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* --- the store thread ---------------------------------------------------------------------- */
-
 static void tell_warning(struct changer *changer, const struct error *error)
 {
     uv_mutex_lock(&changer->lock);
@@ -445,8 +443,6 @@ static void store_thread(void *context)
     end_thread(changer);
 }
 
-/* --- the start ------------------------------------------------------------------------------ */
-
 /* A store that is older than what was published was put back from elsewhere: publishing it would
  * bring revoked keys back to life. */
 static int check_age(struct changer *changer, const struct generation_found *found,
@@ -553,8 +549,6 @@ static int start_table(struct changer *changer, uint64_t *ret_wait_ms, struct er
     *ret_wait_ms = changer->growth.uncovered ? ORPHAN_WAIT_MS : 0;
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
 }
-
-/* --- the loop ------------------------------------------------------------------------------- */
 
 static void free_retired(struct changer *changer)
 {

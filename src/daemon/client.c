@@ -34,8 +34,6 @@ struct rest {
 
 static void client_continue(struct client *client);
 
-/* --- end ---------------------------------------------------------------------------------- */
-
 static void input_drop(struct client *client)
 {
     if (client->input && client->input_size > 0) {
@@ -91,8 +89,6 @@ void client_close(struct client *client)
     client->flying_keys = 0;
     uv_close((uv_handle_t *)&client->pipe, on_closed);
 }
-
-/* --- bytes out ---------------------------------------------------------------------------- */
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -168,8 +164,6 @@ static void client_flush(struct client *client)
     else
         reply_cut(output, 0);
 }
-
-/* --- answers that come later -------------------------------------------------------------- */
 
 /* In the order of their requests: one that is done waits for those before it. */
 static void land_flights(struct client *client)
@@ -259,8 +253,6 @@ static void launch(struct client *client, const struct call *call)
     call->op->context = flight;
     changer_submit(call->daemon->changer, call->op);
 }
-
-/* --- requests ----------------------------------------------------------------------------- */
 
 static bool may_run(const struct client *client, enum command_class class)
 {
@@ -357,8 +349,6 @@ static bool serve_next(struct client *client)
     resp_next(&client->parser);
     return true;
 }
-
-/* --- bytes in ----------------------------------------------------------------------------- */
 
 /* Makes what was not handled the connection's own, with room for more. */
 static bool input_own(struct client *client)
@@ -467,8 +457,6 @@ static void client_continue(struct client *client)
         (client->finishing || (client->ended && !client->waiting)))
         client_close(client);
 }
-
-/* --- start -------------------------------------------------------------------------------- */
 
 static bool is_full(const struct server *server, const struct client *client)
 {

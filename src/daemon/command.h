@@ -74,8 +74,6 @@ void command_finish(const struct command *command, const struct op *op,
 /* "-WORD text" with the word that fits the error's code. */
 void command_error(struct reply *reply, const struct error *error);
 
-/* --- for handlers ------------------------------------------------------------------------- */
-
 static inline struct text call_word(const struct call *call, size_t i)
 {
     return resp_argument(call->request, i);

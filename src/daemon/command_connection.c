@@ -7,8 +7,6 @@
 #include "daemon/client.h"
 #include "daemon/daemon.h"
 
-/* --- AUTH, HELLO -------------------------------------------------------------------------- */
-
 static bool authenticate(struct call *call, struct text key)
 {
     struct session *session = call->session;
@@ -115,8 +113,6 @@ void handle_hello(struct call *call)
     reply_array(reply, 0);
 }
 
-/* --- small talk --------------------------------------------------------------------------- */
-
 void handle_ping(struct call *call)
 {
     if (call->request->count == 2)
@@ -150,8 +146,6 @@ void handle_select(struct call *call)
     else
         call_refuse(call, "ERR", "there is one database: 0");
 }
-
-/* --- CLIENT ------------------------------------------------------------------------------- */
 
 /* One line of CLIENT LIST. */
 static size_t describe(const struct client *client, char *ret_line, size_t size)

@@ -14,8 +14,6 @@
 /* What KEY.ROTATE leaves the old key without GRACE: a day to roll the new one out. */
 #define GRACE_DEFAULT_S INT64_C(86400)
 
-/* --- properties --------------------------------------------------------------------------- */
-
 static bool take_name(struct call *call, struct op *op, const char *word, const struct text *values)
 {
     op->fields.has |= OP_HAS_NAME;
@@ -107,8 +105,6 @@ static bool take_metadata(struct call *call, struct op *op, const char *word,
                         &op->fields.metadata_count);
 }
 
-/* --- KEY.CREATE --------------------------------------------------------------------------- */
-
 void handle_key_create(struct call *call)
 {
     static const struct option options[] = {
@@ -130,8 +126,6 @@ void handle_key_create(struct call *call)
         ok = call_refuse(call, "INVALID", "NAME is missing: a key needs one");
     call_leave(call, op, ok);
 }
-
-/* --- KEY.LIST, KEY.GET -------------------------------------------------------------------- */
 
 static bool take_cursor(struct call *call, struct op *op, const char *word,
                         const struct text *values)
@@ -248,8 +242,6 @@ void handle_key_get(struct call *call)
         call_leave(call, op, options_ids(call, op, &next));
 }
 
-/* --- KEY.UPDATE --------------------------------------------------------------------------- */
-
 static bool take_set(struct call *call, struct op *op, const char *word, const struct text *values)
 {
     static const struct {
@@ -296,8 +288,6 @@ void handle_key_update(struct call *call)
         ok = call_refuse(call, "INVALID", "SET is missing: nothing to update");
     call_leave(call, op, ok);
 }
-
-/* --- KEY.REVOKE, KEY.DISABLE, KEY.ENABLE, KEY.ROTATE -------------------------------------- */
 
 static bool take_reason(struct call *call, struct op *op, const char *word,
                         const struct text *values)

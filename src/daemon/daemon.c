@@ -30,8 +30,6 @@ static int exit_status(const struct error *error)
     return error->code == CATLATCH_E_CONFLICT ? EX_DATAERR : error_exit_status(error->code);
 }
 
-/* --- the end ------------------------------------------------------------------------------ */
-
 static void close_handle(uv_handle_t *handle)
 {
     if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
@@ -103,8 +101,6 @@ static void on_warning(void *context, const struct error *error)
     log_line(LOG_WARNING, "%s", error->text);
 }
 
-/* --- what goes on meanwhile --------------------------------------------------------------- */
-
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
@@ -134,8 +130,6 @@ static void on_hangup(uv_signal_t *signal, int number)
     (void)number;
     daemon_reload(signal->data, NULL, NULL);
 }
-
-/* --- the start ---------------------------------------------------------------------------- */
 
 static int open_sockets(struct daemon *daemon, struct error *error)
 {

@@ -11,8 +11,6 @@
 
 #include "core/trust.h"
 
-/* --- who ---------------------------------------------------------------------------------- */
-
 static int resolve_user(const char *name, struct privilege *privilege, struct error *error)
 {
     errno = 0;
@@ -64,8 +62,6 @@ int privilege_resolve(const struct config *config, struct privilege *ret_privile
     *ret_privilege = privilege;
     return 0;
 }
-
-/* --- folders ------------------------------------------------------------------------------ */
 
 struct folder {
     const char *setting;
@@ -144,8 +140,6 @@ int privilege_folders(const struct config *config, const struct privilege *privi
     umask(before);
     return r;
 }
-
-/* --- itself ------------------------------------------------------------------------------- */
 
 static uint64_t raise_files(uint64_t files)
 {

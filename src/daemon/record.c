@@ -90,8 +90,6 @@ const char *change_kind_name(enum change_kind kind)
     return (unsigned)kind < CHANGE_KIND_END ? change_names[kind] : NULL;
 }
 
-/* --- keys --------------------------------------------------------------------------------- */
-
 static bool scopes_are_bounded(const struct record *record)
 {
     size_t total = 0;
@@ -275,8 +273,6 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     return 0;
 }
 
-/* --- owners ------------------------------------------------------------------------------- */
-
 static bool owner_is_bounded(const struct record_owner *owner)
 {
     return owner->name.len > 0 && owner->name.len <= RECORD_TEXT_MAX &&
@@ -320,8 +316,6 @@ int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_
     *ret_owner = owner;
     return 0;
 }
-
-/* --- changes ------------------------------------------------------------------------------ */
 
 static bool change_is_bounded(const struct change *change)
 {

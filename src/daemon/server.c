@@ -19,8 +19,6 @@
 /* How often idle connections are looked for. */
 #define TICK_MS 1000u
 
-/* --- the sockets' files ------------------------------------------------------------------- */
-
 /* The kernel's bound; libuv would cut a longer path without a word. */
 static int check_length(const char *path, struct error *error)
 {
@@ -67,8 +65,6 @@ static int remove_stale(const char *path, struct error *error)
         return error_errno(error, errno, "cannot remove the stale socket %s", path);
     return 0;
 }
-
-/* --- listening ---------------------------------------------------------------------------- */
 
 static void on_connection(uv_stream_t *stream, int status)
 {
@@ -180,8 +176,6 @@ void server_mend(struct server *server)
         listener_mend(&server->listeners[i]);
 }
 
-/* --- connections -------------------------------------------------------------------------- */
-
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
@@ -219,8 +213,6 @@ void server_forget(struct server *server, struct client *client)
     if (server->draining && server->client_count == 0)
         server->drained(server->daemon);
 }
-
-/* --- start and end ------------------------------------------------------------------------ */
 
 int server_init(struct server *server, struct daemon *daemon, struct error *error)
 {

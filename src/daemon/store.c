@@ -44,8 +44,6 @@ bool store_ballast_is_spent(const struct store *store)
     return atomic_load(&store->ballast_spent);
 }
 
-/* --- opening ------------------------------------------------------------------------------ */
-
 static int check_directory(int fd, const char *directory, struct error *error)
 {
     struct stat info;

@@ -47,8 +47,6 @@ uint64_t store_epoch(const struct store *store);
 uint64_t store_sequence(const struct store *store);  /* of the last committed change */
 uint64_t store_key_count(const struct store *store); /* revoked ones too. Any thread */
 
-/* --- transactions ------------------------------------------------------------------------- */
-
 int store_begin(struct store *store, struct store_txn **ret_txn, struct error *error);
 int store_commit(struct store_txn *txn, struct error *error); /* frees txn, whatever it returns */
 void store_abort(struct store_txn *txn);                      /* NULL is allowed */
@@ -89,8 +87,6 @@ int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct ch
 /* A new id: later than every other, from the clock and randomness. */
 uint64_t store_new_id(struct store *store);
 
-/* --- reading ------------------------------------------------------------------------------ */
-
 /* Returns 0 to go on, 1 to stop here (no error), negative to fail (and sets no error). Visitors may
  * read, not write. */
 typedef int store_key_visitor(void *context, const struct record *record);
@@ -124,12 +120,10 @@ typedef int store_owner_visitor(void *context, const struct record_owner *owner)
 int store_owners(struct store *store, struct text after, size_t max, store_owner_visitor *visit,
                  void *context, struct error *error);
 
-/* --- what the table's publisher remembers ------------------------------------------------- */
-
 struct store_generation {
     uint64_t number;     /* 0: none was recorded yet */
     uint8_t boot_id[16]; /* of the boot in which it was about to be published */
-    bool uncovered;      /* readers may have one that has no name in run_dir, so nobody can mark it */
+    bool uncovered; /* readers may have one that has no name in run_dir, so nobody can mark it */
 };
 int store_generation(struct store *store, struct store_generation *ret, struct error *error);
 int store_set_generation(struct store *store, const struct store_generation *generation,
@@ -141,8 +135,6 @@ int store_published(struct store *store, uint64_t *ret_epoch, uint64_t *ret_sequ
                     struct error *error);
 int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence,
                         struct error *error);
-
-/* --- upkeep ------------------------------------------------------------------------------- */
 
 /* Writes dirty pages out and lets old logs go, if there was work worth it since the last one
  * (bytes of log or `interval` passed) or if force. Any thread; not two at once. */

@@ -32,8 +32,6 @@ static const char *const file_names[STORE_DATABASES] = {
     [STORE_CHANGES] = "changes.db", [STORE_META] = "meta.db",
 };
 
-/* --- errors ------------------------------------------------------------------------------- */
-
 /* A write that ended short comes out as EAGAIN: Berkeley DB looks at an errno that was not set. */
 bool store_is_full(int ret)
 {
@@ -139,8 +137,6 @@ bool store_is_broken(const struct store *store)
 {
     return atomic_load(&store->broken);
 }
-
-/* --- opening and closing ------------------------------------------------------------------ */
 
 /* Failures of opening that a retry cannot mend are damage. */
 static int fail_open(struct store *store, int ret, struct error *error, const char *what)
@@ -250,8 +246,6 @@ void store_env_close(struct store *store)
         store->env->close(store->env, 0);
     store->env = NULL;
 }
-
-/* --- the log ------------------------------------------------------------------------------ */
 
 struct log_position {
     uint32_t file;

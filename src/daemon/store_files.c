@@ -13,8 +13,6 @@
 #define FORMAT_VERSION 1ul
 #define FORMAT_WORDS "catlatch store "
 
-/* --- format ------------------------------------------------------------------------------- */
-
 static int format_parse(const char *text, const char *directory, struct error *error)
 {
     char *end;
@@ -86,8 +84,6 @@ int store_format_write(int directory_fd, const char *directory, struct error *er
     unlinkat(directory_fd, "format.new", 0);
     return error_errno(error, failed, "cannot write %s/format", directory);
 }
-
-/* --- published ---------------------------------------------------------------------------- */
 
 /* Two copies, written in turn, a block apart, so that a torn write leaves the other. A copy is
  * count(8) epoch(8) sequence(8) crc32(4); one of zeros was never written. */

@@ -33,8 +33,6 @@ size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char
     return 17;
 }
 
-/* --- noting ------------------------------------------------------------------------------- */
-
 /* Doubles, so that filling costs a constant for each entry. */
 static void *grow(void *array, size_t *io_room, size_t needed, size_t element)
 {
@@ -154,8 +152,6 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
         return error_set(error, r, "cannot store the key: out of memory");
     return 0;
 }
-
-/* --- applying ----------------------------------------------------------------------------- */
 
 /* By key; of the same key the later last. */
 static int entry_compare(const void *left, const void *right, void *context)

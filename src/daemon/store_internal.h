@@ -95,8 +95,6 @@ struct store {
     char said[256]; /* Berkeley DB's last words; under said_lock */
 };
 
-/* --- store_env.c -------------------------------------------------------------------------- */
-
 int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error);
 
 /* Closes databases and environment, whatever their state. */
@@ -120,8 +118,6 @@ static inline DB_TXN *store_current(const struct store *store)
     return store->txn_is_open ? store->txn.txn : NULL;
 }
 
-/* --- store_index.c ------------------------------------------------------------------------ */
-
 /* Return the length of the key. ret_key has room for STORE_INDEX_KEY_MAX. */
 size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
                             unsigned char *ret_key);
@@ -136,8 +132,6 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
 int store_index_apply(struct store_txn *txn, struct error *error);
 
 void store_index_free(struct store_index_batch *batch);
-
-/* --- store_walk.c ------------------------------------------------------------------------- */
 
 /* A walk over one database from a key on, in bulk. No write can be made while it is open. */
 struct store_walk {
@@ -160,8 +154,6 @@ int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct
 
 void store_walk_close(struct store_walk *walk);
 
-/* --- store_read.c ------------------------------------------------------------------------- */
-
 /* One value, in the buffer. Returns 0, E_NOT_FOUND (without touching the error), ... */
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
               void *buffer, size_t size, size_t *ret_len, struct error *error);
@@ -174,14 +166,10 @@ int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer
 int store_last(struct store *store, enum store_database database, void *ret_key, size_t key_len,
                struct error *error);
 
-/* --- store_meta.c ------------------------------------------------------------------------- */
-
 /* Reads epoch, sequence, counts and the last id; begins the first epoch of a new store. */
 int store_meta_load(struct store *store, struct error *error);
 
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
-
-/* --- store_files.c ------------------------------------------------------------------------ */
 
 /* Reads the format's version. 0 and *ret_is_new when there is none, E_VERSION for a newer one. */
 int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
@@ -191,8 +179,6 @@ int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
 int store_format_write(int directory_fd, const char *directory, struct error *error);
 
 int store_published_open(struct store *store, struct error *error);
-
-/* --- helpers ------------------------------------------------------------------------------ */
 
 static inline DBT store_dbt(const void *bytes, size_t len)
 {

@@ -135,8 +135,6 @@ int store_meta_load(struct store *store, struct error *error)
     return r == 0 ? load_sequence(store, error) : r;
 }
 
-/* --- the generation of the table ---------------------------------------------------------- */
-
 int store_generation(struct store *store, struct store_generation *ret, struct error *error)
 {
     unsigned char bytes[GENERATION_BYTES];
@@ -183,8 +181,6 @@ int store_set_generation(struct store *store, const struct store_generation *gen
     r = meta_put(store, txn, generation_name, bytes, sizeof bytes, error);
     return end_flushed(store, txn, r, error);
 }
-
-/* --- ids ---------------------------------------------------------------------------------- */
 
 /* Milliseconds and 20 random bits: ids rise, so that new keys append, and do not tell how many keys
  * were issued. A clock that was put back only makes the steps small. */

@@ -104,8 +104,6 @@ int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct st
     return error_set(error, r, "there is no key %s", text);
 }
 
-/* --- walks -------------------------------------------------------------------------------- */
-
 int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_visitor *visit,
                void *context, uint64_t *ret_last, struct error *error)
 {

@@ -20,8 +20,6 @@ static int no_memory(struct error *error)
     return CATLATCH_E_MEMORY;
 }
 
-/* --- begin and end ------------------------------------------------------------------------ */
-
 int store_begin(struct store *store, struct store_txn **ret_txn, struct error *error)
 {
     struct store_txn *txn = &store->txn;
@@ -65,8 +63,6 @@ void store_abort(struct store_txn *txn)
         store_fail(txn->store, r, NULL, "undo a transaction");
     txn_end(txn);
 }
-
-/* --- owners ------------------------------------------------------------------------------- */
 
 static int owner_compare(const void *left, const void *right)
 {
@@ -203,8 +199,6 @@ int store_owner(struct store *store, struct store_txn *txn, struct text name,
     ret_owner->name.bytes = (const char *)buffer->bytes;
     return 0;
 }
-
-/* --- writing ------------------------------------------------------------------------------ */
 
 static int txn_write(struct store_txn *txn, enum store_database database, const void *key,
                      size_t key_len, size_t len, struct error *error)
@@ -344,8 +338,6 @@ int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct ch
     change->sequence = told.sequence;
     return 0;
 }
-
-/* --- committing --------------------------------------------------------------------------- */
 
 struct owner_writer {
     struct store_txn *txn;

@@ -114,14 +114,14 @@ static bool is_of_this_boot(int fd, const struct table_header *header)
            (place.f_type == TMPFS_MAGIC || place.f_type == HUGETLBFS_MAGIC);
 }
 
-/* Where a huge page of the file can be one of ours: room for one more is taken, and what lies before
- * and behind is given back. */
+/* Where a huge page of the file can be one of ours: room for one more is taken, and what lies
+ * before and behind is given back. */
 static void *map_aligned(int fd, size_t size)
 {
     if (size % HUGE_PAGE != 0)
         return mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    char *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *room =
+        mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return MAP_FAILED;
     size_t before = -(uintptr_t)room % HUGE_PAGE;

@@ -76,8 +76,6 @@ static int close_scene(void **state)
     return 0;
 }
 
-/* --- the trace ---------------------------------------------------------------------------- */
-
 static bool has(const char *line, const char *text)
 {
     return strstr(line, text) != NULL;
@@ -158,8 +156,6 @@ static void assert_one_flush_each(const struct scene *scene, const char *command
         fail_msg("%s: %u replies, %u to %u flushes before each", command, flushes.replies,
                  flushes.least, flushes.most);
 }
-
-/* --- tests -------------------------------------------------------------------------------- */
 
 static void every_change_takes_one_flush_before_its_reply(void **state)
 {

@@ -35,8 +35,6 @@ struct scene {
     struct catlatch *latch;
 };
 
-/* --- mounts ------------------------------------------------------------------------------- */
-
 static bool may_mount;
 
 static int enter_namespace(void **state)
@@ -90,8 +88,6 @@ static void fill_disk(struct scene *scene)
     assert_int_equal(errno, ENOSPC);
     close(fd);
 }
-
-/* --- what is asked ------------------------------------------------------------------------ */
 
 static void start_with_keys(struct scene *scene, unsigned count)
 {
@@ -159,8 +155,6 @@ static void await_ballast(const struct scene *scene)
         poll(NULL, 0, 20);
     }
 }
-
-/* --- state_dir ---------------------------------------------------------------------------- */
 
 static void on_a_full_disk_creating_is_refused_and_revoking_works(void **state)
 {
@@ -283,8 +277,6 @@ static void a_daemon_that_was_stopped_starts_on_a_full_disk_and_can_revoke(void 
     restart(scene);
     trial_assert_state(scene->admin, &scene->keys[0], "revoked");
 }
-
-/* --- run_dir ------------------------------------------------------------------------------ */
 
 /* Creates until there is no room for a larger table; returns how many there are. */
 static unsigned create_until_full(struct scene *scene)

@@ -31,8 +31,6 @@ static int close_trial(void **state)
     return 0;
 }
 
-/* --- helpers ------------------------------------------------------------------------------ */
-
 static void run_command(const char *const *argv)
 {
     int status = -1;
@@ -51,8 +49,6 @@ static void copy_tree(const char *from, const char *to)
     const char *const argv[] = {"cp", "-a", from, to, NULL};
     run_command(argv);
 }
-
-/* --- killed between publishing and marking ------------------------------------------------ */
 
 static struct text text_of_string(const char *string)
 {
@@ -151,8 +147,6 @@ static void a_start_leaves_one_generation_in_run_dir(void **state)
     }
 }
 
-/* --- run_dir lost ------------------------------------------------------------------------- */
-
 /* The daemon is dead and what was in run_dir is taken away. Whatever a reader still has mapped,
  * nothing is acknowledged while it could answer from that. */
 static void lose_and_restart(struct trial *trial, bool whole_folder)
@@ -248,8 +242,6 @@ static void the_verify_socket_comes_back_with_run_dir(void **state)
     redisFree(connection);
 }
 
-/* --- two daemons -------------------------------------------------------------------------- */
-
 static void a_second_daemon_on_the_same_folder_is_refused_with_the_pid_of_the_first(void **state)
 {
     struct trial *trial = *state, second;
@@ -273,8 +265,6 @@ static void a_second_daemon_on_the_same_folder_is_refused_with_the_pid_of_the_fi
     assert_int_equal(trial_verify(latch, key.raw), CATLATCH_REVOKED);
     catlatch_close(latch);
 }
-
-/* --- an older store ----------------------------------------------------------------------- */
 
 /* A key lives in the copy and is revoked in what was published. */
 static void put_back_older(struct trial *trial, bool keep_published, struct trial_key *ret_key)

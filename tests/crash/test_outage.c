@@ -29,8 +29,6 @@ static int close_trial(void **state)
     return 0;
 }
 
-/* --- no daemon ---------------------------------------------------------------------------- */
-
 static void workers_old_and_new_verify_while_the_daemon_is_down(void **state)
 {
     struct trial *trial = *state;
@@ -106,8 +104,6 @@ static void without_any_table_the_answer_is_unavailable(void **state)
     catlatch_close(early);
     catlatch_close(latch);
 }
-
-/* --- a foreign table ---------------------------------------------------------------------- */
 
 enum foreign { FOREIGN_EMPTY, FOREIGN_BYTES, FOREIGN_HEADER, FOREIGN_LINK, FOREIGN_FIFO, FOREIGNS };
 

@@ -49,8 +49,6 @@ static int close_trial(void **state)
     return 0;
 }
 
-/* --- helpers ------------------------------------------------------------------------------ */
-
 static unsigned count_said(const struct trial *trial, const char *text)
 {
     char line[2048];
@@ -106,8 +104,6 @@ static void await_ready_verifying(struct trial *trial, struct catlatch *latch,
     }
 }
 
-/* --- a start that dies while it waits ----------------------------------------------------- */
-
 static void die_while_waiting(struct trial *trial, void (*end)(struct trial *trial))
 {
     struct trial_key key;
@@ -142,8 +138,6 @@ static void the_wait_of_a_start_that_was_stopped_in_it_is_owed_by_the_next(void 
 {
     die_while_waiting(*state, trial_stop);
 }
-
-/* --- a living daemon that publishes again and is killed at it ----------------------------- */
 
 static void wake(void *context)
 {
@@ -257,8 +251,6 @@ static void a_daemon_that_marked_the_table_without_a_name_leaves_no_wait_behind(
     trial_start(trial);
     assert_false(trial_said(trial, WAITING));
 }
-
-/* --- from when on it counts --------------------------------------------------------------- */
 
 /* Stops a starting daemon while it makes its table; false if that was over too soon. */
 static bool stop_while_making(struct trial *trial, const char *table)

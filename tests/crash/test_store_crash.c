@@ -44,8 +44,6 @@ struct known {
     bool revoked;
 };
 
-/* --- the child ---------------------------------------------------------------------------- */
-
 struct worker {
     struct store *store;
     int pipe;
@@ -264,8 +262,6 @@ static void work_until_killed(const char *folder, int pipe, uint64_t seed)
         tell(&worker);
     }
 }
-
-/* --- the parent --------------------------------------------------------------------------- */
 
 static struct known *acknowledged; /* latest by id, in the order of first acknowledgement */
 static size_t acknowledged_count;

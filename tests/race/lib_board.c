@@ -18,8 +18,6 @@
 /* A worker opens its handle anew, on average, after so many verifications. */
 #define REOPEN_EACH 64u
 
-/* --- what is known ------------------------------------------------------------------------ */
-
 struct board *board_new(void)
 {
     struct board *board =
@@ -71,8 +69,6 @@ enum catlatch_result board_answer(enum board_phase phase)
     }
     return CATLATCH_DENIED;
 }
-
-/* --- a worker ----------------------------------------------------------------------------- */
 
 /* One verification, and what was known around it. */
 struct look {
@@ -224,8 +220,6 @@ static void run_worker(struct board *board, struct board_worker *worker, const s
     catlatch_close(look.latch);
     _exit(0);
 }
-
-/* --- the parent --------------------------------------------------------------------------- */
 
 void board_start_worker(struct board *board, const struct trial *trial)
 {

@@ -46,8 +46,6 @@ uint32_t load_key_count(const struct load *load)
     return atomic_load_explicit(&load->board->key_count, memory_order_relaxed);
 }
 
-/* --- what is known ------------------------------------------------------------------------ */
-
 static enum board_phase settled_phase(const struct load *load, const struct board_key *key)
 {
     if (key->key.raw[0] == '\0')
@@ -123,8 +121,6 @@ struct board_key *load_add_key(struct load *load, uint32_t label, uint32_t revis
     return key;
 }
 
-/* --- choosing ----------------------------------------------------------------------------- */
-
 /* Out of 100 draws, after those that create. */
 static enum load_kind choose_kind(struct load *load)
 {
@@ -188,8 +184,6 @@ static bool choose(struct load *load, struct load_op *op)
     }
     return false;
 }
-
-/* --- sending ------------------------------------------------------------------------------ */
 
 static bool is_of_owner(enum load_kind kind)
 {
@@ -276,8 +270,6 @@ static void send_some(struct load *load, struct load_connection *connection)
         if (redisBufferWrite(connection->context, &done) != REDIS_OK)
             fail_msg("the daemon is gone: %s", connection->context->errstr);
 }
-
-/* --- replies ------------------------------------------------------------------------------ */
 
 /* The only key of a receipt. */
 static const redisReply *receipt_key(const redisReply *receipt)
@@ -436,8 +428,6 @@ void load_drain(struct load *load)
             fail_msg("%u changes are never answered", under_way(load));
     }
 }
-
-/* --- after the daemon's end --------------------------------------------------------------- */
 
 void load_disconnect(struct load *load)
 {

@@ -50,8 +50,6 @@ static void list_all(redisContext *admin, struct listing *listing)
     } while (cursor[0] != '\0');
 }
 
-/* --- one key ------------------------------------------------------------------------------ */
-
 static const struct load_op *find_open(const struct load *load, enum load_kind kind, uint32_t key)
 {
     for (unsigned i = 0; i < load->open_count; i++)
@@ -168,8 +166,6 @@ static void compare(struct load *load, struct listing *listing, const redisReply
         fail_msg("%s says that its owner is%s suspended", key->key.id, suspended ? "" : " not");
 }
 
-/* --- owners ------------------------------------------------------------------------------- */
-
 static bool owner_is_open(const struct load *load, enum load_kind kind, uint32_t owner)
 {
     for (unsigned i = 0; i < load->open_count; i++)
@@ -205,8 +201,6 @@ static void compare_count(const struct load *load, redisContext *admin,
     assert_int_equal(trial_number(told, "keys"), listing->owned[number]);
     freeReplyObject(told);
 }
-
-/* --- all ---------------------------------------------------------------------------------- */
 
 static void compare_answers(struct load *load)
 {

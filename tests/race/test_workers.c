@@ -108,8 +108,6 @@ static void every_change_is_seen_by_every_worker_before_it_returns(void **state)
     redisFree(admin);
 }
 
-/* --- the plain case, by the clock alone --------------------------------------------------- */
-
 static void await_grants(const struct board *board, const struct board_key *key)
 {
     uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;

@@ -29,8 +29,6 @@
 /* Of one test program: two for each daemon, and test_daemon_kill has the most. */
 #define FOLDERS_MAX 256
 
-/* --- folders ------------------------------------------------------------------------------ */
-
 __attribute__((format(printf, 2, 3))) static void path_print(char ret_path[TRIAL_PATH_SIZE],
                                                              const char *format, ...)
 {
@@ -117,8 +115,6 @@ void trial_open(struct trial *trial, const char *settings)
     trial->notify = notify_bind(trial->folder);
     trial_configure(trial, settings);
 }
-
-/* --- the process -------------------------------------------------------------------------- */
 
 /* Into the trial's own folder, in case it leaves something where it is. */
 static void run_daemon(const struct trial *trial, const char *argument)
@@ -311,8 +307,6 @@ void trial_close(struct trial *trial)
     *trial = (struct trial){.pidfd = -1, .notify = -1};
 }
 
-/* --- connections -------------------------------------------------------------------------- */
-
 static redisContext *connect_to(const char *directory)
 {
     char path[TRIAL_PATH_SIZE];
@@ -435,8 +429,6 @@ void trial_assert_state(redisContext *connection, const struct trial_key *key, c
     assert_string_equal(trial_text(reply, "state"), state);
     freeReplyObject(reply);
 }
-
-/* --- the library -------------------------------------------------------------------------- */
 
 struct catlatch *trial_attach_quietly(const struct trial *trial)
 {

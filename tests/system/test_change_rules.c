@@ -54,8 +54,6 @@ static int close_trial(void **state)
     return 0;
 }
 
-/* --- updates of one key that wait for room ------------------------------------------------ */
-
 static void await_done(redisContext *connection, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -113,8 +111,6 @@ static void a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains(vo
     redisFree(admin);
 }
 
-/* --- a configuration that comes during a growth ------------------------------------------- */
-
 static void await_file(const struct trial *trial, const char *name)
 {
     uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
@@ -150,8 +146,6 @@ static void max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table(v
     }
     redisFree(admin);
 }
-
-/* --- refused changes ---------------------------------------------------------------------- */
 
 static void a_refused_change_of_many_keys_takes_no_room(void **state)
 {
@@ -201,8 +195,6 @@ static void a_grace_beyond_the_year_9999_is_refused_and_the_key_stays(void **sta
     trial_do(admin, "KEY.ROTATE %s GRACE 1d", key.id);
     redisFree(admin);
 }
-
-/* --- what a key may do -------------------------------------------------------------------- */
 
 static void a_connection_that_authenticated_as_admin_gives_no_admin_scopes(void **state)
 {

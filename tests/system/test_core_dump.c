@@ -58,8 +58,6 @@ static int close_scene(void **state)
     return 0;
 }
 
-/* --- what the daemon sees of keys --------------------------------------------------------- */
-
 /* Right and wrong uses of a raw key. What is answered must not repeat it. */
 static void use_key(struct scene *scene, const struct trial_key *key)
 {
@@ -216,8 +214,6 @@ static void do_everything(struct scene *scene)
     create_many(scene);
     verify_many(scene);
 }
-
-/* --- looking for them --------------------------------------------------------------------- */
 
 struct find {
     unsigned keys;

@@ -80,8 +80,6 @@ void store_save(struct store *store, const struct record *old, struct record *re
         errx(99, "store_save: %s", error.text);
 }
 
-/* --- agreement ---------------------------------------------------------------------------- */
-
 struct seen_key {
     uint64_t id;
     uint64_t version;

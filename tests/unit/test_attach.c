@@ -266,8 +266,6 @@ static void no_descriptor_stays_open(void **state)
     assert_int_equal(latch_descriptors(), before);
 }
 
-/* --- files that are not to be believed ----------------------------------------------------- */
-
 static void spoil_group_writable(struct fixture *fixture)
 {
     assert_int_equal(chmod(fixture->world.table, 0660), 0);

@@ -148,8 +148,6 @@ static void assert_text(struct text text, const char *wanted)
     assert_memory_equal(text.bytes, wanted, text.len);
 }
 
-/* --- the table of commands ---------------------------------------------------------------- */
-
 static void every_command_has_the_right_that_the_protocol_states(void **state)
 {
     static const struct {
@@ -259,8 +257,6 @@ static void no_error_repeats_what_was_sent(void **state)
         assert_null(world->op);
     }
 }
-
-/* --- words -------------------------------------------------------------------------------- */
 
 static void create_takes_every_property(void **state)
 {
@@ -414,8 +410,6 @@ static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **s
     assert_starts(run(world, "KEY.LIST PREFIX cc_live_"), "-INVALID PREFIX");
 }
 
-/* --- KEY.VERIFY --------------------------------------------------------------------------- */
-
 static void verify_answers_whose_key_it_is(void **state)
 {
     struct world *world = *state;
@@ -462,8 +456,6 @@ static void a_scope_that_hides_its_tail_behind_a_nul_is_refused(void **state)
     add_key(world, 0, scopes, 1, false, text);
     assert_starts(run(world, "KEY.VERIFY %s SCOPE \"a\\x00:admin\"", text), "-INVALID SCOPE");
 }
-
-/* --- AUTH --------------------------------------------------------------------------------- */
 
 static void auth_takes_on_the_rights_of_the_keys_scopes_in_place_of_the_peers(void **state)
 {
@@ -544,8 +536,7 @@ static void a_confined_key_acts_for_its_owner_alone(void **state)
     assert_false(world->reload);
     assert_starts(run(world, "CLIENT LIST"), "-NOPERM ");
     assert_has(run(world, "KEY.VERIFY %s", mine), "owner-000000");
-    assert_starts(run(world, "KEY.VERIFY %s", other),
-                  "*2\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n");
+    assert_starts(run(world, "KEY.VERIFY %s", other), "*2\r\n$6\r\nresult\r\n$9\r\nnot_found\r\n");
 }
 
 static void a_key_without_our_scopes_gives_nothing(void **state)
@@ -577,8 +568,6 @@ static void auth_on_the_verify_socket_verifies_and_grants_nothing(void **state)
     assert_starts(run(world, "KEY.VERIFY %s", text), "*12\r\n");
     assert_string_equal(run(world, "AUTH x"), "-WRONGPASS malformed\r\n");
 }
-
-/* --- small talk --------------------------------------------------------------------------- */
 
 static void hello_switches_only_when_all_of_it_is_good(void **state)
 {
@@ -639,8 +628,6 @@ static void command_docs_describe_every_command(void **state)
             (command_table[i].class == COMMAND_CHANGE || command_table[i].class == COMMAND_READ));
     }
 }
-
-/* --- answers ------------------------------------------------------------------------------ */
 
 static void errors_of_operations_have_the_protocols_words(void **state)
 {

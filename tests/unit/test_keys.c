@@ -48,8 +48,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- helpers ------------------------------------------------------------------------------ */
-
 static void add_key(uint64_t id)
 {
     struct record record = store_sample(id, "a name", OWNER);
@@ -121,8 +119,6 @@ static void fill_table(uint64_t id)
     assert_true(keys.table_full);
 }
 
-/* --- which operations share a key --------------------------------------------------------- */
-
 static void an_operation_names_each_key_once_and_in_order(void **state)
 {
     const uint64_t ids[] = {9, 2, 9, 4, 2, 2};
@@ -160,8 +156,6 @@ static void operations_share_a_key_wherever_it_stands(void **state)
     assert_shared(even, 4, first, 1, false);
     assert_shared(odd, 0, first, 1, false);
 }
-
-/* --- claims that are given up ------------------------------------------------------------- */
 
 static void a_refused_change_of_many_keys_leaves_the_table_as_it_was(void **state)
 {
@@ -203,8 +197,6 @@ static void a_refused_change_gives_up_its_own_claims_alone(void **state)
         fail_msg("the table differs in: %s", differs);
     op_free(kept);
 }
-
-/* --- while it waits ----------------------------------------------------------------------- */
 
 static struct op *make_asked_by(uint64_t actor, uint64_t id)
 {

@@ -123,8 +123,6 @@ static enum catlatch_result verify_header(struct catlatch *latch, const char *va
     return catlatch_verify(latch, &request, NULL);
 }
 
-/* --- answers ------------------------------------------------------------------------------- */
-
 static void each_state_of_a_key_has_its_answer(void **state)
 {
     static const enum catlatch_result expected[] = {
@@ -260,8 +258,6 @@ static void calls_that_make_no_sense_are_refused_and_never_granted(void **state)
     catlatch_close(NULL);
 }
 
-/* --- structs of other releases --------------------------------------------------------------- */
-
 static void structs_smaller_than_the_first_releases_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -343,8 +339,6 @@ static void a_batch_walks_by_the_sizes_that_it_was_told(void **state)
     assert_int_equal(outcomes[TESTING].known.result, CATLATCH_INVALID_REQUEST);
     assert_int_equal(outcomes[DISABLED].known.result, CATLATCH_DISABLED);
 }
-
-/* --- batch, identity, recheck ----------------------------------------------------------------- */
 
 #define MANY 100
 
@@ -484,9 +478,6 @@ static void recheck_takes_no_credential_and_only_what_matched(void **state)
     assert_int_equal(catlatch_recheck(NULL, &outcome, NULL), CATLATCH_UNAVAILABLE);
 }
 
-/* --- changes and outages -----------------------------------------------------------------------
- */
-
 static void a_change_is_seen_by_the_next_verification(void **state)
 {
     struct fixture *fixture = *state;
@@ -579,9 +570,6 @@ static void nothing_stays_open(void **state)
     catlatch_close(latch);
     assert_int_equal(latch_mappings(fixture->world.run_dir), mapped - 1);
 }
-
-/* --- opening ------------------------------------------------------------------------------------
- */
 
 static void open_refuses_what_it_cannot_use_and_says_why(void **state)
 {

@@ -189,8 +189,6 @@ static void a_waiting_request_is_the_same_when_asked_again_elsewhere_in_memory(v
     feed_end(&feed);
 }
 
-/* --- limits ------------------------------------------------------------------------------- */
-
 static enum resp_status parse_once(const char *bytes, size_t len)
 {
     struct feed feed;

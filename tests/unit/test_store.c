@@ -78,8 +78,6 @@ static size_t found_by(enum store_index index, const char *value)
     return count;
 }
 
-/* --- keys --------------------------------------------------------------------------------- */
-
 static void a_new_store_is_empty_and_stays_so(void **state)
 {
     (void)state;
@@ -175,8 +173,6 @@ static void several_changes_of_a_key_in_one_transaction_leave_the_last(void **st
     assert_int_equal(found_by(STORE_BY_NAME, "b"), 0);
     assert_agrees();
 }
-
-/* --- compare and set ---------------------------------------------------------------------- */
 
 static void assert_conflict(const struct record *old, struct record *record)
 {
@@ -276,8 +272,6 @@ static void a_record_out_of_bounds_spoils_the_transaction(void **state)
     assert_agrees();
 }
 
-/* --- transactions ------------------------------------------------------------------------- */
-
 static void an_abort_leaves_nothing(void **state)
 {
     struct record record = store_sample(7, "a", "acme"), read;
@@ -357,8 +351,6 @@ static void the_bound_of_keys_fits_one_transaction(void **state)
     assert_int_equal(keys_of("acme"), 0);
     assert_agrees();
 }
-
-/* --- owners ------------------------------------------------------------------------------- */
 
 static void an_owner_counts_the_keys_that_are_not_revoked(void **state)
 {
@@ -479,8 +471,6 @@ static void owners_come_in_order_and_in_pages(void **state)
     assert_ok(store_owners(store, text_of("a"), 9, note_owner, &names, &error));
     assert_string_equal(names.text, "aa ");
 }
-
-/* --- finding and walking ------------------------------------------------------------------ */
 
 static void finding_is_exact(void **state)
 {
@@ -700,8 +690,6 @@ static void a_transaction_that_reads_many_keys_holds_few_locks(void **state)
     assert_in_range(before, 0, 8);
     store_abort(txn);
 }
-
-/* --- what else it remembers --------------------------------------------------------------- */
 
 static void ids_rise_even_over_those_of_the_future(void **state)
 {

@@ -38,8 +38,6 @@ const char *__lsan_default_suppressions(void)
     return "leak:libdb-5.3.so";
 }
 
-/* --- a disk that fails to order ----------------------------------------------------------- */
-
 enum disk { DISK_WORKS, DISK_IS_FULL, DISK_IS_FULL_UNTIL_BALLAST_GOES, DISK_FAILS };
 
 static _Atomic enum disk writes, flushes;
@@ -81,8 +79,6 @@ static int faulty_fsync(int fd)
     errno = disk_error(flushes);
     return errno == 0 ? fdatasync(fd) : -1;
 }
-
-/* --- set-up ------------------------------------------------------------------------------- */
 
 static int make_folder(void **state)
 {
@@ -232,8 +228,6 @@ static int try_commit(uint64_t first, uint64_t count)
     return r;
 }
 
-/* --- the folder --------------------------------------------------------------------------- */
-
 static void a_missing_folder_is_named(void **state)
 {
     (void)state;
@@ -319,8 +313,6 @@ static void every_file_is_private(void **state)
         assert_int_equal(info.st_mode & 07777, 0600);
     }
 }
-
-/* --- files that are not as they were ------------------------------------------------------ */
 
 static void a_newer_format_is_refused_and_nothing_is_touched(void **state)
 {
@@ -469,8 +461,6 @@ static void a_torn_write_of_published_leaves_the_one_before(void **state)
     assert_says("/published is damaged");
     assert_says("remove that file");
 }
-
-/* --- the disk ----------------------------------------------------------------------------- */
 
 static void a_flush_waits_for_the_disk_once_for_many_commits(void **state)
 {
@@ -626,8 +616,6 @@ static void the_ballast_is_laid_released_and_fitted(void **state)
     assert_int_equal(file_size("ballast"), -1);
 }
 
-/* --- checkpoints -------------------------------------------------------------------------- */
-
 static _Atomic bool stop_checkpoints;
 
 static void *checkpoint_again_and_again(void *context)
@@ -680,8 +668,6 @@ static void work_alone_makes_checkpoints_and_old_logs_go(void **state)
     assert_int_equal(file_size("log.0000000001"), -1);
     assert_in_range(log_file_count(), 1, 3);
 }
-
-/* --- a disk that is really full ----------------------------------------------------------- */
 
 #define SKIP_STATUS 77
 
