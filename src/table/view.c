@@ -94,15 +94,6 @@ void table_prefetch(const struct table_view *view, const struct digest *digest)
     __builtin_prefetch(&view->slots[table_slot_home(view, digest)]);
 }
 
-static bool slot_has_digest(const struct table_slot *slot, const struct digest *digest)
-{
-    /* Relaxed: written before the release store of the control word, which the caller acquired. */
-    for (unsigned i = 0; i < DIGEST_WORDS; i++)
-        if (atomic_load_explicit(&slot->digest[i], memory_order_relaxed) != digest->word[i])
-            return false;
-    return true;
-}
-
 enum table_found table_find(const struct table_view *view, const struct digest *digest,
                             struct table_hit *ret_hit)
 {
@@ -114,7 +105,7 @@ enum table_found table_find(const struct table_view *view, const struct digest *
         unsigned state = control_state(control);
         if (state == SLOT_EMPTY)
             return TABLE_MISS;
-        if (state != SLOT_REPLACED && slot_has_digest(slot, digest)) {
+        if (state != SLOT_REPLACED && table_slot_has(slot, digest)) {
             ret_hit->slot = number;
             ret_hit->control = control;
             ret_hit->id = atomic_load_explicit(&slot->id, memory_order_relaxed);

@@ -48,6 +48,17 @@ static inline int64_t control_expires_unix_s(uint64_t control)
     return (int64_t)(control >> CONTROL_EXPIRES_SHIFT);
 }
 
+/* Whether the slot was written for this digest. Of a reader the caller acquired the control word.
+ */
+static inline bool table_slot_has(const struct table_slot *slot, const struct digest *digest)
+{
+    /* Relaxed: written before the release store of the control word. */
+    for (unsigned i = 0; i < DIGEST_WORDS; i++)
+        if (atomic_load_explicit(&slot->digest[i], memory_order_relaxed) != digest->word[i])
+            return false;
+    return true;
+}
+
 struct table_hit {
     uint64_t slot;    /* its number */
     uint64_t control; /* the one load of the control word that decided */

@@ -220,14 +220,6 @@ static bool claimed(const struct table_slot *slot)
     return atomic_load_explicit(&slot->id, memory_order_relaxed) != 0;
 }
 
-static bool slot_is(const struct table_slot *slot, const struct digest *digest)
-{
-    for (unsigned i = 0; i < DIGEST_WORDS; i++)
-        if (atomic_load_explicit(&slot->digest[i], memory_order_relaxed) != digest->word[i])
-            return false;
-    return true;
-}
-
 struct probe {
     uint64_t newest; /* the last slot with the digest, published or claimed, or TABLE_NO_SLOT */
     uint64_t free;   /* the first slot that can be claimed, or TABLE_NO_SLOT */
@@ -244,7 +236,7 @@ static struct probe probe_for(const struct table_writer *writer, const struct di
             probe.free = number;
             break;
         }
-        if (state != SLOT_REPLACED && slot_is(slot, digest))
+        if (state != SLOT_REPLACED && table_slot_has(slot, digest))
             probe.newest = number;
         if (++number == writer->view.slot_count)
             number = 0;
