@@ -50,7 +50,7 @@ TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS)
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/stack/*.c)
 # Workers neither make keys nor write tables.
-LIB_OBJ := $(filter-out %/keygen.o %/writer.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
+LIB_OBJ := $(filter-out %/keygen.o %/format.o %/writer.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
 DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
 INTERNAL := $(BUILD)/internal.a

@@ -3,26 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <openssl/crypto.h>
 
 #include "daemon/daemon.h"
+#include "daemon/flight.h"
 #include "daemon/log.h"
 
 /* The output buffer is given back above this, so that one long list does not hold memory for ever.
  */
 #define OUTPUT_KEPT_MAX ((size_t)1024 * 1024)
-
-struct flight {
-    struct flight *next;
-    struct client *client; /* NULL: it is gone; nobody wants the answer */
-    const struct command *command;
-    struct op *op;      /* owned once it is done; NULL: RELOAD */
-    size_t keys;        /* see op_keys */
-    struct error error; /* of RELOAD */
-    bool done;
-};
 
 /* What is still to be sent after the kernel took what it would. */
 struct rest {
@@ -31,8 +21,6 @@ struct rest {
     size_t len;
     char bytes[];
 };
-
-static void client_continue(struct client *client);
 
 static void input_drop(struct client *client)
 {
@@ -66,27 +54,12 @@ static void on_dismissed(uv_handle_t *handle)
     client_free(handle->data);
 }
 
-static void flight_free(struct flight *flight)
-{
-    op_free(flight->op);
-    free(flight);
-}
-
 void client_close(struct client *client)
 {
     if (client->closing)
         return;
     client->closing = true;
-    while (client->first) {
-        struct flight *flight = client->first;
-        client->first = flight->next;
-        flight->client = NULL;
-        if (flight->done)
-            flight_free(flight);
-    }
-    client->last = NULL;
-    client->flights = 0;
-    client->flying_keys = 0;
+    flight_leave_all(client);
     uv_close((uv_handle_t *)&client->pipe, on_closed);
 }
 
@@ -165,108 +138,6 @@ static void client_flush(struct client *client)
         reply_cut(output, 0);
 }
 
-/* In the order of their requests: one that is done waits for those before it. */
-static void land_flights(struct client *client)
-{
-    struct server *server = client->server;
-    struct answer_place place = {.host = server->daemon->host, .now_unix_s = time(NULL)};
-
-    while (client->first && client->first->done) {
-        struct flight *flight = client->first;
-        server->output.protocol = client->session.protocol;
-        if (flight->op)
-            command_finish(flight->command, flight->op, &place, &server->output);
-        else if (flight->error.code != 0)
-            command_error(&server->output, &flight->error);
-        else
-            reply_simple(&server->output, "OK");
-        client->first = flight->next;
-        if (!client->first)
-            client->last = NULL;
-        client->flights--;
-        client->flying_keys -= flight->keys;
-        flight_free(flight);
-    }
-}
-
-static void flight_done(struct flight *flight)
-{
-    struct client *client = flight->client;
-
-    flight->done = true;
-    if (!client) {
-        flight_free(flight);
-        return;
-    }
-    client->active_ms = uv_now(client->pipe.loop);
-    if (!client->serving && client->first == flight)
-        client_continue(client);
-}
-
-static void on_op_done(struct op *op)
-{
-    flight_done(op->context);
-}
-
-static void on_reloaded(void *context, const struct error *error)
-{
-    struct flight *flight = context;
-
-    flight->error = *error;
-    flight_done(flight);
-}
-
-/* How many keys the answer may tell of: what an operation in flight costs in memory. */
-static size_t op_keys(const struct op *op)
-{
-    size_t keys = op ? op->limit + op->id_count : 0;
-
-    return keys > 0 ? keys : 1;
-}
-
-static void launch(struct client *client, const struct call *call)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-
-    if (!flight) {
-        op_free(call->op);
-        client_close(client);
-        return;
-    }
-    flight->client = client;
-    flight->command = call->command;
-    flight->op = call->op;
-    if (client->last)
-        client->last->next = flight;
-    else
-        client->first = flight;
-    client->last = flight;
-    client->flights++;
-    flight->keys = op_keys(call->op);
-    client->flying_keys += flight->keys;
-    client->flying = call->command->class;
-    if (!call->op) {
-        daemon_reload(call->daemon, on_reloaded, flight);
-        return;
-    }
-    call->op->done = on_op_done;
-    call->op->context = flight;
-    changer_submit(call->daemon->changer, call->op);
-}
-
-static bool may_run(const struct client *client, enum command_class class)
-{
-    if (client->flights == 0)
-        return true;
-    return class == client->flying && (class == COMMAND_CHANGE || class == COMMAND_READ);
-}
-
-/* One may always fly alone, however many keys it is about. */
-static bool may_launch(const struct client *client, const struct op *op)
-{
-    return client->flights == 0 || client->flying_keys + op_keys(op) <= CLIENT_FLIGHT_KEYS_MAX;
-}
-
 /* False: not yet. */
 static bool serve_request(struct client *client, const struct resp_request *request)
 {
@@ -276,7 +147,7 @@ static bool serve_request(struct client *client, const struct resp_request *requ
     struct call call;
 
     call.command = command_find(resp_argument(request, 0));
-    if (!may_run(client, call.command ? call.command->class : COMMAND_LOOP))
+    if (!flight_may_run(client, call.command ? call.command->class : COMMAND_LOOP))
         return false;
     call.daemon = daemon;
     call.view = changer_view(daemon->changer);
@@ -287,12 +158,12 @@ static bool serve_request(struct client *client, const struct resp_request *requ
     call.reload = false;
     call.reply->protocol = client->session.protocol;
     command_call(&call);
-    if (call.op && !may_launch(client, call.op)) {
+    if (call.op && !flight_may_launch(client, call.op)) {
         op_free(call.op);
         return false;
     }
     if (call.op || call.reload) {
-        launch(client, &call);
+        flight_launch(client, &call);
     } else if (client->flights > 0) {
         reply_cut(&server->output, before); /* an error ahead of its turn */
         return false;
@@ -440,15 +311,14 @@ static void update_reading(struct client *client)
         client_close(client);
 }
 
-/* Whatever happened: answers that are due, requests that can go on, one write, and what is next. */
-static void client_continue(struct client *client)
+void client_continue(struct client *client)
 {
     client->serving = true;
     do {
-        land_flights(client);
+        flight_land(client);
         while (serve_next(client))
             ;
-    } while (client->first && client->first->done);
+    } while (flight_is_due(client));
     client->serving = false;
     input_settle(client);
     client_flush(client);

@@ -65,6 +65,9 @@ void client_look_up(struct client *client);
 /* No requests but those that were sent already; closes when all of them were answered. */
 void client_drain(struct client *client);
 
+/* Whatever happened: answers that are due, requests that can go on, one write, and what is next. */
+void client_continue(struct client *client);
+
 /* Closes now; operations in flight go on, their answers are dropped. */
 void client_close(struct client *client);
 

@@ -32,7 +32,9 @@ teardown() {
     expect_status 1
     [ "$output" = malformed ]
     make_key ci
-    run --separate-stderr catlatch verify --json <<<"${key%?}x"
+    local wrong=x
+    [ "${key: -1}" != x ] || wrong=y
+    run --separate-stderr catlatch verify --json <<<"${key%?}$wrong"
     expect_status 1
     jq -e '.result == "malformed" and .id == null' <<<"$output"
 }

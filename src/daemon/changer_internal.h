@@ -1,0 +1,74 @@
+/*
+ * changer_internal.h - what the changer's own files share; nobody else includes it.
+ *
+ * changer.c is the event loop's side, changer_thread.c the store thread, changer_start.c what comes
+ * before that thread: the first table, and what becomes of older ones.
+ */
+#ifndef DAEMON_CHANGER_INTERNAL_H
+#define DAEMON_CHANGER_INTERNAL_H
+
+#include "daemon/changer.h"
+#include "daemon/growth.h"
+#include "daemon/keys.h"
+#include "daemon/op_queue.h"
+
+struct changer {
+    struct changer_options options;
+    char *run_dir;
+    uv_thread_t thread;
+    uv_async_t async; /* the store thread has something for the loop */
+
+    /* Under the lock. */
+    uv_mutex_t lock;
+    uv_cond_t wake;
+    struct op_queue changes;
+    struct op_queue reads;
+    struct op_queue finished;
+    struct generation *retired; /* to be unmapped by the loop, which may be looking at them */
+    const struct config *fresh_config;
+    bool made; /* the thread that makes a file is done */
+    bool lost; /* run_dir/table is not ours any more */
+    bool stopping;
+    bool ended;
+    bool has_warning, has_fatal;
+    struct error warning, fatal;
+
+    /* The loop's. */
+    void (*configured)(void *context);
+    void *configured_context;
+    bool config_taken; /* under the lock */
+    void (*stopped)(void *context);
+    void *stopped_context;
+    uv_work_t upkeep;
+    bool upkeep_runs;
+
+    /* The store thread's. */
+    struct keys keys;
+    struct growth growth;
+    struct op_queue waiting;
+    uint64_t no_growth_before_ms;
+    struct error growth_error; /* of the last try */
+
+    /* Shared. */
+    _Atomic(struct generation *) current;
+    _Atomic uint64_t waiting_count, batches, changed, growing;
+};
+/* The generation that readers use; NULL before the first. Any thread. */
+struct generation *changer_current(struct changer *changer);
+
+/* Leave an error for the loop to tell: one for the log, or the one that ends the process. Any
+ * thread. */
+void changer_warn(struct changer *changer, const struct error *error);
+void changer_fail(struct changer *changer, const struct error *error);
+
+/* What the next generation should hold, by the store and the configuration of now. Store thread. */
+void changer_plan_growth(struct changer *changer);
+
+/* Builds and publishes the first generation, marks and unlinks older ones. On the caller's thread,
+ * before the store thread runs. See changer_start. */
+int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error);
+
+/* The store thread: runs until the changer is stopped or the store fails. */
+void changer_thread(void *changer);
+
+#endif

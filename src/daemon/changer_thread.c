@@ -1,0 +1,323 @@
+#include <string.h>
+#include <time.h>
+
+#include "daemon/changer_internal.h"
+
+/* Operations that share one flush, and the claims after which a batch takes no more of them: both
+ * bound how long the first of a batch waits for the last. */
+#define BATCH_OPS_MAX 1024u
+#define BATCH_CLAIMS_MAX 20000u
+
+/* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
+#define GROW_AT_PERMILLE 875u
+
+/* After a failure to make one, the next try comes no sooner than this. */
+#define GROW_RETRY_MS 5000u
+
+void changer_plan_growth(struct changer *changer)
+{
+    const struct config *config = changer->keys.config;
+    growth_plan(&changer->growth, store_key_count(changer->options.store) + changer->waiting.count,
+                config->expected_keys, (uint64_t)config->max_stale_ms, changer->keys.table);
+}
+
+static int64_t realtime_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void finish(struct changer *changer, struct op_queue *done)
+{
+    uv_mutex_lock(&changer->lock);
+    for (struct op *op; (op = op_queue_take(done)) != NULL;)
+        op_queue_add(&changer->finished, op);
+    uv_mutex_unlock(&changer->lock);
+    uv_async_send(&changer->async);
+}
+
+static void stamp(struct changer *changer, struct op *op)
+{
+    op->generation = changer_current(changer)->number;
+    if (op->error.code == 0 && op->sequence == 0) {
+        op->epoch = store_epoch(changer->options.store);
+        op->sequence = store_sequence(changer->options.store);
+    }
+    op->time_unix_ms = realtime_ms();
+}
+
+/* What of the configuration stands in the table itself. */
+static void configure_table(struct changer *changer, struct table_writer *table)
+{
+    atomic_store_explicit(&table->header->max_stale_ms,
+                          (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
+}
+
+/* Commits are on the disk: makes them seen. */
+static int publish_batch(struct changer *changer, struct error *error)
+{
+    struct store *store = changer->options.store;
+    keys_publish(&changer->keys);
+    table_set_sequence(changer->keys.table, store_sequence(store));
+    return store_set_published(store, store_epoch(store), store_sequence(store), error);
+}
+
+/* Whether an update must not pass one that waits: the later of two that name the same key would be
+ * undone by the earlier. Everything else may pass: it needs no room, or does not touch what an
+ * update touches. */
+static bool waits_behind(const struct changer *changer, const struct op *op)
+{
+    if (op->kind != OP_UPDATE)
+        return false;
+    for (const struct op *earlier = changer->waiting.first; earlier != NULL;
+         earlier = earlier->next)
+        if (earlier->kind == OP_UPDATE && keys_share_id(earlier, op))
+            return true;
+    return false;
+}
+
+/* The wait of a start is over, or the generation that had lost its name was marked, before the
+ * first change is acknowledged after it: the next start need not wait. */
+static int tell_covered(struct changer *changer, struct error *error)
+{
+    struct generation *generation = changer_current(changer);
+    struct store_generation recorded = {.number = generation->number};
+    if (!changer->growth.uncovered || changer->growth.stage != GROWTH_IDLE)
+        return 0;
+    memcpy(recorded.boot_id, generation->writer.header->boot_id, sizeof recorded.boot_id);
+    int r = store_set_generation(changer->options.store, &recorded, error);
+    changer->growth.uncovered = r != 0;
+    /* Without room the next start waits for nothing, and that is all. */
+    return r == CATLATCH_E_FULL ? 0 : r;
+}
+
+/* Runs a batch. What finds no room goes to `waiting`, the rest to `done`. */
+static int run_batch(struct changer *changer, struct op_queue *batch, struct op_queue *done,
+                     struct error *error)
+{
+    struct store *store = changer->options.store;
+    uint64_t before = store_sequence(store), changed = 0;
+    int r;
+    changer->keys.now_unix_ms = realtime_ms();
+    for (struct op *op; (op = op_queue_take(batch)) != NULL;) {
+        keys_tidy(op);
+        if (waits_behind(changer, op)) {
+            op_queue_add(&changer->waiting, op);
+            continue;
+        }
+        keys_change(&changer->keys, op);
+        if (store_is_broken(store)) {
+            store_flush(store, error); /* says why */
+            op_queue_add(done, op);
+            return CATLATCH_E_IO;
+        }
+        changed += op->error.code == 0;
+        op_queue_add(op->error.code != 0 && changer->keys.table_full ? &changer->waiting : done,
+                     op);
+    }
+    if (store_sequence(store) != before &&
+        ((r = store_flush(store, error)) != 0 || (r = tell_covered(changer, error)) != 0 ||
+         (r = publish_batch(changer, error)) != 0))
+        return r;
+    for (struct op *op = done->first; op != NULL; op = op->next)
+        stamp(changer, op);
+    atomic_fetch_add(&changer->batches, 1);
+    atomic_fetch_add(&changer->changed, changed);
+    atomic_store(&changer->waiting_count, changer->waiting.count);
+    return 0;
+}
+
+static void fail_waiting(struct changer *changer, const struct error *why)
+{
+    struct op_queue done;
+    op_queue_init(&done);
+    for (struct op *op; (op = op_queue_take(&changer->waiting)) != NULL; op_queue_add(&done, op)) {
+        op->error = *why;
+        error_prefix(&op->error, "nothing was changed; no room in the table, and no larger one");
+        stamp(changer, op);
+    }
+    atomic_store(&changer->waiting_count, 0);
+    finish(changer, &done);
+}
+
+/* Readers go over to the new generation. Nothing changes meanwhile: this is the thread that
+ * changes. The old one is marked before any change is published in the new one alone. */
+static int switch_generation(struct changer *changer, struct error *error)
+{
+    struct generation *fresh = growth_take(&changer->growth), *old = changer_current(changer);
+    configure_table(changer, &fresh->writer); /* it may have changed since the plan */
+    table_set_sequence(&fresh->writer, store_sequence(changer->options.store));
+    int r = generation_publish(fresh, changer->run_dir, error);
+    if (r != 0) {
+        generation_free(fresh, changer->run_dir);
+        return r;
+    }
+    changer->keys.table = &fresh->writer;
+    /* release: pairs with changer_current */
+    atomic_store_explicit(&changer->current, fresh, memory_order_release);
+    generation_retire(old, changer->run_dir);
+    changer->growth.uncovered = changer->growth.recorded_uncovered;
+    changer->growth.old = fresh;
+    uv_mutex_lock(&changer->lock);
+    old->next = changer->retired;
+    changer->retired = old;
+    op_queue_put_back(&changer->changes, &changer->waiting);
+    uv_mutex_unlock(&changer->lock);
+    atomic_store(&changer->waiting_count, 0);
+    uv_async_send(&changer->async);
+    return 0;
+}
+
+static void growth_failed(struct changer *changer, struct error *error)
+{
+    changer->no_growth_before_ms = generation_now_ms() + GROW_RETRY_MS;
+    changer->growth_error = *error;
+    fail_waiting(changer, error);
+    error_prefix(error, "a new table could not be published");
+    changer_warn(changer, error);
+}
+
+/* Begins a new generation if one is due. */
+static void consider_growth(struct changer *changer, bool lost)
+{
+    struct error error = {0};
+    /* Looked at again: the heartbeat can fall between a rename and what tells it. */
+    bool due = (lost && !generation_is_in_place(changer_current(changer), changer->run_dir)) ||
+               changer->waiting.first != NULL ||
+               table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE;
+    if (!due || changer->growth.stage != GROWTH_IDLE)
+        return;
+    if (generation_now_ms() < changer->no_growth_before_ms) {
+        fail_waiting(changer, &changer->growth_error);
+        return;
+    }
+    changer_plan_growth(changer);
+    if (growth_begin(&changer->growth, &error) != 0)
+        growth_failed(changer, &error);
+    atomic_store(&changer->growing, changer->growth.stage != GROWTH_IDLE);
+}
+
+/* True if the next step can be taken at once. */
+static bool step_growth(struct changer *changer)
+{
+    struct error error = {0};
+    enum growth_progress progress = growth_step(&changer->growth, &error);
+    if (progress == GROWTH_FAILED ||
+        (progress == GROWTH_READY && switch_generation(changer, &error) != 0))
+        growth_failed(changer, &error);
+    atomic_store(&changer->growing, changer->growth.stage != GROWTH_IDLE);
+    return progress == GROWTH_WORKING;
+}
+
+/* What the thread found to do. */
+struct work {
+    struct op_queue batch;
+    struct op *read;
+    bool lost;
+    bool stop;
+};
+
+/* Takes over what waits; sleeps when there is nothing and `busy` is false. */
+static void take_work(struct changer *changer, struct work *work, bool busy)
+{
+    op_queue_init(&work->batch);
+    uv_mutex_lock(&changer->lock);
+    while (!busy && changer->changes.first == NULL && changer->reads.first == NULL &&
+           !changer->stopping && !changer->made && !changer->lost && changer->fresh_config == NULL)
+        uv_cond_wait(&changer->wake, &changer->lock);
+    while (work->batch.count < BATCH_OPS_MAX && changer->changes.first != NULL)
+        op_queue_add(&work->batch, op_queue_take(&changer->changes));
+    work->read = op_queue_take(&changer->reads);
+    work->lost = changer->lost;
+    work->stop = changer->stopping && work->batch.first == NULL && work->read == NULL;
+    changer->lost = changer->made = false;
+    if (changer->fresh_config != NULL) {
+        changer->keys.config = changer->fresh_config;
+        changer->fresh_config = NULL;
+        changer->config_taken = true;
+        uv_async_send(&changer->async);
+    }
+    uv_mutex_unlock(&changer->lock);
+}
+
+/* A batch in parts, so that no operation waits for more than BATCH_CLAIMS_MAX others' slots. */
+static int run_changes(struct changer *changer, struct op_queue *batch, struct error *error)
+{
+    while (batch->first != NULL) {
+        struct op_queue part, done;
+        size_t keys = 0;
+        op_queue_init(&part);
+        op_queue_init(&done);
+        do {
+            keys += batch->first->id_count;
+            op_queue_add(&part, op_queue_take(batch));
+        } while (batch->first != NULL && keys + batch->first->id_count <= BATCH_CLAIMS_MAX);
+        int r = run_batch(changer, &part, &done, error);
+        if (r != 0)
+            return r; /* nothing of it is acknowledged: the process ends */
+        finish(changer, &done);
+    }
+    return 0;
+}
+
+static void run_read(struct changer *changer, struct op *op)
+{
+    struct op_queue done;
+    op_queue_init(&done);
+    changer->keys.now_unix_ms = realtime_ms();
+    keys_read(&changer->keys, op);
+    stamp(changer, op);
+    op_queue_add(&done, op);
+    finish(changer, &done);
+}
+
+/* A store that panicked while it was read must be recovered by another process too. */
+static bool check_store(struct changer *changer)
+{
+    struct error error = {0};
+    if (!store_is_broken(changer->options.store))
+        return false;
+    store_flush(changer->options.store, &error); /* says why not */
+    changer_fail(changer, &error);
+    return true;
+}
+
+static void end_thread(struct changer *changer)
+{
+    struct error error;
+    error_set(&error, CATLATCH_E_UNAVAILABLE, "the daemon is stopping");
+    fail_waiting(changer, &error);
+    growth_cancel(&changer->growth);
+    uv_mutex_lock(&changer->lock);
+    changer->ended = true;
+    uv_mutex_unlock(&changer->lock);
+    uv_async_send(&changer->async);
+}
+
+void changer_thread(void *context)
+{
+    struct changer *changer = context;
+    struct error error = {0};
+    bool busy = false;
+    for (;;) {
+        struct work work;
+        const struct config *before = changer->keys.config;
+        take_work(changer, &work, busy);
+        if (changer->keys.config != before)
+            configure_table(changer, changer->keys.table);
+        if (work.stop)
+            break;
+        if (run_changes(changer, &work.batch, &error) != 0) {
+            changer_fail(changer, &error);
+            return;
+        }
+        if (work.read != NULL)
+            run_read(changer, work.read);
+        consider_growth(changer, work.lost);
+        busy = step_growth(changer);
+        if (check_store(changer))
+            return;
+    }
+    end_thread(changer);
+}
