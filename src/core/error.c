@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -19,13 +20,25 @@ static void cut_at_character(char *text, size_t len)
     text[len] = '\0';
 }
 
+/* The second set of control characters (C1), of two bytes in UTF-8: a new line and the start of
+ * terminal sequences are among them. */
+static bool is_c1(const unsigned char *text)
+{
+    return text[0] == 0xC2 && text[1] >= 0x80 && text[1] < 0xA0;
+}
+
 /* What was read from outside may be quoted in an error: keep it one line, and harmless on a
  * terminal and in a log. */
 static void blank_controls(char *text)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
-            *text = '?';
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (is_c1(at)) {
+            at[0] = at[1] = '?';
+            at++;
+        } else if (*at < 0x20 || *at == 0x7F) {
+            *at = '?';
+        }
+    }
 }
 
 /* Composes apart from the error, because arguments may point into the text that it has. */

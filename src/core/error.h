@@ -12,8 +12,8 @@
 #define CATLATCH_PRINTF(template, first) __attribute__((format(printf, template, first)))
 
 /* 512: a path of PATH_MAX does not fit, but two ordinary ones and a reason do. Longer is cut,
- * between characters. Control characters become '?': an error is one line whatever it quotes.
- * Arguments may point into the text that is being replaced. */
+ * between characters. Each byte of a control character (C0, DEL, C1) becomes '?': an error is one
+ * line whatever it quotes. Arguments may point into the text that is being replaced. */
 struct error {
     int code; /* 0 or an enum catlatch_error */
     char text[512];

@@ -76,6 +76,17 @@ static void errno_gives_the_code_that_fits_and_its_words(void **state)
     assert_string_equal(error.text, "open f: No such file or directory");
 }
 
+static void control_characters_of_two_bytes_are_blanked_and_their_neighbours_are_not(void **state)
+{
+    struct error error = {0};
+
+    (void)state;
+    error_set(&error, CATLATCH_E_DATA,
+              "\xC2\x9B"
+              "31m red \xC2\x85 next \xC2\xA0 \xC3\x9B");
+    assert_string_equal(error.text, "??31m red ?? next \xC2\xA0 \xC3\x9B");
+}
+
 static void a_long_text_is_cut_and_terminated(void **state)
 {
     char longer[2000];
@@ -205,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_prefix_goes_before_the_text_and_keeps_the_code),
         cmocka_unit_test(an_error_can_quote_the_one_that_it_replaces),
         cmocka_unit_test(errno_gives_the_code_that_fits_and_its_words),
+        cmocka_unit_test(control_characters_of_two_bytes_are_blanked_and_their_neighbours_are_not),
         cmocka_unit_test(a_long_text_is_cut_and_terminated),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(what_an_error_quotes_cannot_break_the_line_or_the_terminal),
