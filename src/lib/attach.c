@@ -63,7 +63,6 @@ int attach_init(struct attach *ret_attach, const char *run_dir, const char *user
     r = trust_path(run_dir, &fresh.trust, error);
     if (r != 0 && r != CATLATCH_E_NOT_FOUND)
         return r;
-    fresh.folder_trusted = r == 0;
     *ret_attach = fresh;
     return 0;
 }
@@ -152,14 +151,13 @@ static int map_table(int fd, size_t size, struct table_view *ret_view)
 }
 
 /* Maps what the path names at this moment. The descriptor is closed before it returns. */
-static int map_path(struct attach *attach, struct mapping *ret_mapping)
+static int map_path(const struct attach *attach, struct mapping *ret_mapping)
 {
     int r = CATLATCH_E_UNAVAILABLE;
     struct stat file;
 
-    attach->folder_trusted =
-        attach->folder_trusted || trust_path(attach->run_dir, &attach->trust, NULL) == 0;
-    if (!attach->folder_trusted)
+    /* Each time anew: the folder that was checked before may be gone, and another in its place. */
+    if (trust_path(attach->run_dir, &attach->trust, NULL) != 0)
         return r;
     /* O_NONBLOCK: a FIFO there must not hold the caller up. */
     int fd = open(attach->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -175,7 +173,7 @@ static int map_path(struct attach *attach, struct mapping *ret_mapping)
     return r;
 }
 
-static int map_newest(struct attach *attach, struct mapping *ret_mapping)
+static int map_newest(const struct attach *attach, struct mapping *ret_mapping)
 {
     for (int i = 0; i < ATTACH_TRIES; i++) {
         if (map_path(attach, ret_mapping) != 0)

@@ -37,11 +37,10 @@
 struct attach {
     struct table_view view; /* what attach_view returns, while `attached` */
     bool attached;
-    bool populated;      /* its pages were mapped ahead */
-    bool looked;         /* looked_ms is set */
-    bool folder_trusted; /* run_dir and what lies above it were checked */
-    uint64_t looked_ms;  /* when the path was last looked at */
-    dev_t device;        /* of the file that is mapped; while it is, no other has its inode */
+    bool populated;     /* its pages were mapped ahead */
+    bool looked;        /* looked_ms is set */
+    uint64_t looked_ms; /* when the path was last looked at */
+    dev_t device;       /* of the file that is mapped; while it is, no other has its inode */
     ino_t inode;
     struct trust trust; /* who may have made the table */
     char run_dir[PATH_MAX];
@@ -50,7 +49,7 @@ struct attach {
 
 /* Sets *ret_attach up, without attaching. `user` is [daemon] user, "" for none. Returns 0, E_CONFIG
  * (the path is too long, or no such user), E_IO, or trust_path's E_PERMISSION for a run_dir that
- * others can write; one that is not there yet is checked once it is. */
+ * others can write. One that is not there yet is no error: it is checked before each attaching. */
 int attach_init(struct attach *ret_attach, const char *run_dir, const char *user,
                 struct error *error);
 

@@ -521,6 +521,19 @@ static void a_folder_that_comes_later_is_checked_then(void **state)
     attach_end(&attach);
 }
 
+static void a_folder_that_was_trusted_once_is_checked_again_for_every_table(void **state)
+{
+    struct fixture *fixture = *state;
+    place_first(fixture, T0);
+    assert_int_equal(generation_at(fixture, T0), 1);
+    assert_int_equal(chmod(fixture->world.run_dir, 0770), 0);
+    place_second(fixture, T0);
+    table_supersede(fixture->first.writer.header);
+    assert_int_equal(generation_at(fixture, T0), 0);
+    assert_int_equal(chmod(fixture->world.run_dir, 0750), 0);
+    assert_int_equal(generation_at(fixture, T0 + ATTACH_LOOK_MS), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -551,6 +564,7 @@ int main(void)
         TEST(a_user_that_does_not_exist_is_an_error_that_names_it),
         TEST(a_folder_that_others_can_write_is_refused),
         TEST(a_folder_that_comes_later_is_checked_then),
+        TEST(a_folder_that_was_trusted_once_is_checked_again_for_every_table),
     };
     return cmocka_run_group_tests_name("attach", tests, NULL, NULL);
 }
