@@ -82,6 +82,17 @@ static bool number_parse(const char *name, bool *ret_fits, uint32_t *ret_id)
     return true;
 }
 
+bool principals_number(const char *name, uint32_t *ret_id)
+{
+    uint32_t id;
+    bool fits;
+
+    if (*name == '\0' || !number_parse(name, &fits, &id) || !fits)
+        return false;
+    *ret_id = id;
+    return true;
+}
+
 /* Returns 0, E_NOT_FOUND without a text in *error, or what principals_parse returns. */
 static int account_find(const struct account_kind *kind, const char *name, uint32_t *ret_id,
                         struct error *error)

@@ -6,6 +6,8 @@
 #ifndef CORE_CONFIG_PRINCIPALS_H
 #define CORE_CONFIG_PRINCIPALS_H
 
+#include <stdbool.h>
+
 #include "core/config.h"
 
 /* What to do with names of users and groups. */
@@ -26,5 +28,8 @@ int principals_parse(const char *text, enum config_accounts accounts,
 /* For [daemon] user and group. "" is allowed. Returns as principals_parse. */
 int principals_check_user(const char *name, enum config_accounts accounts, struct error *error);
 int principals_check_group(const char *name, enum config_accounts accounts, struct error *error);
+
+/* Whether one that was accepted is a number, and which: it need not have a name on this system. */
+bool principals_number(const char *name, uint32_t *ret_id);
 
 #endif

@@ -9,10 +9,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/config_principals.h"
 #include "core/trust.h"
 
-static int resolve_user(const char *name, struct privilege *privilege, struct error *error)
+/* A number stands for itself, and needs an entry only to say which group is the user's own. */
+static int resolve_number(const struct config *config, uid_t uid, struct privilege *privilege,
+                          struct error *error)
 {
+    const struct passwd *user = getpwuid(uid);
+
+    if (user == NULL && config->group[0] == '\0')
+        return error_set(error, CATLATCH_E_CONFIG,
+                         "[daemon] user %s has no name on this system, and so no group of its own; "
+                         "set [daemon] group",
+                         config->user);
+    privilege->uid = uid;
+    if (user != NULL)
+        privilege->gid = user->pw_gid;
+    return 0;
+}
+
+static int resolve_user(const struct config *config, struct privilege *privilege,
+                        struct error *error)
+{
+    const char *name = config->user;
+    uid_t uid;
+
+    if (principals_number(name, &uid))
+        return resolve_number(config, uid, privilege, error);
     errno = 0;
     const struct passwd *user = getpwnam(name);
 
@@ -29,6 +53,8 @@ static int resolve_user(const char *name, struct privilege *privilege, struct er
 
 static int resolve_group(const char *name, struct privilege *privilege, struct error *error)
 {
+    if (principals_number(name, &privilege->gid))
+        return 0;
     errno = 0;
     const struct group *group = getgrnam(name);
 
@@ -49,7 +75,7 @@ int privilege_resolve(const struct config *config, struct privilege *ret_privile
     int r = 0;
 
     if (config->user[0])
-        r = resolve_user(config->user, &privilege, error);
+        r = resolve_user(config, &privilege, error);
     if (r == 0 && config->group[0])
         r = resolve_group(config->group, &privilege, error);
     if (r != 0)

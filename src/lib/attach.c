@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/boot.h"
+#include "core/config_principals.h"
 
 #define TABLE_NAME "table"
 
@@ -31,11 +32,13 @@ struct mapping {
     ino_t inode;
 };
 
-static int trust_user(struct trust *trust, const char *user, struct error *error)
+static int find_user(const char *user, uid_t *ret_uid, struct error *error)
 {
     char buffer[PASSWD_BYTES];
     struct passwd entry, *found = NULL;
 
+    if (principals_number(user, ret_uid))
+        return 0;
     int r = getpwnam_r(user, &entry, buffer, sizeof buffer, &found);
     if (r != 0)
         return error_errno(error, r, "cannot look up [daemon] user \"%s\"", user);
@@ -43,9 +46,18 @@ static int trust_user(struct trust *trust, const char *user, struct error *error
         return error_set(error, CATLATCH_E_CONFIG,
                          "[daemon] user \"%s\" does not exist; its table could not be trusted",
                          user);
-    if (trust->count < TRUST_UIDS_MAX)
-        trust->uids[trust->count++] = entry.pw_uid;
+    *ret_uid = entry.pw_uid;
     return 0;
+}
+
+static int trust_user(struct trust *trust, const char *user, struct error *error)
+{
+    uid_t uid;
+
+    int r = find_user(user, &uid, error);
+    if (r == 0 && trust->count < TRUST_UIDS_MAX)
+        trust->uids[trust->count++] = uid;
+    return r;
 }
 
 int attach_init(struct attach *ret_attach, const char *run_dir, const char *user,

@@ -534,6 +534,23 @@ static void a_folder_that_was_trusted_once_is_checked_again_for_every_table(void
     assert_int_equal(generation_at(fixture, T0 + ATTACH_LOOK_MS), 2);
 }
 
+static void a_daemons_user_can_be_a_number_that_has_no_name_here(void **state)
+{
+    struct fixture *fixture = *state;
+    struct attach attach;
+    struct error error = {0};
+    if (geteuid() != 0) {
+        print_message("skipped: only root can give a file away\n");
+        skip();
+    }
+    assert_int_equal(attach_init(&attach, fixture->world.run_dir, "4242424", &error), 0);
+    place_first(fixture, T0);
+    assert_int_equal(chown(fixture->world.table, 4242424, (gid_t)-1), 0);
+    assert_int_equal(generation_at(fixture, T0), 0);
+    assert_non_null(attach_view_at(&attach, T0));
+    attach_end(&attach);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -565,6 +582,7 @@ int main(void)
         TEST(a_folder_that_others_can_write_is_refused),
         TEST(a_folder_that_comes_later_is_checked_then),
         TEST(a_folder_that_was_trusted_once_is_checked_again_for_every_table),
+        TEST(a_daemons_user_can_be_a_number_that_has_no_name_here),
     };
     return cmocka_run_group_tests_name("attach", tests, NULL, NULL);
 }
