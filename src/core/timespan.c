@@ -165,15 +165,25 @@ static int take_date(struct cursor *cursor, int64_t *ret_days)
     return 0;
 }
 
+/* A point and at least one digit; how many there may be, RFC 3339 leaves open. */
+static int drop_fraction(struct cursor *cursor)
+{
+    const char *start;
+
+    if (take_one_of(cursor, ".") != 0)
+        return 0;
+    for (start = cursor->at; cursor->at < cursor->end && is_digit(*cursor->at);)
+        cursor->at++;
+    return cursor->at > start ? 0 : CATLATCH_E_DATA;
+}
+
 static int take_clock(struct cursor *cursor, int64_t *ret_s)
 {
-    int64_t hour, minute, second, fraction;
+    int64_t hour, minute, second;
 
     if (take_field(cursor, 2, 0, 23, &hour) != 0 || take_one_of(cursor, ":") != 0 ||
         take_field(cursor, 2, 0, 59, &minute) != 0 || take_one_of(cursor, ":") != 0 ||
-        take_field(cursor, 2, 0, 59, &second) != 0)
-        return CATLATCH_E_DATA;
-    if (take_one_of(cursor, ".") == 0 && take_number(cursor, &fraction) != 0)
+        take_field(cursor, 2, 0, 59, &second) != 0 || drop_fraction(cursor) != 0)
         return CATLATCH_E_DATA;
     *ret_s = hour * 3600 + minute * 60 + second;
     return 0;

@@ -165,6 +165,14 @@ static void every_day_of_the_calendar_and_no_other_is_taken(void **state)
     }
 }
 
+/* RFC 3339 section 5.6: time-secfrac is "." and any number of digits. */
+static void a_fraction_of_any_length_is_dropped(void **state)
+{
+    (void)state;
+    assert_time("2027-01-31T12:00:00.5Z", 1801396800);
+    assert_time("2027-01-31T12:00:00.99999999999999999999999999Z", 1801396800);
+}
+
 static void what_is_no_time_is_refused(void **state)
 {
     static const char *const bad[] = {
@@ -302,6 +310,7 @@ int main(void)
         cmocka_unit_test(offsets_count_eastwards),
         cmocka_unit_test(a_time_outside_of_1970_to_9999_is_refused),
         cmocka_unit_test(every_day_of_the_calendar_and_no_other_is_taken),
+        cmocka_unit_test(a_fraction_of_any_length_is_dropped),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(a_text_is_read_up_to_its_length),
         cmocka_unit_test(now_and_durations_from_now_are_times),
