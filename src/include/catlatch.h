@@ -133,7 +133,8 @@ struct catlatch_identity {
  * yet is no error: verifications answer UNAVAILABLE and look again, at most once a second.
  * On failure *ret_handle is untouched and, if message is not NULL, one line without a newline that
  * says what, where and why was written to it (cut at message_size, always terminated).
- * Returns 0, E_MEMORY, E_ARGUMENT, E_CONFIG, E_PERMISSION, E_IO or E_NOT_FOUND (no such service).
+ * Returns 0, E_MEMORY, E_ARGUMENT, E_CONFIG, E_PERMISSION, E_IO or E_NOT_FOUND (no such service, or
+ * no configuration at that path).
  * Thread: any. Fork: any. Blocks: on reading files.
  */
 int catlatch_open(const struct catlatch_options *options, struct catlatch **ret_handle,
