@@ -55,14 +55,14 @@ void latch_world_close(struct latch_world *world)
     nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-void latch_table_make(struct latch_table *table, const struct latch_world *world,
-                      uint64_t generation)
+static void table_make(struct latch_table *table, const struct latch_world *world,
+                       uint64_t generation, uint64_t capacity)
 {
     struct table_params params = {
         .generation = generation,
         .epoch = 1,
         .seed = {3, 5},
-        .capacity = 1000,
+        .capacity = capacity,
         .side_bytes_per_key = 200,
         .created_unix_s = 1,
     };
@@ -78,6 +78,19 @@ void latch_table_make(struct latch_table *table, const struct latch_world *world
     assert_ptr_not_equal(table->base, MAP_FAILED);
     close(fd);
     assert_int_equal(table_format(&table->writer, table->base, table->size, &params), 0);
+}
+
+void latch_table_make(struct latch_table *table, const struct latch_world *world,
+                      uint64_t generation)
+{
+    table_make(table, world, generation, 1000);
+}
+
+void latch_table_make_large(struct latch_table *table, const struct latch_world *world,
+                            uint64_t generation)
+{
+    table_make(table, world, generation, 10000);
+    assert_int_equal(table->size % LATCH_HUGE_PAGE, 0);
 }
 
 void latch_table_place(struct latch_table *table, const struct latch_world *world,

@@ -34,6 +34,11 @@ struct latch_table {
 void latch_table_make(struct latch_table *table, const struct latch_world *world,
                       uint64_t generation);
 
+/* One that fills whole huge pages, as all but tiny ones do. */
+#define LATCH_HUGE_PAGE ((size_t)2 << 20)
+void latch_table_make_large(struct latch_table *table, const struct latch_world *world,
+                            uint64_t generation);
+
 /* Beats with pulse_ms and renames it to run_dir/table. */
 void latch_table_place(struct latch_table *table, const struct latch_world *world,
                        uint64_t pulse_ms);

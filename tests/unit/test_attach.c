@@ -266,6 +266,81 @@ static void no_descriptor_stays_open(void **state)
     assert_int_equal(latch_descriptors(), before);
 }
 
+static void place_large(struct fixture *fixture)
+{
+    latch_table_make_large(&fixture->first, &fixture->world, 1);
+    fixture->has_first = true;
+    latch_table_place(&fixture->first, &fixture->world, T0);
+}
+
+/* Of this process, in pages. */
+static unsigned long address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+    fclose(statm);
+    return pages;
+}
+
+static void a_large_table_starts_at_a_huge_page_and_leaves_nothing_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    place_large(fixture);
+    unsigned long before = address_space();
+    for (uint64_t i = 0; i < 8; i++) {
+        fixture->attach.looked = false;
+        assert_int_equal(generation_at(fixture, T0), 1);
+        assert_int_equal((uintptr_t)fixture->attach.view.header % LATCH_HUGE_PAGE, 0);
+        attach_end(&fixture->attach);
+    }
+    assert_int_equal(address_space(), before);
+}
+
+static void a_table_that_is_not_taken_is_not_kept_mapped(void **state)
+{
+    struct fixture *fixture = *state;
+    place_large(fixture);
+    table_supersede(fixture->first.writer.header);
+    unsigned long before = address_space();
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(generation_at(fixture, T0 + i * ATTACH_LOOK_MS), 0);
+    fixture->first.writer.header->checksum ^= 1;
+    for (uint64_t i = 4; i < 8; i++)
+        assert_int_equal(generation_at(fixture, T0 + i * ATTACH_LOOK_MS), 0);
+    assert_int_equal(address_space(), before);
+}
+
+/* VmFlags of proc(5): "dd" is MADV_DONTDUMP. */
+static bool is_left_out_of_core_dumps(const void *address)
+{
+    char line[4096], start[32];
+    bool here = false, left_out = false;
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    assert_non_null(smaps);
+    int len = snprintf(start, sizeof start, "%lx-", (unsigned long)(uintptr_t)address);
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        here = here || strncmp(line, start, (size_t)len) == 0;
+        if (here && strncmp(line, "VmFlags:", 8) == 0) {
+            left_out = strstr(line, " dd") != NULL;
+            break;
+        }
+    }
+    fclose(smaps);
+    assert_true(here);
+    return left_out;
+}
+
+static void names_and_owners_are_not_in_the_hosts_core_dumps(void **state)
+{
+    struct fixture *fixture = *state;
+    place_first(fixture, T0);
+    assert_int_equal(generation_at(fixture, T0), 1);
+    assert_false(is_left_out_of_core_dumps(fixture->first.base)); /* the writer's map is not */
+    assert_true(is_left_out_of_core_dumps(fixture->attach.view.header));
+}
+
 static void spoil_group_writable(struct fixture *fixture)
 {
     assert_int_equal(chmod(fixture->world.table, 0660), 0);
@@ -573,6 +648,9 @@ int main(void)
         TEST(refresh_looks_at_once),
         TEST(the_map_cannot_be_made_writable),
         TEST(no_descriptor_stays_open),
+        TEST(a_large_table_starts_at_a_huge_page_and_leaves_nothing_behind),
+        TEST(a_table_that_is_not_taken_is_not_kept_mapped),
+        TEST(names_and_owners_are_not_in_the_hosts_core_dumps),
         cmocka_unit_test(untrusted_files_are_an_outage_and_never_a_signal),
         TEST(the_same_steps_without_a_fault_attach),
         TEST(a_file_of_another_user_is_an_outage),
