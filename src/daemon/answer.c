@@ -149,10 +149,27 @@ void answer_key(const struct op *op, const struct answer_place *place, struct re
     key_pairs(reply, &op->keys[0].record, place->now_unix_s);
 }
 
+/* "key_…", and in a list by expiry behind it "@" and the second of the place. */
+static void pair_cursor(struct reply *reply, const struct op *op)
+{
+    char text[CATLATCH_ID_SIZE + 1 + REPLY_DIGITS_MAX];
+    size_t len = CATLATCH_ID_SIZE - 1;
+
+    if (op->next_expires_unix_s == 0) {
+        pair_id(reply, "cursor", op->next_id);
+        return;
+    }
+    key_id_format(op->next_id, text);
+    text[len++] = '@';
+    len += reply_digits((uint64_t)op->next_expires_unix_s, text + len);
+    reply_word(reply, "cursor");
+    reply_bulk(reply, text, len);
+}
+
 void answer_keys(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
     reply_map(reply, 2);
-    pair_id(reply, "cursor", op->next_id);
+    pair_cursor(reply, op);
     reply_word(reply, "keys");
     reply_array(reply, op->key_count);
     for (size_t i = 0; i < op->key_count; i++) {

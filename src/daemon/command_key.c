@@ -127,10 +127,33 @@ void handle_key_create(struct call *call)
     call_leave(call, op, ok);
 }
 
+/* The digits behind the '@' of a cursor; false: they are no time. */
+static bool read_place(struct text digits, int64_t *ret_unix_s)
+{
+    int64_t unix_s = 0;
+
+    for (uint32_t i = 0; i < digits.len; i++) {
+        if (digits.bytes[i] < '0' || digits.bytes[i] > '9' || unix_s > TIMESPAN_UNIX_MAX)
+            return false;
+        unix_s = 10 * unix_s + (digits.bytes[i] - '0');
+    }
+    *ret_unix_s = unix_s;
+    return unix_s > 0 && unix_s <= TIMESPAN_UNIX_MAX;
+}
+
 static bool take_cursor(struct call *call, struct op *op, const char *word,
                         const struct text *values)
 {
-    if (key_id_parse(values[0].bytes, values[0].len, &op->after_id) == 0)
+    struct text id = values[0];
+    const char *at = id.len > 0 ? memchr(id.bytes, '@', id.len) : NULL;
+    bool good = true;
+
+    if (at) {
+        id.len = (uint32_t)(at - id.bytes);
+        struct text digits = {at + 1, values[0].len - id.len - 1};
+        good = read_place(digits, &op->after_expires_unix_s);
+    }
+    if (good && key_id_parse(id.bytes, id.len, &op->after_id) == 0)
         return true;
     return call_refuse(call, "INVALID", "%s is none that KEY.LIST returned", word);
 }

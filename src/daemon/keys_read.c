@@ -10,6 +10,8 @@ struct listing {
     int64_t now_unix_s;
     size_t looked_at;
     uint64_t last_id;
+    int64_t last_expires_unix_s;
+    bool by_expiry;
     bool more; /* stopped before the end */
 };
 
@@ -71,6 +73,7 @@ static int look_at(void *context, const struct record *stored)
     }
     listing->looked_at++;
     listing->last_id = record.id;
+    listing->last_expires_unix_s = record.expires_unix_s;
     record.suspended = suspended_has(&listing->keys->suspended, record.owner);
     if (!matches(listing, &record))
         return 0;
@@ -112,27 +115,24 @@ static int list_by_index(struct listing *listing, enum store_index index, struct
     return r != 0 ? r : look_at_ids(listing, ids, count);
 }
 
-/* By rising expiry; the cursor is the key that was looked at last. */
+/* By rising expiry. The cursor holds the place itself, for the key that was there may have been
+ * given more time since, and what lies between its two places would be passed over. */
 static int list_expiring(struct listing *listing)
 {
     struct op *op = listing->op;
-    struct record last;
     int64_t expires = listing->now_unix_s;
     uint64_t id = op->after_id;
     uint64_t ids[IDS_MAX];
     size_t count;
-    int r = 0;
     if (id != 0) {
-        r = store_key(listing->keys->store, NULL, id, &listing->keys->buffer, &last, &op->error);
-        if (r == CATLATCH_E_NOT_FOUND || (r == 0 && last.expires_unix_s == 0))
-            return error_set(&op->error, CATLATCH_E_CONFLICT,
-                             "the key at the cursor changed meanwhile; list again");
-        if (r != 0)
-            return r;
-        expires = last.expires_unix_s;
+        if (op->after_expires_unix_s == 0)
+            return error_set(&op->error, CATLATCH_E_DATA,
+                             "the cursor is of another list than this one by expiry");
+        expires = op->after_expires_unix_s;
     }
-    r = store_expiring(listing->keys->store, op->selection.expiring_before_unix_s, &expires, &id,
-                       ids, IDS_MAX, &count, &op->error);
+    listing->by_expiry = true;
+    int r = store_expiring(listing->keys->store, op->selection.expiring_before_unix_s, &expires,
+                           &id, ids, IDS_MAX, &count, &op->error);
     return r != 0 ? r : look_at_ids(listing, ids, count);
 }
 
@@ -200,6 +200,8 @@ static int list(struct keys *keys, struct op *op)
     else
         r = list_all(&listing);
     op->next_id = r == 0 && listing.more ? listing.last_id : 0;
+    op->next_expires_unix_s =
+        op->next_id != 0 && listing.by_expiry ? listing.last_expires_unix_s : 0;
     return r;
 }
 

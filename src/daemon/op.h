@@ -97,13 +97,14 @@ struct op {
     struct op_selection selection; /* OP_LIST */
     uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, GET */
     size_t id_count;
-    enum record_reason reason; /* REVOKE */
-    struct text comment;       /* REVOKE, DISABLE, SUSPEND */
-    int64_t grace_s;           /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
-    uint64_t after_id;         /* LIST: the cursor */
-    struct text after_owner;   /* OWNER_LIST: the cursor */
-    size_t limit;              /* LIST, OWNER_LIST: at most OP_PAGE_MAX */
-    struct text owner;         /* OWNER_* */
+    enum record_reason reason;    /* REVOKE */
+    struct text comment;          /* REVOKE, DISABLE, SUSPEND */
+    int64_t grace_s;              /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
+    uint64_t after_id;            /* LIST: the cursor */
+    int64_t after_expires_unix_s; /* LIST by expiry: the cursor's other half; 0: none was given */
+    struct text after_owner;      /* OWNER_LIST: the cursor */
+    size_t limit;                 /* LIST, OWNER_LIST: at most OP_PAGE_MAX */
+    struct text owner;            /* OWNER_* */
     op_done *done;
     void *context;
 
@@ -113,11 +114,12 @@ struct op {
     size_t key_count;
     struct record_owner *owners;
     size_t owner_count;
-    uint64_t next_id;       /* LIST: go on after it; 0: that was all */
-    struct text next_owner; /* OWNER_LIST: likewise; empty: that was all */
-    bool owner_changed;     /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    bool owner_suspended;   /* CREATE, ROTATE: the owner is suspended, so the key is refused */
-    int64_t time_unix_ms;   /* when it took effect: after the table was published */
+    uint64_t next_id;            /* LIST: go on after it; 0: that was all */
+    int64_t next_expires_unix_s; /* LIST by expiry: likewise; 0 in other lists */
+    struct text next_owner;      /* OWNER_LIST: likewise; empty: that was all */
+    bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    bool owner_suspended;        /* CREATE, ROTATE: the owner is suspended, so the key is refused */
+    int64_t time_unix_ms;        /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
     uint64_t generation; /* of the table that shows it */

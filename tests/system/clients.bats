@@ -52,6 +52,29 @@ ask() { # SOCKET < lines
     [ "$(tail -n +2 <<<"$output" | grep -A1 -x result | grep -cx revoked)" -eq 1 ]
 }
 
+@test "a list by expiry misses no key when those it showed are given more time meanwhile" {
+    for n in 1 2 3 4 5 6; do
+        redis-cli -s "$admin" KEY.CREATE NAME "soon $n" EXPIRES "${n}h" >"$dir/created"
+    done
+    seen= cursor=
+    while :; do
+        page=$(redis-cli -s "$admin" --json KEY.LIST EXPIRING_WITHIN 1d LIMIT 2 ${cursor:+CURSOR "$cursor"})
+        seen+=" $(jq -r '.keys[].name' <<<"$page" | tr '\n' ' ')"
+        for id in $(jq -r '.keys[].id' <<<"$page"); do
+            run redis-cli -e -s "$admin" KEY.UPDATE "$id" SET expires 2d
+            expect_status 0
+        done
+        cursor=$(jq -r '.cursor // empty' <<<"$page")
+        [ -n "$cursor" ] || break
+    done
+    for n in 1 2 3 4 5 6; do expect_text "$seen" "soon $n"; done
+    for cursor in key_aaaaaaaaaaaab key_aaaaaaaaaaaab@ key_aaaaaaaaaaaab@1x key_aaaaaaaaaaaab@-1 \
+        key_aaaaaaaaaaaab@99999999999999999999 @1 @; do
+        run redis-cli -e -s "$admin" KEY.LIST EXPIRING_WITHIN 1d CURSOR "$cursor"
+        expect_text "$output" "INVALID"
+    done
+}
+
 @test "redis-cli --pipe loads keys in bulk" {
     for n in $(seq 500); do
         printf '*3\r\n$10\r\nKEY.CREATE\r\n$4\r\nNAME\r\n$%d\r\nbulk %d\r\n' $((5 + ${#n})) "$n"
