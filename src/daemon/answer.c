@@ -223,8 +223,9 @@ void answer_rotated(const struct op *op, const struct answer_place *place, struc
     receipt_head(reply, op, place);
     for (size_t i = 0; i < op->key_count; i++) {
         const struct op_key *key = &op->keys[i];
-        reply_map(reply, 9);
+        reply_map(reply, 10);
         touched_pairs(reply, key, place->now_unix_s);
+        pair_bool(reply, "owner_suspended", key->record.suspended);
         pair_id(reply, "old_id", key->record.rotated_from);
         reply_word(reply, "key");
         reply_bulk(reply, key->raw, key->raw_len);

@@ -81,7 +81,6 @@ static int finish_issue(struct run *run, const struct record *record, const char
     if (r == 0) {
         result->raw = raw;
         result->raw_len = strlen(raw);
-        run->op->owner_suspended |= record->suspended;
     }
     return r;
 }

@@ -118,7 +118,6 @@ struct op {
     int64_t next_expires_unix_s; /* LIST by expiry: likewise; 0 in other lists */
     struct text next_owner;      /* OWNER_LIST: likewise; empty: that was all */
     bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    bool owner_suspended;        /* CREATE, ROTATE: the owner is suspended, so the key is refused */
     int64_t time_unix_ms;        /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */

@@ -25,6 +25,24 @@ teardown() {
         | $left > 86000 and $left <= 86400'
 }
 
+@test "a successor that is refused because its owner is suspended, or as the old key was disabled, is told so" {
+    make_key first --owner acme
+    catlatch owner suspend acme
+    run --separate-stderr catlatch rotate "$id"
+    expect_status 0
+    [ "$(verdict "$output")" = disabled ]
+    expect_text "$stderr" "1 of 1 new key is refused until \`catlatch owner resume\`"
+    make_key second --owner other
+    catlatch disable "$id"
+    run --separate-stderr catlatch rotate "$id" --json
+    expect_status 0
+    jq -e '.keys[0].owner_suspended == false and .keys[0].state == "disabled"' <<<"$output"
+    expect_text "$stderr" "1 of 1 new key is refused until \`catlatch enable\`"
+    make_key third
+    run --separate-stderr catlatch rotate "$id"
+    [[ $stderr != *refused* ]]
+}
+
 @test "--grace is never longer than the old key had" {
     make_key ci --expires 1h
     catlatch rotate "$id" --grace 7d >/dev/null

@@ -215,9 +215,29 @@ static void report_text(const struct rotation *rotation)
         output_note("%s valid until %s%s", count == 1 ? "the old key is" : "the old keys are",
                     *until != '\0' ? until : "they expire", count == 1 ? "" : " at most");
     }
-    if (value_true(rotation->receipt, "owner_suspended"))
-        output_note("the owner is suspended: the new keys are refused until `catlatch owner "
-                    "resume`");
+}
+
+/* A successor is refused where its predecessor was. */
+static void report_refused(const struct rotation *rotation)
+{
+    const json_t *keys = json_object_get(rotation->receipt, "keys");
+    size_t count = json_array_size(keys), suspended = 0, disabled = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const json_t *key = json_array_get(keys, i);
+        if (value_true(key, "owner_suspended"))
+            suspended++;
+        else
+            disabled += strcmp(value_text(key, "state"), "disabled") == 0;
+    }
+    if (suspended > 0)
+        output_note("%zu of %zu new %s refused until `catlatch owner resume`: the owner is "
+                    "suspended",
+                    suspended, count, count == 1 ? "key is" : "keys are");
+    if (disabled > 0)
+        output_note("%zu of %zu new %s refused until `catlatch enable`: what it replaces was "
+                    "disabled",
+                    disabled, count, count == 1 ? "key is" : "keys are");
 }
 
 static int rotate_all(struct rotation *rotation, const struct targets *targets)
@@ -237,6 +257,7 @@ static int rotate_all(struct rotation *rotation, const struct targets *targets)
         report_json(rotation);
     else if (rotation->receipt != NULL)
         report_text(rotation);
+    report_refused(rotation);
     return status;
 }
 
