@@ -25,6 +25,21 @@ teardown() {
     [ "$(verdict "$key")" = valid ]
 }
 
+@test "enabling a key of a suspended owner says that it stays refused" {
+    make_key ci --owner acme
+    catlatch disable "$id"
+    catlatch owner suspend acme
+    run --separate-stderr catlatch enable "$id"
+    expect_status 0
+    expect_text "$stderr" "1 of 1 key is still refused, until \`catlatch owner resume\`"
+    [ "$(verdict "$key")" = disabled ]
+    catlatch owner resume acme
+    [ "$(verdict "$key")" = valid ]
+    catlatch disable "$id"
+    run --separate-stderr catlatch enable "$id"
+    [ -z "$stderr" ]
+}
+
 @test "what was so already is said to be so" {
     make_key ci
     catlatch disable "$id"

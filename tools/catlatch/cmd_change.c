@@ -11,6 +11,7 @@
 #include "output.h"
 #include "receipt.h"
 #include "targets.h"
+#include "value.h"
 
 /* A change by its name on the wire, and as its receipt reads. */
 struct deed {
@@ -39,6 +40,20 @@ static int deed_report(const struct call *call, const struct deed *deed, const j
     return code;
 }
 
+/* `enable` lifts the key's own flag alone; what is disabled still is so by its owner's. */
+static void note_suspended(const json_t *receipt)
+{
+    const json_t *keys = json_object_get(receipt, "keys");
+    size_t count = json_array_size(keys), refused = 0;
+
+    for (size_t i = 0; i < count; i++)
+        refused += strcmp(value_text(json_array_get(keys, i), "state"), "disabled") == 0;
+    if (refused > 0)
+        output_note("%zu of %zu %s still refused, until `catlatch owner resume`: the owner is "
+                    "suspended",
+                    refused, count, count == 1 ? "key is" : "keys are");
+}
+
 /* What was done is reported even if the rest failed. */
 static int deed_do(struct call *call, const struct deed *deed, const struct targets *targets,
                    const struct session_words *extra)
@@ -50,6 +65,8 @@ static int deed_do(struct call *call, const struct deed *deed, const struct targ
                        &error);
     if (receipt != NULL && deed_report(call, deed, receipt, &unreported) != 0)
         output_note("%s", unreported.text);
+    if (receipt != NULL && deed == &deed_enable)
+        note_suspended(receipt);
     json_decref(receipt);
     return error.code != 0 ? output_error(&error) : error_exit_status(unreported.code);
 }
