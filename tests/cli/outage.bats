@@ -110,3 +110,18 @@ RULES
         [ "$(wc -l <<<"$stderr")" -eq 1 ]
     done
 }
+
+@test "a change whose answer nobody can be given is told on stderr, in one line with status 74" {
+    start_daemon
+    make_key ci --owner acme
+    local command
+    for command in "disable $id" "enable $id --json" "update $id --set name=other" "owner suspend acme" \
+        "owner resume acme --json" reload "revoke $id --yes"; do
+        run bash -c "catlatch $command 2>&1 >/dev/full"
+        expect_status 74
+        [ "${#lines[@]}" -eq 1 ]
+        expect_text "$output" "standard output failed (No space left on device), but it was done: "
+    done
+    expect_text "$output" "1 key refused everywhere on $(hostname) since 20"
+    [ "$(state_of "$id")" = revoked ]
+}

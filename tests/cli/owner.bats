@@ -26,6 +26,17 @@ teardown() {
     [ "$(verdict "$key")" = disabled ]
 }
 
+@test "what was suspended already is said to be so, and one key is no keys" {
+    make_key one --owner acme
+    run --separate-stderr catlatch owner suspend acme
+    expect_text "$output" "owner acme: 1 key changed, all refused"
+    [[ $output != *already* ]]
+    run --separate-stderr catlatch owner suspend acme
+    expect_status 0
+    expect_text "$output" "0 keys changed"
+    expect_text "$output" "; it was so already"
+}
+
 @test "owner list and show count keys and say who is suspended" {
     make_key one --owner acme
     make_key two --owner acme

@@ -60,6 +60,7 @@ static int deed_do(struct call *call, const struct deed *deed, const struct targ
 {
     struct error error = {0}, unreported = {0};
     json_t *receipt = NULL;
+    int status;
 
     (void)change_apply(call->session, deed->request, targets->ids, targets->count, extra, &receipt,
                        &error);
@@ -67,8 +68,14 @@ static int deed_do(struct call *call, const struct deed *deed, const struct targ
         output_note("%s", unreported.text);
     if (receipt != NULL && deed == &deed_enable)
         note_suspended(receipt);
+    status = error_exit_status(unreported.code);
+    if (receipt != NULL && output_was_lost()) {
+        receipt_line(stderr, receipt, json_array_size(json_object_get(receipt, "keys")), deed->what,
+                     deed->when);
+        status = EX_IOERR;
+    }
     json_decref(receipt);
-    return error.code != 0 ? output_error(&error) : error_exit_status(unreported.code);
+    return error.code != 0 ? output_error(&error) : status;
 }
 
 int cmd_disable(struct call *call)

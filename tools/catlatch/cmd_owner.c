@@ -98,23 +98,38 @@ int cmd_owner_show(struct call *call)
     return code != 0 ? output_error(&error) : EX_OK;
 }
 
+/* "owner acme: 2 keys changed, all refused everywhere on HOST since TIME (sequence S, ...)" */
+static void owner_line(FILE *stream, const json_t *owner, const char *what)
+{
+    json_int_t count = json_integer_value(json_object_get(owner, "count"));
+    json_int_t keys = json_integer_value(json_object_get(owner, "keys"));
+
+    fprintf(stream,
+            "owner %s: %" JSON_INTEGER_FORMAT
+            " %s changed, %s on %s since %s (sequence %s, generation %" JSON_INTEGER_FORMAT ")%s\n",
+            value_text(owner, "owner"), count, count == 1 ? "key" : "keys", what,
+            value_text(owner, "host"), value_text(owner, "time"), value_text(owner, "sequence"),
+            json_integer_value(json_object_get(owner, "generation")),
+            count == 0 && keys > 0 ? "; it was so already" : "");
+}
+
 static int owner_change(struct call *call, const char *verb, const char *what)
 {
     struct error error = {0};
     json_t *owner = NULL;
     int code = owner_ask(call, verb, &owner, &error);
+    int status = EX_OK;
 
     if (code == 0 && option_given(&call->options, OPTION_JSON))
         output_json(owner);
     else if (code == 0)
-        printf(
-            "owner %s: %" JSON_INTEGER_FORMAT
-            " keys changed, %s on %s since %s (sequence %s, generation %" JSON_INTEGER_FORMAT ")\n",
-            value_text(owner, "owner"), json_integer_value(json_object_get(owner, "count")), what,
-            value_text(owner, "host"), value_text(owner, "time"), value_text(owner, "sequence"),
-            json_integer_value(json_object_get(owner, "generation")));
+        owner_line(stdout, owner, what);
+    if (code == 0 && output_was_lost()) {
+        owner_line(stderr, owner, what);
+        status = EX_IOERR;
+    }
     json_decref(owner);
-    return code != 0 ? output_error(&error) : EX_OK;
+    return code != 0 ? output_error(&error) : status;
 }
 
 int cmd_owner_suspend(struct call *call)

@@ -121,5 +121,8 @@ int cmd_reload(struct call *call)
     if (code != 0)
         return output_error(&error);
     puts(option_given(&call->options, OPTION_JSON) ? "{\"reloaded\":true}" : "reloaded");
-    return EX_OK;
+    if (!output_was_lost())
+        return EX_OK;
+    fputs("reloaded\n", stderr);
+    return EX_IOERR;
 }

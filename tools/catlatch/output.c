@@ -65,6 +65,14 @@ bool output_flush(void)
     return failed == 0;
 }
 
+bool output_was_lost(void)
+{
+    if (output_flush())
+        return false;
+    fprintf(stderr, "catlatch: standard output failed (%s), but it was done: ", output_why(errno));
+    return true;
+}
+
 const char *output_why(int errnum)
 {
     return strerror(errnum); /* one thread */
