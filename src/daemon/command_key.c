@@ -198,8 +198,13 @@ static bool take_list_name(struct call *call, struct op *op, const char *word,
 static bool take_created_before(struct call *call, struct op *op, const char *word,
                                 const struct text *values)
 {
+    int64_t ms;
+
     if (values[0].len == 0)
         return call_refuse(call, "INVALID", "%s is empty", word);
+    /* It would lie ahead of now, where every key was created before. */
+    if (timespan_parse_ms(values[0].bytes, values[0].len, &ms) == 0)
+        return call_refuse(call, "INVALID", "%s is a duration: a date or RFC 3339 is wanted", word);
     return options_time(call, word, values[0], &op->selection.created_before_unix_s);
 }
 

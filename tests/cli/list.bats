@@ -93,7 +93,7 @@ three_keys() {
     expect_status 65
     expect_text "$stderr" 'did you mean "revoked"?'
     local bad
-    for bad in --created-before=never --expiring-within=soon --limit=0 --limit=-1 --limit=x --meta=x; do
+    for bad in --created-before=never --created-before=90d --expiring-within=soon --limit=0 --limit=-1 --limit=x --meta=x; do
         run --separate-stderr catlatch list "$bad"
         expect_status 65
         [ "$(wc -l <<<"$stderr")" -eq 1 ]

@@ -408,6 +408,7 @@ static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **s
     assert_starts(run(world, "KEY.LIST LIMIT 99999999999999999999"), "-INVALID LIMIT");
     assert_starts(run(world, "KEY.LIST LIMIT ''"), "-INVALID LIMIT");
     assert_starts(run(world, "KEY.LIST PREFIX cc_live_"), "-INVALID PREFIX");
+    assert_starts(run(world, "KEY.LIST CREATED_BEFORE 90d"), "-INVALID CREATED_BEFORE");
 }
 
 static void verify_answers_whose_key_it_is(void **state)

@@ -153,7 +153,10 @@ static int times_read(struct selection *selection, struct error *error)
     int64_t now = (int64_t)time(NULL), unix_s = 0, span_ms = 0;
 
     if (before != NULL) {
-        if (timespan_parse_time(before, strlen(before), now, &unix_s) != 0)
+        /* A duration from now lies ahead, and before that lie all keys; who writes 90d means keys
+         * that are older. */
+        if (timespan_parse_ms(before, strlen(before), &span_ms) == 0 ||
+            timespan_parse_time(before, strlen(before), now, &unix_s) != 0)
             return error_set(error, CATLATCH_E_DATA,
                              "--created-before takes a time, such as 2027-01-31 or "
                              "2027-01-31T12:00:00Z");
