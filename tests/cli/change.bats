@@ -129,6 +129,7 @@ teardown() {
     expect_text "$stderr" "did you mean name?"
     run --separate-stderr catlatch update "$id" --set name
     expect_status 64
+    expect_text "$stderr" "--set name needs a value: --set name=VALUE"
     run --separate-stderr catlatch update "$id"
     expect_status 64
     run --separate-stderr catlatch update "$id" --set expires=tomorrow

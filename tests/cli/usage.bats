@@ -24,6 +24,10 @@ secret=cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345
         expect_status 0
         expect_text "$output" "Usage: catlatch $command"
     done <<<"$commands"
+    run --separate-stderr catlatch owner --help
+    expect_status 0
+    [ "${#lines[@]}" -eq 4 ]
+    [ "$output" = "$(catlatch help owner)" ]
 }
 
 @test "help stays within a hundred columns" {
@@ -43,6 +47,9 @@ secret=cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345
     expect_status 64
     [ "$stderr" = 'catlatch: unknown command "lsit"; did you mean list?' ]
     run --separate-stderr catlatch list --onwer acme
+    expect_status 64
+    [ "$stderr" = 'catlatch: unknown option "--onwer"; did you mean --owner?' ]
+    run --separate-stderr catlatch list --onwer=acme
     expect_status 64
     [ "$stderr" = 'catlatch: unknown option "--onwer"; did you mean --owner?' ]
     run --separate-stderr catlatch revoke --expires 90d

@@ -206,6 +206,9 @@ static int set_word(const char *text, struct moment *moment, struct session_word
     const char *value;
     int code = 0;
 
+    if (field == NULL && equals == NULL && field_known(text, len) != NULL)
+        return error_set(error, CATLATCH_E_ARGUMENT, "--set %.*s needs a value: --set %.*s=VALUE",
+                         (int)len, text, (int)len, text);
     if (field == NULL)
         return field_unknown(text, len, error);
     value = equals + 1;

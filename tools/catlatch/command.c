@@ -183,6 +183,13 @@ static int command_start(struct call *call, size_t used)
     return code != 0 ? output_error(&error) : call_run(call);
 }
 
+/* "owner --help": no command begins so, and every word has help. */
+static bool asks_for_group(const struct options *options)
+{
+    return options->operand_count == 2 && is_group(options->operands[0]) &&
+           (strcmp(options->operands[1], "--help") == 0 || strcmp(options->operands[1], "-h") == 0);
+}
+
 static int command_begin(struct call *call)
 {
     struct error error = {0};
@@ -203,6 +210,10 @@ static int command_begin(struct call *call)
     call->command = command_named(options->operands, options->operand_count, &used);
     if (call->command == NULL && option_given(options, OPTION_HELP))
         return cmd_help(call);
+    if (call->command == NULL && asks_for_group(options)) {
+        help_group(options->operands[0]);
+        return EX_OK;
+    }
     if (call->command == NULL)
         return command_unknown(options->operands, options->operand_count);
     return command_start(call, used);

@@ -18,8 +18,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_VERSION] = {"version", NULL, "show the version", 'V', false},
     [OPTION_NAME] = {"name", "NAME", "what the key is called", 0, false},
     [OPTION_OWNER] = {"owner", "OWNER", "whose key it is (default: \"default\")", 0, false},
-    [OPTION_ENV] = {"env", "ENV", "an environment of the configuration (default: its first)", 0,
-                    false},
+    [OPTION_ENV] = {"env", "ENV",
+                    "an environment of the configuration (default: live, or its first)", 0, false},
     [OPTION_EXPIRES] = {"expires", "WHEN", "a duration from now (90d) or a time (RFC 3339)", 0,
                         false},
     [OPTION_NOT_BEFORE] = {"not-before", "WHEN", "refused until then", 0, false},
@@ -34,7 +34,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
                            0, false},
     [OPTION_WITH_NAME] = {"name", "GLOB", "names that match a pattern with * ? [ ]", 0, false},
     [OPTION_WITH_META] = {"meta", "K=V", "metadata that the keys have (repeatable)", 0, true},
-    [OPTION_CREATED_BEFORE] = {"created-before", "TIME", "keys older than that", 0, false},
+    [OPTION_CREATED_BEFORE] = {"created-before", "TIME",
+                               "keys older than a date or time (RFC 3339)", 0, false},
     [OPTION_EXPIRING_WITHIN] = {"expiring-within", "DURATION",
                                 "live keys that expire in that time (7d)", 0, false},
     [OPTION_IDS_FROM] = {"ids-from", "FILE", "ids, one a line; \"-\" is standard input", 0, false},
@@ -126,16 +127,17 @@ static int value_add(enum option_id option, const char *text, struct options *op
 static int unknown_option(const char *word, uint64_t allowed, struct error *error)
 {
     const char *names[OPTION_COUNT];
-    char typed[GUARD_ECHO_SIZE];
+    char typed[GUARD_ECHO_SIZE], name[GUARD_ECHO_SIZE];
     size_t count = 0;
     const char *nearest;
 
+    /* What stands behind '=' is a value: of no help here, and perhaps not for everybody's eyes. */
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     for (int i = 0; i < OPTION_COUNT; i++)
         if ((allowed & OPTION_BIT(i)) != 0)
             names[count++] = specs[i].name;
-    guard_echo(word, typed);
-    word += strspn(word, "-");
-    nearest = text_nearest(word, names, count);
+    guard_echo(name, typed);
+    nearest = text_nearest(name + strspn(name, "-"), names, count);
     if (nearest == NULL)
         return error_set(error, CATLATCH_E_ARGUMENT, "unknown option \"%s\"; --help lists them",
                          typed);

@@ -112,7 +112,8 @@ static int ids_from_file(struct selection *selection, struct error *error)
     for (size_t i = 0; code == 0 && i < input.count; i++) {
         code = id_read(input_line(&input, i), &ids[i], error);
         if (code != 0)
-            error_prefix(error, "line %zu of %s", input.lines[i].number, path);
+            error_prefix(error, "line %zu of %s", input.lines[i].number,
+                         strcmp(path, "-") == 0 ? "standard input" : path);
     }
     if (code == 0)
         ids_combine(selection, ids, input.count);
