@@ -369,6 +369,10 @@ static void enlist(struct client *client)
 /* Why the peer is not welcome; NULL: it is. */
 static const char *find_refusal(const struct client *client)
 {
+    if (client->session.peer.uid == PEER_OVERFLOW_UID)
+        return "-NOPERM your user has no right on this socket: uid 65534 is whoever is unknown in "
+               "a "
+               "user namespace, and never has one\r\n";
     if (client->session.peer_right == CONFIG_RIGHT_NONE)
         return "-NOPERM your user has no right on this socket: see [access] in the daemon's "
                "configuration\r\n";

@@ -12,6 +12,7 @@
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/peer.h"
 #include "daemon/privilege.h"
 
 /* Descriptors besides connections: Berkeley DB's files, locks, sockets, the loop's own. */
@@ -264,6 +265,10 @@ static int settle_privileges(struct daemon *daemon, struct error *error)
                  "running as root: set [daemon] user in %s, so that workers and daemon "
                  "differ and nobody needs root",
                  config->path);
+    if (daemon->uid == PEER_OVERFLOW_UID)
+        log_line(LOG_WARNING,
+                 "running as uid 65534, which is whoever is unknown in a user namespace and has no "
+                 "right on the sockets: start it as a user of its own");
     if (have < files)
         log_line(LOG_WARNING,
                  "only %" PRIu64 " open files are allowed, and max_clients = %" PRIu64

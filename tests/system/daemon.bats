@@ -323,6 +323,14 @@ start_ordinary() {
     fi
 }
 
+@test "running as uid 65534, who has no right even on its own sockets, is warned of" {
+    need_root
+    copy_programs
+    chown nobody "$dir"/{state,run,admin}
+    launch as_user nobody catlatchd
+    log_has 'running as uid 65534'
+}
+
 @test "it can leave no core, and its memory is not its own user's to read" {
     (ulimit -c unlimited) 2>/dev/null && ulimit -c unlimited
     start_ordinary

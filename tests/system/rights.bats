@@ -162,6 +162,7 @@ expect_right() { # RIGHT as_user-arguments...
 @test "uid 65534 has no right, whatever groups it has" {
     [ "$(outcomes "$admin" nobody -g backup <<<"KEY.GET $id")" = NOPERM ]
     [ "$(outcomes "$verify" nobody -g backup <<<"KEY.VERIFY $key")" = NOPERM ]
+    expect_text "$(as_user nobody /usr/bin/python3 "$dir/bin/peer.py" "$admin" <<<PING)" 'uid 65534'
     sed -i 's/^read = .*/read = nobody/' "$CATLATCH_CONFIG"
     expect_refusal 78 "$CATLATCH_CONFIG:" catlatchd -t
     sed -i 's/^read = .*/read = @nogroup/' "$CATLATCH_CONFIG"
