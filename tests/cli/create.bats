@@ -60,6 +60,9 @@ teardown() {
     expect_status 65
     run --separate-stderr catlatch create --name ci --scope "with blank"
     expect_status 65
+    run --separate-stderr catlatch create --name ci --scope read,write
+    expect_status 65
+    expect_text "$stderr" "--scope takes one scope: repeat the option for several"
     run --separate-stderr catlatch create --name $'line\nbreak'
     expect_status 65
     [ "$(catlatch list --json)" = "[]" ]

@@ -56,8 +56,9 @@ secret=cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345
     expect_status 64
     run --separate-stderr catlatch frobnicate
     expect_status 64
-    run --separate-stderr catlatch list -x
+    run --separate-stderr catlatch list -n
     expect_status 64
+    [ "$stderr" = 'catlatch: unknown option "-n"; --help lists them' ]
     run --separate-stderr catlatch list --limit
     expect_status 64
     expect_text "$stderr" "--limit needs its N"
@@ -117,8 +118,12 @@ LINES
     run --separate-stderr catlatch -c "$dir/bad.ini" configtest
     expect_status 78
     expect_text "$stderr" "bad.ini:2:"
+    run --separate-stderr catlatch list -c "$dir/absent.ini"
+    expect_status 78
+    expect_text "$stderr" "no configuration (-c FILE or CATLATCH_CONFIG names one): $dir/absent.ini: No such"
     run --separate-stderr catlatch configtest -c "$dir/absent.ini"
     expect_status 78
+    expect_text "$stderr" "no configuration (-c FILE or CATLATCH_CONFIG names one): $dir/absent.ini: No such"
 }
 
 @test "the process cannot be dumped or watched" {

@@ -41,8 +41,13 @@ static int list_words(const struct options *options, struct session_words *reque
     const struct option_values *pairs = &options->values[OPTION_META];
     int code = 0;
 
-    for (size_t i = 0; code == 0 && i < scopes->count; i++)
+    for (size_t i = 0; code == 0 && i < scopes->count; i++) {
+        /* As a list it would be one scope that nothing asks for, and `update` could not set it. */
+        if (strchr(scopes->list[i], ',') != NULL)
+            return error_set(error, CATLATCH_E_DATA,
+                             "--scope takes one scope: repeat the option for several");
         code = session_pair(request, "SCOPE", scopes->list[i], error);
+    }
     for (size_t i = 0; code == 0 && i < pairs->count; i++) {
         const char *pair = pairs->list[i], *equals = strchr(pair, '=');
         if (equals == NULL || equals == pair)

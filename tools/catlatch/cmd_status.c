@@ -89,10 +89,10 @@ int cmd_configtest(struct call *call)
 
     if (code == 0)
         code = stack_check_all(call->config, &error);
-    if (code == CATLATCH_E_NOT_FOUND)
-        error.code = CATLATCH_E_CONFIG;
-    if (code != 0)
+    if (code != 0) {
+        (void)call_config_error(&error);
         return output_error(&error);
+    }
     if (option_given(&call->options, OPTION_JSON)) {
         json_t *answer = json_pack("{ss sb sI}", "file", call->config->path, "valid", 1, "services",
                                    (json_int_t)call->config->service_count);

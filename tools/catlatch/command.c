@@ -123,14 +123,21 @@ const char *call_config_path(const struct call *call)
     return path != NULL && *path != '\0' ? path : config_default_path();
 }
 
+int call_config_error(struct error *error)
+{
+    if (error->code == CATLATCH_E_NOT_FOUND) {
+        error_prefix(error, "no configuration (-c FILE or CATLATCH_CONFIG names one)");
+        error->code = CATLATCH_E_CONFIG;
+    }
+    return error->code;
+}
+
 int call_configure(struct call *call, struct error *error)
 {
     int code = config_read_without_accounts(call_config_path(call), &call->config, error);
 
-    if (code == CATLATCH_E_NOT_FOUND)
-        error->code = code = CATLATCH_E_CONFIG;
     if (code != 0)
-        return code;
+        return call_config_error(error);
     return guard_arguments(call->argc, call->argv, &call->config->environments, error);
 }
 

@@ -38,6 +38,10 @@ extern const size_t command_list_len;
 /* Where the configuration is: -c, CATLATCH_CONFIG, or the compiled-in path. */
 const char *call_config_path(const struct call *call);
 
+/* Of a configuration that was not read: one that is not there is an error of configuration, and
+ * says how to name another. Returns its code. */
+int call_config_error(struct error *error);
+
 /* Reads the configuration, and refuses arguments that hold a key of one of its environments.
  * Returns 0, E_ARGUMENT, E_CONFIG or what config_read returned. */
 int call_configure(struct call *call, struct error *error);

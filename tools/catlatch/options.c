@@ -137,7 +137,10 @@ static int unknown_option(const char *word, uint64_t allowed, struct error *erro
         if ((allowed & OPTION_BIT(i)) != 0)
             names[count++] = specs[i].name;
     guard_echo(name, typed);
-    nearest = text_nearest(name + strspn(name, "-"), names, count);
+    /* One letter is like no word. */
+    nearest = name[strspn(name, "-")] == '\0' || name[strspn(name, "-") + 1] == '\0'
+                  ? NULL
+                  : text_nearest(name + strspn(name, "-"), names, count);
     if (nearest == NULL)
         return error_set(error, CATLATCH_E_ARGUMENT, "unknown option \"%s\"; --help lists them",
                          typed);
