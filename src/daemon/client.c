@@ -330,7 +330,7 @@ void client_continue(struct client *client)
 
 static bool is_full(const struct server *server, const struct client *client)
 {
-    uint64_t bound = server->daemon->settings.config->max_clients;
+    uint64_t bound = server->daemon->client_bound;
 
     if (client->session.peer_right > CONFIG_RIGHT_VERIFY)
         bound += SERVER_RESERVED_CLIENTS;

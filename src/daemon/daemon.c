@@ -245,11 +245,36 @@ static int take_locks(struct daemon *daemon, struct error *error)
     return r;
 }
 
+static uint64_t files_besides_clients(void)
+{
+    return SERVER_RESERVED_CLIENTS + SERVER_REFUSED_MAX + FILES_OWN;
+}
+
+/* Fewer clients rather than none who can still revoke: without a descriptor nobody gets in. */
+static void bound_clients(struct daemon *daemon, uint64_t have)
+{
+    uint64_t wanted = daemon->settings.config->max_clients, besides = files_besides_clients();
+
+    daemon->client_bound = wanted;
+    if (have >= wanted + besides)
+        return;
+    daemon->client_bound = have > besides ? have - besides : 0;
+    log_line(LOG_WARNING,
+             "only %" PRIu64 " open files are allowed, and max_clients = %" PRIu64 " wants %" PRIu64
+             ": raise the limit (LimitNOFILE=); until then %" PRIu64 " clients are taken",
+             have, wanted, wanted + besides, daemon->client_bound);
+}
+
+void daemon_bound_clients(struct daemon *daemon)
+{
+    bound_clients(daemon,
+                  privilege_files(daemon->settings.config->max_clients + files_besides_clients()));
+}
+
 static int settle_privileges(struct daemon *daemon, struct error *error)
 {
     const struct config *config = daemon->settings.config;
-    uint64_t files = config->max_clients + SERVER_RESERVED_CLIENTS + SERVER_REFUSED_MAX + FILES_OWN,
-             have;
+    uint64_t files = config->max_clients + files_besides_clients(), have;
     struct privilege privilege;
 
     int r = privilege_resolve(config, &privilege, error);
@@ -269,11 +294,7 @@ static int settle_privileges(struct daemon *daemon, struct error *error)
         log_line(LOG_WARNING,
                  "running as uid 65534, which is whoever is unknown in a user namespace and has no "
                  "right on the sockets: start it as a user of its own");
-    if (have < files)
-        log_line(LOG_WARNING,
-                 "only %" PRIu64 " open files are allowed, and max_clients = %" PRIu64
-                 " wants %" PRIu64 ": raise the limit (LimitNOFILE=)",
-                 have, config->max_clients, files);
+    bound_clients(daemon, have);
     return 0;
 }
 

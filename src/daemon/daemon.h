@@ -50,7 +50,8 @@ struct daemon {
     daemon_reloaded *reloaded;
     void *reloaded_context;
 
-    uint64_t verified; /* KEY.VERIFY answered */
+    uint64_t client_bound; /* max_clients, unless too few files may be open for that */
+    uint64_t verified;     /* KEY.VERIFY answered */
     uint64_t commands;
 };
 
@@ -63,6 +64,9 @@ int daemon_test(const char *config_path);
 /* Reads the configuration again; `reloaded` (NULL: nobody asks) is called in the loop, perhaps
  * before this returns. A configuration with any error changes nothing. */
 void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *context);
+
+/* For reload.c: max_clients, or as many of them as the limit of open files leaves room for. */
+void daemon_bound_clients(struct daemon *daemon);
 
 /* For reload.c: beats at the interval that is configured. */
 void daemon_start_heartbeat(struct daemon *daemon);

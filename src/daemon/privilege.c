@@ -167,7 +167,7 @@ int privilege_folders(const struct config *config, const struct privilege *privi
     return r;
 }
 
-static uint64_t raise_files(uint64_t files)
+uint64_t privilege_files(uint64_t files)
 {
     struct rlimit limit;
 
@@ -202,7 +202,7 @@ int privilege_drop(const struct privilege *privilege, uint64_t files, uint64_t *
 
     if (setrlimit(RLIMIT_CORE, &none) != 0)
         return error_errno(error, errno, "cannot forbid core dumps");
-    uint64_t have = raise_files(files);
+    uint64_t have = privilege_files(files);
     int r = privilege->drop ? become(privilege, error) : 0;
     if (r != 0)
         return r;

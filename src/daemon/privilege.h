@@ -31,6 +31,9 @@ int privilege_resolve(const struct config *config, struct privilege *ret_privile
 int privilege_folders(const struct config *config, const struct privilege *privilege,
                       struct error *error);
 
+/* Raises the limit of open descriptors to `files`, or as far as we may. Returns what it is now. */
+uint64_t privilege_files(uint64_t files);
+
 /* No core dumps, room for `files` descriptors (*ret_files says how many there are, perhaps fewer),
  * other groups, gid and uid given up. Returns 0 or a negative code; after a failure the process
  * must end. */

@@ -32,6 +32,7 @@ static void on_configured(void *context)
     settings_free(&daemon->settings);
     daemon->settings = daemon->fresh;
     daemon->fresh = (struct settings){0};
+    daemon_bound_clients(daemon);
     server_look_up(&daemon->server);
     daemon_start_heartbeat(daemon);
     finish(daemon, &error);

@@ -77,6 +77,22 @@ play() { # CASE
     try clients
 }
 
+@test "where fewer files may be open than max_clients wants, those who can revoke have room all the same" {
+    need_root
+    copy_programs
+    chown daemon "$dir"/{state,run,admin}
+    launch prlimit --nofile=136:136 as_user daemon catlatchd # of which 128 are not for clients
+    log_has 'only 136 open files are allowed, and max_clients = 1024 wants 1152'
+    play clients
+    set_daemon_key max_clients 2000
+    catlatch reload
+    log_has 'max_clients = 2000 wants 2128: raise the limit (LimitNOFILE=); until then 8 clients are taken'
+    play clients
+    set_daemon_key max_clients 8
+    catlatch reload
+    play clients
+}
+
 @test "idle_timeout ends who says nothing or half a request, and nobody else" {
     set_daemon_key idle_timeout 2s
     try idle
