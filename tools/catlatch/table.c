@@ -14,8 +14,9 @@ const struct command command_list[] = {
      "key that does not expire where the configuration has a default.",
      BITS3(NAME, OWNER, ENV) | BITS3(EXPIRES, NOT_BEFORE, SCOPE) | BITS3(COMMENT, META, QUIET), 0,
      0, cmd_create},
-    {"list", "list keys, or those of a selection", "[ID]...", "", OPTIONS_SELECT | BITS1(LIMIT), 0,
-     ANY, cmd_list},
+    {"list", "list keys, or those of a selection", "[ID]...",
+     "Times are UTC; --json has them to the second.", OPTIONS_SELECT | BITS1(LIMIT), 0, ANY,
+     cmd_list},
     {"show", "show all that is known of one key", "ID", "", 0, 1, 1, cmd_show},
     {"update", "change names, expiry, scopes, comments or metadata", "[ID]... --set FIELD=VALUE...",
      "A list replaces the whole list; an empty value clears. Owner and environment of a key never "
