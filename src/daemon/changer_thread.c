@@ -17,8 +17,10 @@
 void changer_plan_growth(struct changer *changer)
 {
     const struct config *config = changer->keys.config;
+    const struct op *first = changer->waiting.first;
     growth_plan(&changer->growth, store_key_count(changer->options.store) + changer->waiting.count,
-                config->expected_keys, (uint64_t)config->max_stale_ms, changer->keys.table);
+                config->expected_keys, (uint64_t)config->max_stale_ms, changer->keys.table,
+                first != NULL ? first->refusals : 0);
 }
 
 static int64_t realtime_ms(void)
@@ -113,8 +115,10 @@ static int run_batch(struct changer *changer, struct op_queue *batch, struct op_
             return CATLATCH_E_IO;
         }
         changed += op->error.code == 0;
-        op_queue_add(op->error.code != 0 && changer->keys.table_full ? &changer->waiting : done,
-                     op);
+        bool waits = op->error.code != 0 && changer->keys.table_full;
+        /* The first that waits is also the first that a new table is asked for room. */
+        op->refusals += waits && changer->waiting.first == NULL;
+        op_queue_add(waits ? &changer->waiting : done, op);
     }
     if (store_sequence(store) != before &&
         ((r = store_flush(store, error)) != 0 || (r = tell_covered(changer, error)) != 0 ||

@@ -13,7 +13,7 @@
 #define DOUBLING_BELOW 131072u
 
 void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_keys,
-                 uint64_t max_stale_ms, const struct table_writer *old)
+                 uint64_t max_stale_ms, const struct table_writer *old, unsigned refusals)
 {
     uint64_t capacity = key_count + (key_count < DOUBLING_BELOW ? key_count : key_count / 4);
     uint64_t side = TABLE_SIDE_BYTES_PER_KEY;
@@ -22,6 +22,12 @@ void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_ke
         seen += seen / 8;
         side = seen > side ? seen : side;
     }
+    /* What keys take on average says nothing of a change that gives many of them longer texts: one
+     * that a table of that size refused would be refused by every further one. */
+    for (; refusals > 1 && side < TABLE_SIDE_BYTES_PER_KEY_MAX; refusals--)
+        side *= 2;
+    if (side > TABLE_SIDE_BYTES_PER_KEY_MAX)
+        side = TABLE_SIDE_BYTES_PER_KEY_MAX;
     growth->params = (struct table_params){
         .generation = 0,
         .epoch = store_epoch(growth->store),

@@ -125,6 +125,7 @@ struct op {
 
     /* the store thread's own */
     struct op *next;
+    unsigned refusals; /* how many tables had no room for it when it was the first to ask */
     struct arena *arena;
 };
 

@@ -40,7 +40,7 @@ static int geometry_of(const struct table_params *params, struct geometry *ret)
     /* 2^32 keys of 2^12 bytes: sums and products below stay far under 2^64, and references to the
      * side area (32 bits of 8-byte units) are checked at the end. */
     if (params->capacity == 0 || params->capacity > UINT32_MAX || params->side_bytes_per_key == 0 ||
-        params->side_bytes_per_key > 4096)
+        params->side_bytes_per_key > TABLE_SIDE_BYTES_PER_KEY_MAX)
         return CATLATCH_E_ARGUMENT;
     struct geometry g;
     uint64_t reserve = params->capacity / RESERVE_SHARE;

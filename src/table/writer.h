@@ -27,6 +27,9 @@ struct table_params {
  * record of up to 40 bytes, and scopes that many keys share. */
 #define TABLE_SIDE_BYTES_PER_KEY 64u
 
+/* More than one key with texts, owner and scopes as long as they can be takes. */
+#define TABLE_SIDE_BYTES_PER_KEY_MAX 4096u
+
 /* The size of the file for these parameters, a multiple of the page; 0 if it would overflow. */
 size_t table_size(const struct table_params *params);
 

@@ -165,7 +165,7 @@ static void grow_until_ready(struct growth *growth)
 {
     struct error error = {0};
     enum growth_progress progress;
-    growth_plan(growth, 1, 64, 0, NULL);
+    growth_plan(growth, 1, 64, 0, NULL, 0);
     assert_int_equal(growth_begin(growth, &error), 0);
     while ((progress = growth_step(growth, &error)) != GROWTH_READY) {
         if (progress == GROWTH_FAILED)

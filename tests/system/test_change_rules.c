@@ -20,6 +20,8 @@
 
 #define FILLERS_MAX 32u
 
+#define LENGTHENED 2000u
+
 #define REFUSALS 100u
 #define KEYS 8u
 
@@ -112,6 +114,35 @@ static void a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains(vo
     }
     assert_true(trial_stat(admin, "generation") - generation > ROUNDS / 2); /* it did run out */
     catlatch_close(latch);
+    redisFree(admin);
+}
+
+/* Names so long that a new table, made for what keys take on average, has no room for all. */
+static void an_update_that_takes_more_room_than_a_new_table_has_spare_is_made(void **state)
+{
+    static char ids[LENGTHENED * CATLATCH_ID_SIZE];
+    struct trial *trial = *state;
+    struct trial_key key;
+    char name[256] = {0};
+    size_t at = 0;
+    redisContext *admin = trial_connect(trial);
+    const char *words[LENGTHENED + 4] = {"KEY.UPDATE"};
+    for (unsigned i = 0; i < LENGTHENED; i++) {
+        trial_create(admin, "k", "alice", &key);
+        words[i + 1] = strcpy(ids + at, key.id);
+        at += strlen(key.id) + 1;
+    }
+    memset(name, 'n', sizeof name - 1);
+    words[LENGTHENED + 1] = "SET";
+    words[LENGTHENED + 2] = "name";
+    words[LENGTHENED + 3] = name;
+    uint64_t generation = trial_stat(admin, "generation");
+    assert_int_equal(redisAppendCommandArgv(admin, LENGTHENED + 4, words, NULL), REDIS_OK);
+    await_done(admin, 1);
+    assert_in_range(trial_stat(admin, "generation") - generation, 1, 8);
+    redisReply *known = trial_ask(admin, "KEY.GET %s", key.id);
+    assert_string_equal(trial_text(known, "name"), name);
+    freeReplyObject(known);
     redisFree(admin);
 }
 
@@ -239,6 +270,7 @@ int main(void)
 #define TRIAL_TEST(name, open) cmocka_unit_test_setup_teardown(name, open, close_trial)
     const struct CMUnitTest tests[] = {
         TRIAL_TEST(a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains, open_small),
+        TRIAL_TEST(an_update_that_takes_more_room_than_a_new_table_has_spare_is_made, open_small),
         TRIAL_TEST(max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table, open_large),
         TRIAL_TEST(a_refused_change_of_many_keys_takes_no_room, open_roomy),
         TRIAL_TEST(a_grace_beyond_the_year_9999_is_refused_and_the_key_stays, open_roomy),
