@@ -2,11 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define FILE_NAME "ballast"
+
+/* What a ballast that was released becomes: empty, and the sign that outlives the process. A name
+ * can be changed on a full disk, where none can be made. */
+#define SPENT_NAME "ballast.spent"
 
 uint64_t ballast_free_bytes(int directory_fd)
 {
@@ -64,9 +69,11 @@ int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error)
         return error_errno(error, errno, "cannot lay the ballast file in state_dir");
     int r = file_fit(fd, directory_fd, size_bytes);
     close(fd);
-    if (r == 0)
+    if (r == 0) {
+        unlinkat(directory_fd, SPENT_NAME, 0);
         return 0;
-    ballast_release(directory_fd);
+    }
+    unlinkat(directory_fd, FILE_NAME, 0);
     if (r == ENOSPC || r == EDQUOT)
         return 0;
     return error_errno(error, r, "cannot lay the ballast file in state_dir");
@@ -74,5 +81,21 @@ int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error)
 
 bool ballast_release(int directory_fd)
 {
-    return unlinkat(directory_fd, FILE_NAME, 0) == 0;
+    struct stat info;
+
+    /* If it was renamed before, it is emptied now at the latest. */
+    bool renamed = renameat(directory_fd, FILE_NAME, directory_fd, SPENT_NAME) == 0;
+    int fd = openat(directory_fd, SPENT_NAME, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return renamed && unlinkat(directory_fd, SPENT_NAME, 0) == 0;
+    bool released = fstat(fd, &info) == 0 && info.st_size > 0 && ftruncate(fd, 0) == 0;
+    close(fd);
+    return released;
+}
+
+bool ballast_was_released(int directory_fd)
+{
+    struct stat info;
+
+    return fstatat(directory_fd, SPENT_NAME, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }

@@ -19,8 +19,11 @@ int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error);
 
 bool ballast_is_there(int directory_fd);
 
-/* Removes it. True if there was one. */
+/* Gives its room back. True if there was one. */
 bool ballast_release(int directory_fd);
+
+/* Whether it was released, by whatever process, and not laid again since. */
+bool ballast_was_released(int directory_fd);
 
 /* Bytes that the file system of the folder has free for us; UINT64_MAX where it cannot tell. */
 uint64_t ballast_free_bytes(int directory_fd);

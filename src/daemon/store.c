@@ -102,6 +102,9 @@ static int open_all(struct store *store, const struct store_options *options, st
         r = store_format_write(store->directory_fd, store->directory, error);
     if (r == 0)
         r = store_lay_ballast(store, error);
+    /* The room that it left is not for a new process to use up either. */
+    if (r == 0 && ballast_was_released(store->directory_fd))
+        atomic_store(&store->ballast_spent, true);
     return r;
 }
 

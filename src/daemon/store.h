@@ -12,8 +12,8 @@
  * room before the flush, the flush gives up the ballast rather than fail.
  *
  * Files (0600 in a 0700 folder): the environment's own, keys.db, owners.db, index.db, changes.db,
- * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking), `published` (how
- * far the last table went), `format` (who may read all this).
+ * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent`
+ * once that was used), `published` (how far the last table went), `format` (who may read all this).
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -147,8 +147,8 @@ int store_lay_ballast(struct store *store, struct error *error);
 /* Removes the ballast so that a full disk can take a revoke. True if there was one. */
 bool store_release_ballast(struct store *store);
 
-/* It was released and could not be laid again yet: the room that it left is for changes that take
- * something away. Any thread. */
+/* It was released, be it before a restart, and could not be laid again yet: the room that it left
+ * is for changes that take something away. Any thread. */
 bool store_ballast_is_spent(const struct store *store);
 
 #endif

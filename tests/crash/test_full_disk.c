@@ -251,6 +251,33 @@ static void a_daemon_killed_on_a_full_disk_recovers_on_it_and_can_revoke(void **
     assert_owned(scene, KEYS - 1);
 }
 
+/* What the ballast left is for revoking and for recovering, and a start forgets that no more than
+ * the daemon that released it. */
+static void a_daemon_killed_after_the_ballast_was_spent_keeps_its_room_for_revoking(void **state)
+{
+    struct scene *scene = *state;
+    if (!may_mount)
+        skip();
+    mount_at(scene, scene->trial.state_dir, STATE_OPTIONS);
+    start_with_keys(scene, KEYS);
+    await_ballast(scene);
+    fill_disk(scene);
+    revoke_one(scene, 0);
+    assert_false(has_ballast(scene));
+    restart(scene);
+    for (unsigned i = 0; i < 3; i++)
+        trial_refused(scene->admin, "FULL", "KEY.CREATE NAME none OWNER alice");
+    trial_await_result(scene->latch, scene->keys[1].raw, CATLATCH_VALID);
+    revoke_one(scene, 1);
+    restart(scene);
+    assert_owned(scene, KEYS - 2);
+    assert_int_equal(unlink(scene->filler), 0);
+    await_create(scene);
+    await_ballast(scene);
+    restart(scene);
+    trial_do(scene->admin, "KEY.CREATE NAME more OWNER alice");
+}
+
 /* What a start itself must write is little, and there is the ballast for it. */
 static void a_daemon_that_was_stopped_starts_on_a_full_disk_and_can_revoke(void **state)
 {
@@ -360,6 +387,7 @@ int main(void)
         SCENE_TEST(a_full_disk_that_gets_room_again_takes_everything),
         SCENE_TEST(without_any_room_at_all_nothing_is_half_done_and_the_daemon_lives),
         SCENE_TEST(a_daemon_killed_on_a_full_disk_recovers_on_it_and_can_revoke),
+        SCENE_TEST(a_daemon_killed_after_the_ballast_was_spent_keeps_its_room_for_revoking),
         SCENE_TEST(a_daemon_that_was_stopped_starts_on_a_full_disk_and_can_revoke),
         SCENE_TEST(without_room_for_a_larger_table_creating_is_refused_and_the_rest_goes_on),
         SCENE_TEST(a_start_without_room_for_a_second_table_says_so_and_workers_go_on),
