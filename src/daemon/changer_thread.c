@@ -245,9 +245,19 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     uv_mutex_unlock(&changer->lock);
 }
 
+/* A growth that takes over less than is changed meanwhile would never come to its end, and what
+ * waits for room would wait for as long as others change keys in bulk. Between batches only: when
+ * it switches, what waited goes before all that was submitted later. */
+static void keep_pace(struct changer *changer, uint64_t changed)
+{
+    for (uint64_t steps = changed * 2 / GROWTH_SLICE; steps > 0 && step_growth(changer); steps--)
+        continue;
+}
+
 /* A batch in parts, so that no operation waits for more than BATCH_CLAIMS_MAX others' slots. */
 static int run_changes(struct changer *changer, struct op_queue *batch, struct error *error)
 {
+    uint64_t before = store_sequence(changer->options.store);
     while (batch->first != NULL) {
         struct op_queue part, done;
         size_t keys = 0;
@@ -262,6 +272,7 @@ static int run_changes(struct changer *changer, struct op_queue *batch, struct e
             return r; /* nothing of it is acknowledged: the process ends */
         finish(changer, &done);
     }
+    keep_pace(changer, store_sequence(changer->options.store) - before);
     return 0;
 }
 

@@ -5,9 +5,6 @@
 
 #include "daemon/keys.h"
 
-/* Keys or changes that one step takes over: a few milliseconds of work. */
-#define SLICE 2048u
-
 /* Small tables double, so that many keys created one by one cost few generations; from here on a
  * quarter is added, so that a table of a million keys stays under 200 MiB. */
 #define DOUBLING_BELOW 131072u
@@ -97,7 +94,7 @@ static int fill_one(void *context, const struct record *record)
 static int fill(struct growth *growth, bool *ret_done, struct error *error)
 {
     uint64_t last = growth->last_id;
-    int r = store_scan(growth->store, last, SLICE, fill_one, growth, &last, error);
+    int r = store_scan(growth->store, last, GROWTH_SLICE, fill_one, growth, &last, error);
     *ret_done = r == 0 && last == growth->last_id;
     growth->last_id = last;
     return r;
@@ -107,7 +104,7 @@ static int fill(struct growth *growth, bool *ret_done, struct error *error)
  * number of keys, which have slices of their own. */
 struct slice {
     struct growth *growth;
-    uint64_t ids[SLICE];
+    uint64_t ids[GROWTH_SLICE];
     size_t count;
 };
 
@@ -142,16 +139,16 @@ static int renew(struct growth *growth, const uint64_t *ids, size_t count, struc
 /* One slice of the keys of the owner that is being taken over again. */
 static int renew_owner(struct growth *growth, struct error *error)
 {
-    uint64_t ids[SLICE];
+    uint64_t ids[GROWTH_SLICE];
     size_t count;
     struct text owner = {growth->owner, growth->owner_len};
-    int r = store_find(growth->store, STORE_BY_OWNER, owner, growth->owner_after_id, ids, SLICE,
-                       &count, error);
+    int r = store_find(growth->store, STORE_BY_OWNER, owner, growth->owner_after_id, ids,
+                       GROWTH_SLICE, &count, error);
     if (r == 0)
         r = renew(growth, ids, count, error);
     if (r != 0)
         return r;
-    if (count == SLICE)
+    if (count == GROWTH_SLICE)
         growth->owner_after_id = ids[count - 1];
     else
         growth->owner_len = 0;
@@ -162,7 +159,7 @@ static int renew_changed(struct growth *growth, bool *ret_done, struct error *er
 {
     struct slice slice = {.growth = growth};
     uint64_t last = growth->last_sequence;
-    int r = store_changes(growth->store, last, SLICE, note_change, &slice, &last, error);
+    int r = store_changes(growth->store, last, GROWTH_SLICE, note_change, &slice, &last, error);
     if (r == 0)
         r = renew(growth, slice.ids, slice.count, error);
     *ret_done = r == 0 && last == growth->last_sequence;

@@ -16,6 +16,9 @@
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 
+/* Keys or changes that one step takes over: a few milliseconds of work. */
+#define GROWTH_SLICE 2048u
+
 enum growth_stage { GROWTH_IDLE, GROWTH_MAKING, GROWTH_FILLING, GROWTH_CATCHING_UP };
 
 struct growth {

@@ -3,11 +3,15 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,6 +25,9 @@
 #define FILLERS_MAX 32u
 
 #define LENGTHENED 2000u
+
+#define CHURNED 6000u
+#define CHURNERS 6u
 
 #define REFUSALS 100u
 #define KEYS 8u
@@ -143,6 +150,61 @@ static void an_update_that_takes_more_room_than_a_new_table_has_spare_is_made(vo
     redisReply *known = trial_ask(admin, "KEY.GET %s", key.id);
     assert_string_equal(trial_text(known, "name"), name);
     freeReplyObject(known);
+    redisFree(admin);
+}
+
+/* Switches many keys off and on, and never waits before the next: a process of its own. */
+static void churn(const char *path, const char *const ids[], unsigned count)
+{
+    const char *words[CHURNED + 1];
+    redisContext *admin = redisConnectUnix(path);
+    if (admin == NULL || admin->err != 0)
+        _exit(1);
+    for (unsigned i = 0; i < count; i++)
+        words[i + 1] = ids[i];
+    for (unsigned turn = 0;; turn++) {
+        words[0] = turn % 2 == 0 ? "KEY.DISABLE" : "KEY.ENABLE";
+        redisReply *reply = redisCommandArgv(admin, (int)count + 1, words, NULL);
+        if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+            _exit(1);
+        freeReplyObject(reply);
+    }
+}
+
+static void an_update_that_waits_for_room_is_made_while_others_change_keys_in_bulk(void **state)
+{
+    static char texts[CHURNED][CATLATCH_ID_SIZE];
+    static const char *ids[CHURNED];
+    struct trial *trial = *state;
+    struct trial_key key;
+    char path[TRIAL_PATH_SIZE + 16];
+    pid_t children[CHURNERS];
+    redisContext *admin = trial_connect(trial);
+    for (unsigned i = 0; i < CHURNED; i++) {
+        trial_create(admin, "churned", "alice", &key);
+        ids[i] = strcpy(texts[i], key.id);
+    }
+    trial_create(admin, "renamed", "alice", &key);
+    snprintf(path, sizeof path, "%s/catlatch.sock", trial->admin_dir);
+    for (unsigned i = 0; i < CHURNERS; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            churn(path, ids, CHURNED);
+        }
+    }
+    uint64_t generation = trial_stat(admin, "generation");
+    for (unsigned sent = 0; trial_stat(admin, "generation") < generation + 2; sent += 500) {
+        append_fillers(admin, &key, sent, 500);
+        await_done(admin, 500);
+    }
+    for (unsigned i = 0; i < CHURNERS; i++) {
+        int status;
+        assert_int_equal(kill(children[i], SIGKILL), 0);
+        assert_true(waitpid(children[i], &status, 0) == children[i]);
+        assert_true(WIFSIGNALED(status)); /* it went on until now */
+    }
     redisFree(admin);
 }
 
@@ -271,6 +333,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TRIAL_TEST(a_narrowing_behind_a_widening_that_waits_for_room_is_what_remains, open_small),
         TRIAL_TEST(an_update_that_takes_more_room_than_a_new_table_has_spare_is_made, open_small),
+        TRIAL_TEST(an_update_that_waits_for_room_is_made_while_others_change_keys_in_bulk,
+                   open_small),
         TRIAL_TEST(max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table, open_large),
         TRIAL_TEST(a_refused_change_of_many_keys_takes_no_room, open_roomy),
         TRIAL_TEST(a_grace_beyond_the_year_9999_is_refused_and_the_key_stays, open_roomy),
