@@ -146,7 +146,10 @@ static int check_rotatable(struct run *run, const struct record *old)
         return error_set(error, CATLATCH_E_CONFLICT, "%s was rotated to %s; rotate that one", id,
                          other);
     }
-    return fields_check_admin(run, old);
+    /* The successor is a new grant until the same time, and the policy may be younger than the key.
+     */
+    int r = fields_check_expiry(run, old->expires_unix_s, 0);
+    return r != 0 ? r : fields_check_admin(run, old);
 }
 
 int keys_rotate(struct run *run, uint64_t id)

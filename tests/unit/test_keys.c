@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/config_environments.h"
 #include "daemon/keys.h"
 #include "lib_store.h"
 #include "lib_table.h"
@@ -271,6 +272,32 @@ static void a_key_that_is_disabled_expired_or_suspended_changes_nothing(void **s
     keys_publish(&keys);
 }
 
+static int rotate(uint64_t id)
+{
+    struct op *op = make_op(OP_ROTATE, &id, 1);
+    op->grace_s = 60;
+    return run_and_free(op);
+}
+
+static void a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor(void **state)
+{
+    const uint64_t id = 1;
+    struct op *sooner = make_op(OP_UPDATE, &id, 1);
+    (void)state;
+    add_key(id);
+    config.max_expiry_s = 3600;
+    environments_default(&config.environments);
+    uint64_t sequence = store_sequence(store);
+    assert_int_equal(rotate(id), CATLATCH_E_LIMIT);
+    assert_true(store_sequence(store) == sequence);
+    sooner->fields.has = OP_HAS_EXPIRES;
+    sooner->fields.expires_unix_s = keys.now_unix_ms / 1000 + 3600;
+    assert_int_equal(run_and_free(sooner), 0);
+    assert_int_equal(rotate(id), 0);
+    keys_publish(&keys);
+    config = (struct config){.max_expiry_s = 0};
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -281,6 +308,7 @@ int main(void)
         EACH(a_refused_change_gives_up_its_own_claims_alone),
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),
+        EACH(a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor),
         EACH(a_key_that_is_disabled_expired_or_suspended_changes_nothing),
     };
     return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
