@@ -80,6 +80,7 @@ static void on_async(uv_async_t *async)
     op_queue_init(&finished);
     op_queue_put_back(&finished, &changer->finished);
     bool taken = changer->config_taken, ended = changer->ended;
+    struct error config_error = changer->config_error;
     changer->config_taken = false;
     uv_mutex_unlock(&changer->lock);
 
@@ -88,7 +89,7 @@ static void on_async(uv_async_t *async)
     for (struct op *op; (op = op_queue_take(&finished)) != NULL;)
         op->done(op);
     if (taken && changer->configured != NULL)
-        changer->configured(changer->configured_context);
+        changer->configured(changer->configured_context, &config_error);
     if (ended && !changer->upkeep_runs && !uv_is_closing((uv_handle_t *)async))
         uv_close((uv_handle_t *)async, closed);
 }
@@ -144,7 +145,7 @@ void changer_submit(struct changer *changer, struct op *op)
 }
 
 void changer_configure(struct changer *changer, const struct config *config,
-                       void (*done)(void *context), void *context)
+                       void (*done)(void *context, const struct error *error), void *context)
 {
     changer->configured = done;
     changer->configured_context = context;

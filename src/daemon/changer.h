@@ -38,10 +38,11 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
 /* Hands an operation over; op->done is called later, exactly once. Loop thread. */
 void changer_submit(struct changer *changer, struct op *op);
 
-/* Swaps policies and environments. Loop thread; the old configuration may be freed when `done` was
- * called. */
+/* Swaps policies and environments, or refuses the configuration because it lacks an environment
+ * that is in use: only between changes can that be said. Loop thread; when `done` was called, the
+ * old configuration, or the one that was refused, may be freed. */
 void changer_configure(struct changer *changer, const struct config *config,
-                       void (*done)(void *context), void *context);
+                       void (*done)(void *context, const struct error *error), void *context);
 
 /* The table as it is now, for KEY.VERIFY: valid until the loop runs its next callback. Loop
  * thread. NULL only before the first generation. */

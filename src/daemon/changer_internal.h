@@ -34,9 +34,10 @@ struct changer {
     struct error warning, fatal;
 
     /* The loop's. */
-    void (*configured)(void *context);
+    void (*configured)(void *context, const struct error *error);
     void *configured_context;
-    bool config_taken; /* under the lock */
+    bool config_taken;         /* under the lock, or refused: */
+    struct error config_error; /* likewise */
     void (*stopped)(void *context);
     void *stopped_context;
     uv_work_t upkeep;

@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "daemon/changer_internal.h"
+#include "daemon/settings.h"
 
 /* Operations that share one flush, and the claims after which a batch takes no more of them: both
  * bound how long the first of a batch waits for the last. */
@@ -237,7 +238,10 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     work->stop = changer->stopping && work->batch.first == NULL && work->read == NULL;
     changer->lost = changer->made = false;
     if (changer->fresh_config != NULL) {
-        changer->keys.config = changer->fresh_config;
+        changer->config_error.code = 0;
+        if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
+                                        &changer->config_error) == 0)
+            changer->keys.config = changer->fresh_config;
         changer->fresh_config = NULL;
         changer->config_taken = true;
         uv_async_send(&changer->async);

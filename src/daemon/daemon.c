@@ -230,7 +230,7 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
     changer.store = daemon->store;
     r = changer_start(&changer, &daemon->changer, ret_wait_ms, error);
     if (r == 0)
-        r = settings_check_environments(&daemon->settings, changer_view(daemon->changer), error);
+        r = settings_check_environments(config, changer_view(daemon->changer), error);
     return r;
 }
 

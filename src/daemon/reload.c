@@ -23,19 +23,23 @@ static void finish(struct daemon *daemon, const struct error *error)
     }
 }
 
-/* The store thread has let go of the old configuration. */
-static void on_configured(void *context)
+/* The store thread has let go of the old configuration, or refused the new one. */
+static void on_configured(void *context, const struct error *error)
 {
     struct daemon *daemon = context;
-    struct error error = {.code = 0};
 
+    if (error->code != 0) {
+        settings_free(&daemon->fresh);
+        finish(daemon, error);
+        return;
+    }
     settings_free(&daemon->settings);
     daemon->settings = daemon->fresh;
     daemon->fresh = (struct settings){0};
     daemon_bound_clients(daemon);
     server_look_up(&daemon->server);
     daemon_start_heartbeat(daemon);
-    finish(daemon, &error);
+    finish(daemon, error);
 }
 
 void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *context)
@@ -59,8 +63,6 @@ void daemon_reload(struct daemon *daemon, daemon_reloaded *reloaded, void *conte
     int r = settings_read(running->path, &daemon->fresh, &error);
     if (r == 0)
         r = config_reload_check(running, daemon->fresh.config, &error);
-    if (r == 0)
-        r = settings_check_environments(&daemon->fresh, changer_view(daemon->changer), &error);
     if (r == 0) {
         changer_configure(daemon->changer, daemon->fresh.config, on_configured, daemon);
         return;

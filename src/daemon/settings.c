@@ -60,10 +60,9 @@ static bool knows(const struct config *config, const struct table_environment *e
     return found && strncmp(found->prefix, environment->prefix, sizeof environment->prefix) == 0;
 }
 
-int settings_check_environments(const struct settings *settings, const struct table_view *view,
+int settings_check_environments(const struct config *config, const struct table_view *view,
                                 struct error *error)
 {
-    const struct config *config = settings->config;
     /* acquire: pairs with the writer's release when it has written an entry */
     uint64_t count = atomic_load_explicit(&view->header->environment_count, memory_order_acquire);
     for (uint64_t i = 0; i < count && i < KEY_ENVIRONMENTS_MAX; i++) {

@@ -26,7 +26,7 @@ const struct stack_service *settings_service(const struct settings *settings, st
 
 /* E_CONFIG if an environment that keys of this table have is not configured, or not as it was: such
  * keys would be refused by every `format`, and could not be made again. */
-int settings_check_environments(const struct settings *settings, const struct table_view *view,
+int settings_check_environments(const struct config *config, const struct table_view *view,
                                 struct error *error);
 
 #endif

@@ -29,6 +29,9 @@
 #define CHURNED 6000u
 #define CHURNERS 6u
 
+#define BULK 5000u
+#define BULK_RELOADS 5u
+
 #define REFUSALS 100u
 #define KEYS 8u
 
@@ -208,6 +211,71 @@ static void an_update_that_waits_for_room_is_made_while_others_change_keys_in_bu
     redisFree(admin);
 }
 
+/* One connection for each, so that none waits for another's answer before it is read. */
+static void append_bulk(redisContext *connection, const char *word, const char *const ids[])
+{
+    const char *words[BULK + 1] = {word};
+    int done = 0;
+    memcpy(words + 1, ids, BULK * sizeof *ids);
+    assert_int_equal(redisAppendCommandArgv(connection, BULK + 1, words, NULL), REDIS_OK);
+    while (!done)
+        assert_int_equal(redisBufferWrite(connection, &done), REDIS_OK);
+}
+
+#define ENVIRONMENTS "\n[environments]\nlive = cc_live_\n"
+
+/* The new configuration arrives while the store thread has a batch before it whose last change
+ * makes the first key of the environment that is to go. */
+static bool race_reload(struct trial *trial, const char *const ids[])
+{
+    redisContext *first = trial_connect(trial), *second = trial_connect(trial);
+    redisContext *maker = trial_connect(trial), *reloader = trial_connect(trial);
+    trial_configure(trial, ENVIRONMENTS);
+    append_bulk(first, "KEY.DISABLE", ids);
+    append_bulk(second, "KEY.ENABLE", ids);
+    int done = 0;
+    assert_int_equal(redisAppendCommand(maker, "KEY.CREATE NAME late ENV old"), REDIS_OK);
+    while (!done)
+        assert_int_equal(redisBufferWrite(maker, &done), REDIS_OK);
+    await_done(first, 1);
+    redisReply *reloaded = trial_ask(reloader, "RELOAD"), *made = NULL;
+    assert_int_equal(redisGetReply(maker, (void **)&made), REDIS_OK);
+    await_done(second, 1);
+    bool was_made = made->type != REDIS_REPLY_ERROR;
+    bool was_reloaded = reloaded->type != REDIS_REPLY_ERROR;
+    if (!was_made && !trial_is_error(made, "INVALID"))
+        fail_msg("KEY.CREATE: %s", made->str);
+    if (was_made && was_reloaded)
+        fail_msg("an environment was taken away while its first key was made");
+    freeReplyObject(reloaded);
+    freeReplyObject(made);
+    redisFree(first);
+    redisFree(second);
+    redisFree(maker);
+    redisFree(reloader);
+    return was_made;
+}
+
+static void an_environment_whose_first_key_is_being_made_is_not_taken_away(void **state)
+{
+    static char texts[BULK][CATLATCH_ID_SIZE];
+    static const char *ids[BULK];
+    struct trial *trial = *state;
+    struct trial_key key;
+    redisContext *admin = trial_connect(trial);
+    for (unsigned i = 0; i < BULK; i++) {
+        trial_create(admin, "one of many", "alice", &key);
+        ids[i] = strcpy(texts[i], key.id);
+    }
+    for (unsigned round = 0; round < BULK_RELOADS; round++) {
+        trial_configure(trial, ENVIRONMENTS "old = cc_old_\n");
+        trial_do(admin, "RELOAD");
+        if (race_reload(trial, ids))
+            break; /* now it is in use */
+    }
+    redisFree(admin);
+}
+
 static void await_file(const struct trial *trial, const char *name)
 {
     uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
@@ -335,6 +403,7 @@ int main(void)
         TRIAL_TEST(an_update_that_takes_more_room_than_a_new_table_has_spare_is_made, open_small),
         TRIAL_TEST(an_update_that_waits_for_room_is_made_while_others_change_keys_in_bulk,
                    open_small),
+        TRIAL_TEST(an_environment_whose_first_key_is_being_made_is_not_taken_away, open_roomy),
         TRIAL_TEST(max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table, open_large),
         TRIAL_TEST(a_refused_change_of_many_keys_takes_no_room, open_roomy),
         TRIAL_TEST(a_grace_beyond_the_year_9999_is_refused_and_the_key_stays, open_roomy),
