@@ -1,0 +1,415 @@
+/* In what order the store thread does things. A race would show the wrong order only now and then;
+ * so this program puts itself in front of the calls by which the thread tells the event loop
+ * (uv_async_send), flushes (Berkeley DB's fsync) and renames (renameat), and looks at the table
+ * there and then, on that thread, before anything else can happen. */
+#include <db.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/changer.h"
+#include "daemon/store.h"
+#include "lib_store.h"
+
+#define CAPACITY 16u
+#define GENERATIONS 4u
+#define NOW_UNIX_S INT64_C(1800000000)
+
+struct world {
+    char state_dir[STORE_FOLDER_SIZE];
+    char run_dir[STORE_FOLDER_SIZE];
+    uv_loop_t loop;
+    struct config config;
+    struct store *store;
+    struct changer *changer;
+    bool stopped;
+};
+
+static struct world world;
+
+/* What is looked at. The operation is the store thread's until it has told. */
+static struct watch {
+    const struct op *op;
+    bool (*shows)(const struct op *op);
+    _Atomic unsigned flushes;
+    _Atomic int shown;              /* when the loop was told first; -1: it was not yet */
+    _Atomic unsigned flushed;       /* how many flushes there had been by then */
+    const struct table_header *old; /* a map of our own */
+    _Atomic bool renamed;
+    _Atomic int marked_at_rename, marked_when_told;
+} watch;
+
+static pthread_t main_thread;
+
+static bool is_marked(void)
+{
+    return atomic_load(&watch.old->pulse) == TABLE_PULSE_SUPERSEDED;
+}
+
+int uv_async_send(uv_async_t *async)
+{
+    static int (*real)(uv_async_t *);
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "uv_async_send");
+    if (!pthread_equal(pthread_self(), main_thread)) {
+        if (watch.op != NULL && atomic_load(&watch.shown) < 0) {
+            atomic_store(&watch.flushed, atomic_load(&watch.flushes));
+            atomic_store(&watch.shown, watch.shows(watch.op));
+        }
+        if (atomic_load(&watch.renamed) && atomic_load(&watch.marked_when_told) < 0)
+            atomic_store(&watch.marked_when_told, is_marked());
+    }
+    return real(async);
+}
+
+static int count_flush(int fd)
+{
+    int r = fdatasync(fd);
+    if (r == 0)
+        atomic_fetch_add(&watch.flushes, 1);
+    return r;
+}
+
+int renameat(int old_dir, const char *old_name, int new_dir, const char *new_name)
+{
+    if (watch.old != NULL && strcmp(new_name, "table") == 0 && !atomic_load(&watch.renamed)) {
+        atomic_store(&watch.marked_at_rename, is_marked());
+        atomic_store(&watch.renamed, true);
+    }
+    return renameat2(old_dir, old_name, new_dir, new_name, 0);
+}
+
+static void on_fatal(void *context, const struct error *error)
+{
+    (void)context;
+    fail_msg("%s", error->text);
+}
+
+static int set_up(void **state)
+{
+    struct error error = {0};
+    uint64_t wait_ms;
+    (void)state;
+    main_thread = pthread_self();
+    memset(&world, 0, sizeof world);
+    memset(&watch, 0, sizeof watch);
+    store_folder_make(world.state_dir);
+    store_folder_make(world.run_dir);
+    world.store = store_open_or_die(world.state_dir);
+    world.config.expected_keys = CAPACITY;
+    world.config.environments =
+        (struct key_environments){.count = 1, .list = {{"live", "cc_live_"}}};
+    assert_int_equal(uv_loop_init(&world.loop), 0);
+    struct changer_options options = {.loop = &world.loop,
+                                      .config = &world.config,
+                                      .store = world.store,
+                                      .run_dir = world.run_dir,
+                                      .fatal = on_fatal};
+    if (changer_start(&options, &world.changer, &wait_ms, &error) != 0)
+        fail_msg("%s", error.text);
+    return 0;
+}
+
+static void on_stopped(void *context)
+{
+    (void)context;
+    world.stopped = true;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    changer_stop(world.changer, on_stopped, NULL);
+    uv_run(&world.loop, UV_RUN_DEFAULT);
+    assert_true(world.stopped);
+    assert_int_equal(uv_loop_close(&world.loop), 0);
+    changer_free(world.changer);
+    store_close(world.store);
+    store_folder_remove(world.run_dir);
+    store_folder_remove(world.state_dir);
+    return 0;
+}
+
+static void on_done(struct op *op)
+{
+    *(bool *)op->context = true;
+}
+
+/* Has it done, and returns when the loop was told. */
+static void run(struct op *op)
+{
+    bool done = false;
+    op->done = on_done;
+    op->context = &done;
+    changer_submit(world.changer, op);
+    while (!done)
+        uv_run(&world.loop, UV_RUN_ONCE);
+    if (op->error.code != 0)
+        fail_msg("%s", op->error.text);
+}
+
+static struct op *make_op(enum op_kind kind, uint64_t id)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    if (id != 0) {
+        op->ids = op_alloc(op, sizeof *op->ids);
+        assert_non_null(op->ids);
+        op->ids[0] = id;
+        op->id_count = 1;
+    }
+    return op;
+}
+
+static struct op *make_create(const char *name)
+{
+    struct op *op = make_op(OP_CREATE, 0);
+    op->fields.has = OP_HAS_NAME | OP_HAS_OWNER | OP_HAS_SCOPES;
+    op->fields.name = text_of(name);
+    op->fields.owner = text_of("alice");
+    op->fields.scopes[0] = text_of("read");
+    op->fields.scopes[1] = text_of("write");
+    op->fields.scope_count = 2;
+    return op;
+}
+
+static uint64_t create(struct digest *ret_digest)
+{
+    struct op *op = make_create("a key");
+    run(op);
+    uint64_t id = op->keys[0].record.id;
+    *ret_digest = op->keys[0].record.digest;
+    op_free(op);
+    return id;
+}
+
+/* The key that is changed. */
+static struct digest known;
+
+static bool find(const struct digest *digest, struct table_hit *ret_hit)
+{
+    return table_find(changer_view(world.changer), digest, ret_hit) == TABLE_HIT;
+}
+
+static bool has_state(unsigned state)
+{
+    struct table_hit hit;
+    return find(&known, &hit) && control_state(hit.control) == state;
+}
+
+static bool has_flags(uint64_t flags)
+{
+    struct table_hit hit;
+    return find(&known, &hit) && (hit.control & (CONTROL_DISABLED | CONTROL_SUSPENDED)) == flags;
+}
+
+static bool shows_new_key(const struct op *op)
+{
+    struct table_hit hit;
+    return op->key_count == 1 && find(&op->keys[0].record.digest, &hit) &&
+           control_state(hit.control) == SLOT_LIVE;
+}
+
+static bool shows_name(const struct op *op)
+{
+    struct table_identity identity;
+    struct table_hit hit;
+    return find(&known, &hit) &&
+           table_identity(changer_view(world.changer), hit.slot, &identity) == 0 &&
+           text_is(op->fields.name, identity.name);
+}
+
+static bool shows_one_scope(const struct op *op)
+{
+    struct table_hit hit;
+    (void)op;
+    return find(&known, &hit) &&
+           table_has_scope(changer_view(world.changer), hit.slot, "read", 4) == 1 &&
+           table_has_scope(changer_view(world.changer), hit.slot, "write", 5) == 0;
+}
+
+static bool shows_expiry(const struct op *op)
+{
+    struct table_hit hit;
+    return find(&known, &hit) && control_expires_unix_s(hit.control) == op->fields.expires_unix_s;
+}
+
+static bool shows_not_before(const struct op *op)
+{
+    struct table_hit hit;
+    int64_t not_before_unix_s;
+    return find(&known, &hit) && (hit.control & CONTROL_NOT_BEFORE) != 0 &&
+           table_not_before(changer_view(world.changer), hit.slot, &not_before_unix_s) == 0 &&
+           not_before_unix_s == op->fields.not_before_unix_s;
+}
+
+static bool shows_disabled(const struct op *op)
+{
+    (void)op;
+    return has_flags(CONTROL_DISABLED);
+}
+
+static bool shows_suspended(const struct op *op)
+{
+    (void)op;
+    return has_flags(CONTROL_SUSPENDED);
+}
+
+static bool shows_no_flag(const struct op *op)
+{
+    (void)op;
+    return has_flags(0);
+}
+
+static bool shows_revoked(const struct op *op)
+{
+    (void)op;
+    return has_state(SLOT_REVOKED);
+}
+
+/* The successor, and that the old key has an end now. */
+static bool shows_rotation(const struct op *op)
+{
+    struct table_hit hit;
+    return shows_new_key(op) && find(&known, &hit) && control_expires_unix_s(hit.control) != 0;
+}
+
+static void assert_told_last(struct op *op, bool (*shows)(const struct op *op), const char *what)
+{
+    watch.shows = shows;
+    atomic_store(&watch.shown, -1);
+    atomic_store(&watch.flushes, 0);
+    watch.op = op;
+    run(op);
+    /* The loop may have been awake for another reason, and so ahead of the look. */
+    while (atomic_load(&watch.shown) < 0)
+        sched_yield();
+    watch.op = NULL;
+    if (atomic_load(&watch.shown) != 1)
+        fail_msg("%s: told before it was published", what);
+    if (atomic_load(&watch.flushed) == 0)
+        fail_msg("%s: told before it was flushed", what);
+    op_free(op);
+}
+
+static struct op *make_update(uint64_t id, unsigned has)
+{
+    struct op *op = make_op(OP_UPDATE, id);
+    op->fields.has = has;
+    return op;
+}
+
+static struct op *make_owner_op(enum op_kind kind)
+{
+    struct op *op = make_op(kind, 0);
+    op->owner = text_of("alice");
+    return op;
+}
+
+static void every_change_is_flushed_and_published_before_anybody_is_told(void **state)
+{
+    struct op *op;
+    (void)state;
+    assert_told_last(make_create("another"), shows_new_key, "a create");
+    uint64_t id = create(&known);
+    op = make_update(id, OP_HAS_NAME);
+    op->fields.name = text_of("renamed");
+    assert_told_last(op, shows_name, "a rename");
+    op = make_update(id, OP_HAS_SCOPES);
+    op->fields.scopes[0] = text_of("read");
+    op->fields.scope_count = 1;
+    assert_told_last(op, shows_one_scope, "an update that removes a scope");
+    op = make_update(id, OP_HAS_NOT_BEFORE);
+    op->fields.not_before_unix_s = NOW_UNIX_S;
+    assert_told_last(op, shows_not_before, "an update of not_before");
+    op = make_update(id, OP_HAS_NOT_BEFORE);
+    assert_told_last(op, shows_one_scope, "an update that clears not_before");
+    assert_told_last(make_op(OP_DISABLE, id), shows_disabled, "a disable");
+    assert_told_last(make_op(OP_ENABLE, id), shows_no_flag, "an enable");
+    assert_told_last(make_owner_op(OP_OWNER_SUSPEND), shows_suspended, "a suspend");
+    assert_told_last(make_owner_op(OP_OWNER_RESUME), shows_no_flag, "a resume");
+    op = make_op(OP_ROTATE, id);
+    op->grace_s = 3600;
+    assert_told_last(op, shows_rotation, "a rotate");
+    op = make_update(id, OP_HAS_EXPIRES);
+    op->fields.expires_unix_s = 1;
+    assert_told_last(op, shows_expiry, "an update that expires now");
+    assert_told_last(make_op(OP_REVOKE, id), shows_revoked, "a revoke");
+}
+
+static const struct table_header *map_current(size_t *ret_size)
+{
+    char path[STORE_FOLDER_SIZE + 8];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/table", world.run_dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(base, MAP_FAILED);
+    close(fd);
+    *ret_size = (size_t)status.st_size;
+    return base;
+}
+
+static uint64_t generation(void)
+{
+    struct changer_status status;
+    changer_status(world.changer, &status);
+    return status.generation;
+}
+
+/* Marked before, a reader would find nothing newer at the path; marked later than the next change
+ * is told of, it would not see that change. */
+static void the_old_table_is_marked_after_the_rename_and_before_anything_is_told(void **state)
+{
+    size_t size;
+    char name[32];
+    unsigned renames = 0;
+    (void)state;
+    uint64_t id = create(&known);
+    for (unsigned i = 0; i < GENERATIONS; i++) {
+        const struct table_header *old = map_current(&size);
+        uint64_t before = generation();
+        atomic_store(&watch.renamed, false);
+        atomic_store(&watch.marked_at_rename, -1);
+        atomic_store(&watch.marked_when_told, -1);
+        watch.old = old;
+        while (generation() == before) { /* each takes a slot */
+            struct op *op = make_update(id, OP_HAS_NAME);
+            snprintf(name, sizeof name, "name %u", renames++);
+            op->fields.name = text_of(name);
+            run(op);
+            op_free(op);
+        }
+        struct op *op = make_op(OP_GET, id); /* the switch is over */
+        run(op);
+        op_free(op);
+        watch.old = NULL;
+        assert_int_equal(atomic_load(&watch.marked_at_rename), 0);
+        assert_int_equal(atomic_load(&watch.marked_when_told), 1);
+        munmap((void *)(uintptr_t)old, size);
+    }
+}
+
+int main(void)
+{
+    db_env_set_func_fsync(count_flush);
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(every_change_is_flushed_and_published_before_anybody_is_told),
+        EACH(the_old_table_is_marked_after_the_rename_and_before_anything_is_told),
+    };
+    return cmocka_run_group_tests_name("changer", tests, NULL, NULL);
+}
