@@ -199,6 +199,40 @@ static void a_refused_change_gives_up_its_own_claims_alone(void **state)
     op_free(kept);
 }
 
+static struct op *make_scopes(uint64_t id, const char *first, const char *second)
+{
+    struct op *op = make_op(OP_UPDATE, &id, 1);
+    op->fields.has = OP_HAS_SCOPES;
+    op->fields.scopes[op->fields.scope_count++] = text_of(first);
+    if (second != NULL)
+        op->fields.scopes[op->fields.scope_count++] = text_of(second);
+    return op;
+}
+
+/* What takes something away has room where nothing else has: it must not wait for a larger table.
+ */
+static void a_full_table_has_room_for_updates_that_narrow_and_for_no_others(void **state)
+{
+    const uint64_t id = 1;
+    struct op *later = make_op(OP_UPDATE, &id, 1), *sooner = make_op(OP_UPDATE, &id, 1);
+    (void)state;
+    add_key(id);
+    assert_int_equal(run_and_free(make_scopes(id, "read", "write")), 0);
+    fill_table(id);
+    assert_int_equal(run_and_free(make_scopes(id, "read", NULL)), 0);
+    assert_int_equal(run_and_free(make_scopes(id, "other", NULL)), 0); /* "read" is gone */
+    later->fields.has = OP_HAS_NOT_BEFORE;
+    later->fields.not_before_unix_s = keys.now_unix_ms / 1000 + 60;
+    assert_int_equal(run_and_free(later), 0);
+    sooner->fields.has = OP_HAS_NAME | OP_HAS_EXPIRES;
+    sooner->fields.name = text_of("ends sooner");
+    sooner->fields.expires_unix_s = keys.now_unix_ms / 1000 + 3600;
+    assert_int_equal(run_and_free(sooner), 0);
+    assert_int_equal(run_and_free(make_scopes(id, "other", "write")), CATLATCH_E_FULL);
+    assert_int_equal(run_and_free(make_rename(&id, 1, "renamed")), CATLATCH_E_FULL);
+    keys_publish(&keys);
+}
+
 static struct op *make_asked_by(uint64_t actor, uint64_t id)
 {
     struct op *op = make_rename(&id, 1, "by a key");
@@ -306,6 +340,7 @@ int main(void)
         EACH(operations_share_a_key_wherever_it_stands),
         EACH(a_refused_change_of_many_keys_leaves_the_table_as_it_was),
         EACH(a_refused_change_gives_up_its_own_claims_alone),
+        EACH(a_full_table_has_room_for_updates_that_narrow_and_for_no_others),
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),
         EACH(a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor),
