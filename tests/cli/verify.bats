@@ -72,3 +72,17 @@ teardown() {
     expect_status 69
     [ -z "$output" ]
 }
+
+@test "a daemon that cannot check the key is status 69 too, and no refusal" {
+    make_key ci
+    stop_daemon
+    start_fake_daemon <<'RULES'
+KEY.VERIFY {"result": "unavailable"}
+RULES
+    run --separate-stderr catlatch verify <<<"$key"
+    expect_status 69
+    expect_text "$output" unavailable
+    run --separate-stderr catlatch verify --json <<<"$key"
+    expect_status 69
+    jq -e '.result == "unavailable"' <<<"$output"
+}

@@ -448,6 +448,35 @@ static void verify_refuses_with_a_result_and_never_with_an_error(void **state)
                   "*12\r\n$6\r\nresult\r\n$18\r\ninsufficient_scope\r\n");
 }
 
+static struct table_slot *slot_of(struct world *world, const char *text)
+{
+    struct digest digest;
+    struct table_hit hit;
+
+    digest_of(text, LATCH_KEY_LEN, &digest);
+    assert_int_equal(table_find(&world->table.writer.view, &digest, &hit), TABLE_HIT);
+    return &world->table.writer.slots[hit.slot];
+}
+
+static void verify_calls_damage_an_outage_and_not_a_refusal(void **state)
+{
+    struct world *world = *state;
+    const char *outage = "*2\r\n$6\r\nresult\r\n$11\r\nunavailable\r\n";
+    const char *scopes[] = {"a"};
+    char text[LATCH_KEY_LEN + 1];
+
+    add_key(world, 0, scopes, 1, false, text);
+    struct table_slot *slot = slot_of(world, text);
+    atomic_store(&slot->identity_ref, UINT32_MAX);
+    assert_starts(run(world, "KEY.VERIFY %s", text), outage);
+    add_key(world, 1, scopes, 1, false, text);
+    slot = slot_of(world, text);
+    atomic_store(&slot->scopes_ref, UINT32_MAX);
+    assert_starts(run(world, "KEY.VERIFY %s SCOPE a", text), outage);
+    atomic_store(&slot->id, 0);
+    assert_starts(run(world, "KEY.VERIFY %s", text), outage);
+}
+
 static void a_scope_that_hides_its_tail_behind_a_nul_is_refused(void **state)
 {
     struct world *world = *state;
@@ -728,6 +757,7 @@ int main(void)
         WORLD_TEST(list_takes_every_condition_and_no_raw_key_beyond_its_digest),
         WORLD_TEST(verify_answers_whose_key_it_is),
         WORLD_TEST(verify_refuses_with_a_result_and_never_with_an_error),
+        WORLD_TEST(verify_calls_damage_an_outage_and_not_a_refusal),
         WORLD_TEST(a_scope_that_hides_its_tail_behind_a_nul_is_refused),
         WORLD_TEST(auth_takes_on_the_rights_of_the_keys_scopes_in_place_of_the_peers),
         WORLD_TEST(a_revoked_key_takes_the_rights_of_its_connections_with_it),

@@ -188,6 +188,18 @@ static void damaged_side_records_are_an_outage(void **state)
     assert_int_equal(ask_key(fixture), CATLATCH_UNAVAILABLE);
 }
 
+static void an_environment_that_the_table_lost_is_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture);
+    fixture->service.control[STACK_ENVIRONMENT] = STACK_REQUIRED;
+    strcpy(fixture->service.allowed[0], "test");
+    fixture->service.allowed_count = 1;
+    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
+    atomic_store(&fixture->table.writer.header->environment_count, 0);
+    assert_int_equal(ask_key(fixture), CATLATCH_UNAVAILABLE);
+}
+
 static void a_slot_without_an_id_is_an_outage(void **state)
 {
     struct fixture *fixture = *state;
@@ -390,6 +402,7 @@ int main(void)
         TEST(an_outage_outranks_an_earlier_failure_unless_that_ended_the_run),
         TEST(damage_found_after_a_refusal_is_an_outage_too),
         TEST(damaged_side_records_are_an_outage),
+        TEST(an_environment_that_the_table_lost_is_an_outage),
         TEST(a_slot_without_an_id_is_an_outage),
         TEST(of_several_states_the_first_in_order_is_told),
         TEST(a_key_is_expired_from_the_very_second_on),

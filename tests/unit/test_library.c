@@ -372,6 +372,59 @@ static void a_batch_answers_as_one_by_one(void **state)
     }
 }
 
+/* More than are looked up together, three times. */
+#define LONG_BATCH 48
+
+static struct {
+    void *page;
+    size_t size;
+    struct table_header *old;
+} trap;
+
+/* The batch came to the page that it could not read: now the old table is superseded. */
+static void on_trap(int number)
+{
+    (void)number;
+    if (mprotect(trap.page, trap.size, PROT_READ | PROT_WRITE) != 0)
+        _exit(1);
+    table_supersede(trap.old);
+}
+
+static void a_long_batch_does_not_outlive_the_table_that_it_began_with(void **state)
+{
+    struct fixture *fixture = *state;
+    struct latch_table second;
+    struct catlatch_outcome outcomes[LONG_BATCH];
+    struct sigaction action = {.sa_handler = on_trap}, before;
+    char text[LATCH_KEY_LEN + 1];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = 8 * page;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+
+    key_text(LIVE, text);
+    trap.page = memory + 4 * page; /* the request in the middle is the first that lies there */
+    trap.size = 4 * page;
+    trap.old = fixture->table.writer.header;
+    struct catlatch_request *requests = (struct catlatch_request *)trap.page - LONG_BATCH / 2;
+    for (size_t i = 0; i < LONG_BATCH; i++) {
+        requests[i] = (struct catlatch_request){
+            .size = sizeof requests[i], .key = text, .key_len = LATCH_KEY_LEN};
+        outcomes[i] = (struct catlatch_outcome){.size = sizeof outcomes[i]};
+    }
+    latch_table_make(&second, &fixture->world, 2);
+    latch_table_put(&second, &(struct latch_key){.number = LIVE, .revoked = true});
+    latch_table_place(&second, &fixture->world, 1);
+    table_beat(trap.old, attach_clock_ms());
+    assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+    assert_int_equal(mprotect(trap.page, trap.size, PROT_NONE), 0);
+    catlatch_verify_batch(fixture->latch, requests, outcomes, LONG_BATCH);
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+    assert_int_equal(outcomes[0].result, CATLATCH_VALID);
+    assert_int_equal(outcomes[LONG_BATCH - 1].result, CATLATCH_REVOKED);
+    latch_table_unmap(&second);
+    munmap(memory, size);
+}
+
 static void identity_tells_whose_key_it_is(void **state)
 {
     struct fixture *fixture = *state;
@@ -411,6 +464,30 @@ static void identity_is_known_of_refused_keys_whose_digest_matched(void **state)
                      CATLATCH_NOT_FOUND);
     assert_int_equal(outcome.matched, 0);
     assert_int_equal(catlatch_identity(fixture->latch, &outcome, &identity), CATLATCH_E_ARGUMENT);
+}
+
+/* Not "not found": whose key it is cannot be told now, and that says nothing of the key. */
+static void identity_out_of_a_damaged_table_is_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+    struct catlatch_outcome outcome;
+    struct catlatch_identity identity = {.size = sizeof identity};
+    struct table_hit hit;
+    struct digest digest;
+    char text[LATCH_KEY_LEN + 1];
+    key_text(LIVE, text);
+    assert_int_equal(verify_full(fixture->latch, text, LATCH_KEY_LEN, NULL, &outcome),
+                     CATLATCH_VALID);
+    digest_of(text, LATCH_KEY_LEN, &digest);
+    assert_int_equal(table_find(&fixture->table.writer.view, &digest, &hit), TABLE_HIT);
+    struct table_slot *slot = &fixture->table.writer.slots[hit.slot];
+    atomic_store(&slot->identity_ref, UINT32_MAX);
+    assert_int_equal(catlatch_identity(fixture->latch, &outcome, &identity),
+                     CATLATCH_E_UNAVAILABLE);
+    atomic_store(&slot->id, 0);
+    assert_int_equal(catlatch_identity(fixture->latch, &outcome, &identity),
+                     CATLATCH_E_UNAVAILABLE);
+    assert_int_equal(catlatch_recheck(fixture->latch, &outcome, NULL), CATLATCH_UNAVAILABLE);
 }
 
 static void identity_follows_a_key_into_another_generation_and_out_of_it(void **state)
@@ -461,6 +538,23 @@ static void recheck_sees_what_happened_since(void **state)
     assert_int_equal(catlatch_recheck(fixture->latch, &outcome, NULL), CATLATCH_DISABLED);
     latch_table_put(&fixture->table, &(struct latch_key){.number = LIVE, .revoked = true});
     assert_int_equal(catlatch_recheck(fixture->latch, &outcome, NULL), CATLATCH_REVOKED);
+}
+
+static void recheck_follows_a_key_into_another_generation(void **state)
+{
+    struct fixture *fixture = *state;
+    struct latch_table second;
+    struct catlatch_outcome outcome;
+    char text[LATCH_KEY_LEN + 1];
+    key_text(LIVE, text);
+    assert_int_equal(verify_full(fixture->latch, text, LATCH_KEY_LEN, NULL, &outcome),
+                     CATLATCH_VALID);
+    latch_table_make(&second, &fixture->world, 2);
+    latch_table_put(&second, &(struct latch_key){.number = LIVE, .revoked = true});
+    latch_table_place(&second, &fixture->world, 1);
+    table_supersede(fixture->table.writer.header);
+    assert_int_equal(catlatch_recheck(fixture->latch, &outcome, NULL), CATLATCH_REVOKED);
+    latch_table_unmap(&second);
 }
 
 static void recheck_takes_no_credential_and_only_what_matched(void **state)
@@ -703,10 +797,13 @@ int main(void)
         TEST(a_later_releases_request_is_taken_unless_it_asks_for_what_we_do_not_know),
         TEST(a_batch_walks_by_the_sizes_that_it_was_told),
         TEST(a_batch_answers_as_one_by_one),
+        TEST(a_long_batch_does_not_outlive_the_table_that_it_began_with),
         TEST(identity_tells_whose_key_it_is),
         TEST(identity_is_known_of_refused_keys_whose_digest_matched),
+        TEST(identity_out_of_a_damaged_table_is_an_outage),
         TEST(identity_follows_a_key_into_another_generation_and_out_of_it),
         TEST(recheck_sees_what_happened_since),
+        TEST(recheck_follows_a_key_into_another_generation),
         TEST(recheck_takes_no_credential_and_only_what_matched),
         TEST(a_change_is_seen_by_the_next_verification),
         TEST(a_change_of_generation_is_seen_by_the_next_verification),
