@@ -1,5 +1,6 @@
 /* No daemon, no table, or a table that is none: what readers answer, and that it passes. */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,13 +72,13 @@ static void past_max_stale_the_answer_is_unavailable_until_the_daemon_is_back(vo
 {
     struct trial *trial = *state;
     struct trial_key key;
-    trial_configure(trial, "max_stale = 10s");
+    trial_configure(trial, "max_stale = 40s");
     start_with_key(trial, &key);
     struct catlatch *latch = trial_attach(trial);
     trial_kill(trial);
-    age_heartbeat(trial, 9000);
+    age_heartbeat(trial, 10000);
     assert_int_equal(trial_verify(latch, key.raw), CATLATCH_VALID);
-    age_heartbeat(trial, 10500);
+    age_heartbeat(trial, 40500);
     assert_int_equal(trial_verify(latch, key.raw), CATLATCH_UNAVAILABLE);
     struct catlatch *late = trial_attach(trial);
     assert_int_equal(trial_verify(late, key.raw), CATLATCH_UNAVAILABLE);
@@ -87,6 +88,26 @@ static void past_max_stale_the_answer_is_unavailable_until_the_daemon_is_back(vo
     trial_await_result(late, key.raw, CATLATCH_VALID);
     catlatch_close(latch);
     catlatch_close(late);
+}
+
+/* Or every answer would be unavailable once max_stale is over. */
+static void the_heart_of_a_daemon_that_lives_goes_on_beating(void **state)
+{
+    struct trial *trial = *state;
+    size_t size;
+    trial_start(trial);
+    struct table_header *header = map_table(trial, &size);
+    uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
+    for (unsigned beats = 0; beats < 3; beats++) {
+        uint64_t before = atomic_load(&header->pulse);
+        while (atomic_load(&header->pulse) == before) {
+            assert_true(trial_clock_ns() < end_ns);
+            poll(NULL, 0, 1);
+        }
+        assert_true(atomic_load(&header->pulse) > before);
+    }
+    assert_true(atomic_load(&header->pulse) != TABLE_PULSE_SUPERSEDED);
+    munmap(header, size);
 }
 
 static void without_any_table_the_answer_is_unavailable(void **state)
@@ -146,6 +167,18 @@ static void put_in_place(const struct trial *trial, enum foreign kind)
     assert_int_equal(rename(path, table), 0);
 }
 
+/* The old table has been marked, and the worker has looked at what is in place since. */
+static void await_changeover(struct trial *trial, struct worker *worker, uint64_t generation)
+{
+    await_other_generation(trial, generation);
+    uint64_t end_ns = trial_clock_ns() + (uint64_t)TRIAL_PATIENCE_MS * 1000000;
+    redisContext *admin = trial_connect(trial);
+    while (trial_stat(admin, "growing") != 0)
+        assert_true(trial_clock_ns() < end_ns);
+    redisFree(admin);
+    await_answers(worker, 2); /* the first may have begun before */
+}
+
 static void a_foreign_table_is_replaced_under_workers_that_never_see_it(void **state)
 {
     struct trial *trial = *state;
@@ -156,7 +189,7 @@ static void a_foreign_table_is_replaced_under_workers_that_never_see_it(void **s
     for (enum foreign kind = 0; kind < FOREIGNS; kind++) {
         uint64_t generation = generation_of(trial);
         put_in_place(trial, kind);
-        await_other_generation(trial, generation);
+        await_changeover(trial, worker, generation);
         assert_int_equal(trial_verify(latch, key.raw), CATLATCH_VALID);
     }
     end_worker(worker, CATLATCH_VALID);
@@ -194,6 +227,7 @@ int main(void)
         TRIAL_TEST(workers_old_and_new_verify_while_the_daemon_is_down),
         TRIAL_TEST(a_clean_stop_leaves_a_table_to_verify_with),
         TRIAL_TEST(past_max_stale_the_answer_is_unavailable_until_the_daemon_is_back),
+        TRIAL_TEST(the_heart_of_a_daemon_that_lives_goes_on_beating),
         TRIAL_TEST(without_any_table_the_answer_is_unavailable),
         TRIAL_TEST(a_foreign_table_is_replaced_under_workers_that_never_see_it),
         TRIAL_TEST(a_foreign_table_without_a_daemon_is_unavailable_until_it_starts),

@@ -321,6 +321,26 @@ static void max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table(v
     redisFree(admin);
 }
 
+static void max_stale_that_is_reloaded_stands_in_the_table_that_is_in_place(void **state)
+{
+    struct trial *trial = *state;
+    struct trial_key key;
+    redisContext *admin = trial_connect(trial);
+    trial_create(admin, "a key", "alice", &key);
+    uint64_t generation = trial_stat(admin, "generation");
+    assert_true(shown_max_stale_ms(trial) == 0);
+    trial_configure(trial, "max_stale = 100s\nexpected_keys = 4096");
+    trial_do(admin, "RELOAD");
+    trial_do(admin, "KEY.GET %s", key.id); /* the store thread has come round */
+    assert_true(shown_max_stale_ms(trial) == 100000);
+    trial_configure(trial, "max_stale = never\nexpected_keys = 4096");
+    trial_do(admin, "RELOAD");
+    trial_do(admin, "KEY.GET %s", key.id);
+    assert_true(shown_max_stale_ms(trial) == 0);
+    assert_true(trial_stat(admin, "generation") == generation);
+    redisFree(admin);
+}
+
 static void a_refused_change_of_many_keys_takes_no_room(void **state)
 {
     struct trial *trial = *state;
@@ -405,6 +425,7 @@ int main(void)
                    open_small),
         TRIAL_TEST(an_environment_whose_first_key_is_being_made_is_not_taken_away, open_roomy),
         TRIAL_TEST(max_stale_that_is_reloaded_during_a_growth_stands_in_the_new_table, open_large),
+        TRIAL_TEST(max_stale_that_is_reloaded_stands_in_the_table_that_is_in_place, open_roomy),
         TRIAL_TEST(a_refused_change_of_many_keys_takes_no_room, open_roomy),
         TRIAL_TEST(a_grace_beyond_the_year_9999_is_refused_and_the_key_stays, open_roomy),
         TRIAL_TEST(a_connection_that_authenticated_as_admin_gives_no_admin_scopes, open_roomy),
