@@ -85,10 +85,14 @@ static char *key_line(const json_t *key)
     if (object != NULL)
         text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
-    if (text != NULL && asprintf(&line, "%s\n", text) < 0)
-        line = NULL;
+    size_t len = text != NULL ? strlen(text) : 0;
+    /* Not asprintf, which grows what it writes to and leaves shorter copies behind. */
+    if (text != NULL && (line = malloc(len + 2)) != NULL) {
+        memcpy(line, text, len);
+        memcpy(line + len, "\n", 2);
+    }
     if (text != NULL)
-        OPENSSL_cleanse(text, strlen(text));
+        OPENSSL_cleanse(text, len);
     free(text);
     return line;
 }

@@ -16,6 +16,9 @@
 
 #include "output.h"
 
+/* More than the deepest call has below main, a part of the 8 MiB that a stack may take. */
+#define STACK_DEAD (256u << 10)
+
 /* Keys pass through it, so it is ours to cleanse. The size is stdio's for files. */
 static char stdout_buffer[BUFSIZ];
 
@@ -50,12 +53,22 @@ void process_start(void)
     json_set_alloc_funcs(malloc, cleansing_free);
 }
 
+/* Where frames were that are gone. Copying leaves a key in vector registers, and the dynamic linker
+ * puts these on the stack when it first looks a function up. */
+static __attribute__((noinline)) void stack_cleanse(void)
+{
+    char dead[STACK_DEAD];
+
+    OPENSSL_cleanse(dead, sizeof dead);
+}
+
 int process_finish(int status)
 {
     bool arrived = output_flush();
     int errnum = errno;
 
     OPENSSL_cleanse(stdout_buffer, sizeof stdout_buffer);
+    stack_cleanse();
     if (arrived || status == EX_IOERR)
         return status;
     output_note("writing to standard output failed: %s", output_why(errnum));
