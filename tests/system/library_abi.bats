@@ -35,6 +35,11 @@ is_sanitized() {
     [ "$(echo "$needed" | sed 's/\.so.*//' | tr '\n' ' ')" = "libc libcrypto libinih " ]
 }
 
+@test "it asks libc for no lock" {
+    ! nm -D --undefined-only "$library" |
+        grep -E ' (pthread_(mutex|rwlock|spin|cond|barrier|once)[a-z_]*|(sem|mtx|cnd)_[a-z]+|call_once|flock|lockf|__cxa_guard_acquire)(@|$)'
+}
+
 @test "it asks libc for no log, environment, signal handler, exit or thread" {
     ! nm -D --undefined-only "$library" |
         grep -E ' (getenv|secure_getenv|setenv|syslog|vsyslog|openlog|perror|warn|err|signal|sigaction|exit|_exit|abort|fork|pthread_create|pthread_key_create)(@|$)'

@@ -1,7 +1,8 @@
 /*
- * What a verification may not do: allocate, or enter the kernel. The first is shown by this
+ * What a verification may not do: allocate, enter the kernel, or wait. The first is shown by this
  * program's own malloc and free, which count; the second by a child that the kernel kills for any
- * system call but read, write and exit (seccomp's strict mode).
+ * system call but read, write and exit (seccomp's strict mode); the third by a child that runs step
+ * by step, while the table changes at each of them.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -234,6 +236,93 @@ static void strict_mode_kills_for_a_reattach_so_it_would_for_any_other_call(void
     latch_table_unmap(&second);
 }
 
+/* Where the key that is verified lies in the table. */
+static struct table_slot *slot_of_key(struct fixture *fixture)
+{
+    struct digest digest;
+    struct table_hit hit;
+    digest_of(fixture->text, LATCH_KEY_LEN, &digest);
+    assert_int_equal(table_find(&fixture->table.writer.view, &digest, &hit), TABLE_HIT);
+    return &fixture->table.writer.slots[hit.slot];
+}
+
+/* What a daemon can change under a reader, and back: the key's end, the pulse, the numbers. */
+static void change_everything(struct fixture *fixture, struct table_slot *slot, uint64_t step)
+{
+    struct table_header *header = fixture->table.writer.header;
+    uint64_t control = atomic_load(&slot->control);
+    atomic_store(&slot->control, control ^ UINT64_C(1) << CONTROL_EXPIRES_SHIFT);
+    atomic_store(&header->pulse, attach_clock_ms() - step % 2);
+    atomic_store(&header->max_stale_ms, 3600000 + step % 2);
+    atomic_store(&header->sequence, step);
+    atomic_store(&header->slots_used, step);
+}
+
+static void verify_between_stops(struct fixture *fixture)
+{
+    struct catlatch_request request = {
+        .size = sizeof request, .key = fixture->text, .key_len = LATCH_KEY_LEN};
+    bool good = catlatch_verify(fixture->latch, &request, NULL) == CATLATCH_VALID;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(77);
+    raise(SIGSTOP);
+    good = good && catlatch_verify(fixture->latch, &request, NULL) == CATLATCH_VALID;
+    raise(SIGSTOP);
+    _exit(good ? 0 : 1);
+}
+
+/* Instructions that one verification takes, at most `most` of them; 0: nothing can be traced. */
+static uint64_t count_steps(struct fixture *fixture, bool storm, uint64_t most)
+{
+    struct table_slot *slot = slot_of_key(fixture);
+    uint64_t steps = 0;
+    int status;
+    beat(fixture);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        verify_between_stops(fixture);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!WIFSTOPPED(status))
+        return 0;
+    do {
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSTOPPED(status));
+        if (storm)
+            change_everything(fixture, slot, steps);
+        else if (steps % 256 == 0)
+            beat(fixture);
+    } while (WSTOPSIG(status) == SIGTRAP && ++steps < most);
+    if (steps < most) {
+        assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    } else {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+    }
+    return steps;
+}
+
+/* The daemon is between any two instructions of the reader: whoever waited for it to hold still, or
+ * for a lock, would never come to an end. */
+static void verifying_takes_no_longer_however_the_table_changes_under_it(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t quiet = count_steps(fixture, false, UINT64_MAX);
+    if (quiet == 0) {
+        print_message("# skipped: no process may be traced here\n");
+        skip();
+    }
+    /* The kernel's clock page may be read again when a tick comes meanwhile. */
+    uint64_t most = 2 * quiet;
+    if (count_steps(fixture, true, most) >= most)
+        fail_msg("a verification that takes %llu steps did not end within twice as many",
+                 (unsigned long long)quiet);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -242,6 +331,7 @@ int main(void)
         TEST(verifying_allocates_nothing),
         TEST(attaching_anew_allocates_nothing),
         TEST(verifying_makes_no_system_call),
+        TEST(verifying_takes_no_longer_however_the_table_changes_under_it),
         TEST(strict_mode_kills_for_a_reattach_so_it_would_for_any_other_call),
     };
     return cmocka_run_group_tests_name("verify_cost", tests, NULL, NULL);
