@@ -4,6 +4,7 @@
  * there and then, on that thread, before anything else can happen. */
 #include <db.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -43,6 +45,8 @@ static struct watch {
     const struct op *op;
     bool (*shows)(const struct op *op);
     _Atomic unsigned flushes;
+    _Atomic bool flush_fails;
+    _Atomic bool shown_early;       /* before it was on the disk */
     _Atomic int shown;              /* when the loop was told first; -1: it was not yet */
     _Atomic unsigned flushed;       /* how many flushes there had been by then */
     const struct table_header *old; /* a map of our own */
@@ -75,10 +79,15 @@ int uv_async_send(uv_async_t *async)
 
 static int count_flush(int fd)
 {
-    int r = fdatasync(fd);
-    if (r == 0)
-        atomic_fetch_add(&watch.flushes, 1);
-    return r;
+    if (watch.op != NULL && !pthread_equal(pthread_self(), main_thread) &&
+        atomic_load(&watch.shown) < 0 && watch.shows(watch.op))
+        atomic_store(&watch.shown_early, true);
+    if (atomic_load(&watch.flush_fails)) {
+        errno = EIO;
+        return -1;
+    }
+    atomic_fetch_add(&watch.flushes, 1);
+    return fdatasync(fd);
 }
 
 int renameat(int old_dir, const char *old_name, int new_dir, const char *new_name)
@@ -96,16 +105,29 @@ static void on_fatal(void *context, const struct error *error)
     fail_msg("%s", error->text);
 }
 
-static int set_up(void **state)
+static int make_folders(void **state)
 {
-    struct error error = {0};
-    uint64_t wait_ms;
     (void)state;
-    main_thread = pthread_self();
     memset(&world, 0, sizeof world);
     memset(&watch, 0, sizeof watch);
     store_folder_make(world.state_dir);
     store_folder_make(world.run_dir);
+    return 0;
+}
+
+static int remove_folders(void **state)
+{
+    (void)state;
+    store_folder_remove(world.run_dir);
+    store_folder_remove(world.state_dir);
+    return 0;
+}
+
+static void start(void (*fatal)(void *context, const struct error *error))
+{
+    struct error error = {0};
+    uint64_t wait_ms;
+    main_thread = pthread_self();
     world.store = store_open_or_die(world.state_dir);
     world.config.expected_keys = CAPACITY;
     world.config.environments =
@@ -115,9 +137,15 @@ static int set_up(void **state)
                                       .config = &world.config,
                                       .store = world.store,
                                       .run_dir = world.run_dir,
-                                      .fatal = on_fatal};
+                                      .fatal = fatal};
     if (changer_start(&options, &world.changer, &wait_ms, &error) != 0)
         fail_msg("%s", error.text);
+}
+
+static int set_up(void **state)
+{
+    make_folders(state);
+    start(on_fatal);
     return 0;
 }
 
@@ -136,9 +164,7 @@ static int tear_down(void **state)
     assert_int_equal(uv_loop_close(&world.loop), 0);
     changer_free(world.changer);
     store_close(world.store);
-    store_folder_remove(world.run_dir);
-    store_folder_remove(world.state_dir);
-    return 0;
+    return remove_folders(state);
 }
 
 static void on_done(struct op *op)
@@ -254,6 +280,13 @@ static bool shows_not_before(const struct op *op)
            not_before_unix_s == op->fields.not_before_unix_s;
 }
 
+static bool shows_no_not_before(const struct op *op)
+{
+    struct table_hit hit;
+    (void)op;
+    return find(&known, &hit) && (hit.control & CONTROL_NOT_BEFORE) == 0;
+}
+
 static bool shows_disabled(const struct op *op)
 {
     (void)op;
@@ -290,6 +323,7 @@ static void assert_told_last(struct op *op, bool (*shows)(const struct op *op), 
     watch.shows = shows;
     atomic_store(&watch.shown, -1);
     atomic_store(&watch.flushes, 0);
+    atomic_store(&watch.shown_early, false);
     watch.op = op;
     run(op);
     /* The loop may have been awake for another reason, and so ahead of the look. */
@@ -300,6 +334,8 @@ static void assert_told_last(struct op *op, bool (*shows)(const struct op *op), 
         fail_msg("%s: told before it was published", what);
     if (atomic_load(&watch.flushed) == 0)
         fail_msg("%s: told before it was flushed", what);
+    if (atomic_load(&watch.shown_early))
+        fail_msg("%s: published before it was flushed", what);
     op_free(op);
 }
 
@@ -334,7 +370,7 @@ static void every_change_is_flushed_and_published_before_anybody_is_told(void **
     op->fields.not_before_unix_s = NOW_UNIX_S;
     assert_told_last(op, shows_not_before, "an update of not_before");
     op = make_update(id, OP_HAS_NOT_BEFORE);
-    assert_told_last(op, shows_one_scope, "an update that clears not_before");
+    assert_told_last(op, shows_no_not_before, "an update that clears not_before");
     assert_told_last(make_op(OP_DISABLE, id), shows_disabled, "a disable");
     assert_told_last(make_op(OP_ENABLE, id), shows_no_flag, "an enable");
     assert_told_last(make_owner_op(OP_OWNER_SUSPEND), shows_suspended, "a suspend");
@@ -346,6 +382,45 @@ static void every_change_is_flushed_and_published_before_anybody_is_told(void **
     op->fields.expires_unix_s = 1;
     assert_told_last(op, shows_expiry, "an update that expires now");
     assert_told_last(make_op(OP_REVOKE, id), shows_revoked, "a revoke");
+}
+
+enum { NEITHER, TOLD_FATAL, TOLD_DONE, SHOWN };
+
+static struct op *failing;
+
+static void end_fatally(void *context, const struct error *error)
+{
+    (void)context;
+    (void)error;
+    _exit(shows_new_key(failing) ? SHOWN : TOLD_FATAL);
+}
+
+static void end_well(struct op *op)
+{
+    (void)op;
+    _exit(TOLD_DONE);
+}
+
+/* Whether it is on the disk nobody knows, so nobody is told and nobody sees it. */
+static void a_change_whose_flush_fails_is_neither_told_nor_published(void **state)
+{
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        start(end_fatally);
+        atomic_store(&watch.flush_fails, true);
+        failing = make_create("a key");
+        failing->done = end_well;
+        changer_submit(world.changer, failing);
+        uv_run(&world.loop, UV_RUN_DEFAULT);
+        _exit(NEITHER);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), TOLD_FATAL);
 }
 
 static const struct table_header *map_current(size_t *ret_size)
@@ -409,6 +484,8 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(every_change_is_flushed_and_published_before_anybody_is_told),
+        cmocka_unit_test_setup_teardown(a_change_whose_flush_fails_is_neither_told_nor_published,
+                                        make_folders, remove_folders),
         EACH(the_old_table_is_marked_after_the_rename_and_before_anything_is_told),
     };
     return cmocka_run_group_tests_name("changer", tests, NULL, NULL);
