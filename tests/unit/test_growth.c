@@ -1,0 +1,276 @@
+/* A table that is filled from the store while the store goes on changing: in the end it says all
+ * that the store says, whatever came between which steps. */
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/growth.h"
+#include "daemon/keys.h"
+#include "lib_store.h"
+#include "lib_table.h"
+
+/* Of one owner more than two slices, so that the owner's changes are taken over in several. */
+#define MANY 4500u
+#define FEW 50u
+#define KEYS (MANY + FEW)
+
+/* Steps that have a change in front of them. */
+#define CHANGES 40u
+
+static char folder[STORE_FOLDER_SIZE], run_dir[STORE_FOLDER_SIZE];
+static struct store *store;
+static struct heap_table table; /* the one that serves meanwhile */
+static struct config config;
+static struct keys keys;
+static struct growth growth;
+static sem_t made;
+static struct error error;
+
+static void wake(void *context)
+{
+    (void)context;
+    sem_post(&made);
+}
+
+/* All keys in one transaction: alice's first. */
+static void add_keys(void)
+{
+    struct store_txn *txn;
+    struct table_entry entry;
+    assert_int_equal(store_begin(store, &txn, &error), 0);
+    for (uint64_t id = 1; id <= KEYS; id++) {
+        struct record record = store_sample(id, "a name", id <= MANY ? "alice" : "bob");
+        assert_int_equal(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error), 0);
+        keys_entry(&record, false, &entry);
+        assert_int_equal(heap_table_put(&table, &entry), 0);
+    }
+    assert_int_equal(store_commit(txn, &error), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    error = (struct error){0};
+    store_folder_make(folder);
+    store_folder_make(run_dir);
+    store = store_open_or_die(folder);
+    heap_table_open(&table, 2 * KEYS, 256);
+    keys = (struct keys){
+        .store = store,
+        .config = &config,
+        .table = &table.writer,
+        .now_unix_ms = INT64_C(1800000000000),
+    };
+    growth = (struct growth){
+        .store = store, .suspended = &keys.suspended, .run_dir = run_dir, .wake = wake};
+    assert_int_equal(sem_init(&made, 0, 0), 0);
+    add_keys();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    growth_cancel(&growth);
+    keys_free(&keys);
+    heap_table_close(&table);
+    store_close(store);
+    store_folder_remove(run_dir);
+    store_folder_remove(folder);
+    sem_destroy(&made);
+    return 0;
+}
+
+static void change(struct op *op)
+{
+    assert_non_null(op);
+    keys_tidy(op);
+    keys_change(&keys, op);
+    if (op->error.code != 0)
+        fail_msg("%s", op->error.text);
+    assert_int_equal(store_flush(store, &error), 0);
+    keys_publish(&keys);
+    op_free(op);
+}
+
+static struct op *make_op(enum op_kind kind, uint64_t id)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    op->ids = op_alloc(op, sizeof *op->ids);
+    assert_non_null(op->ids);
+    op->ids[0] = id;
+    op->id_count = 1;
+    return op;
+}
+
+static struct op *make_owner_op(enum op_kind kind, const char *owner)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    op->owner = text_of(owner);
+    return op;
+}
+
+static void rename_key(uint64_t id, unsigned number)
+{
+    char name[32];
+    struct op *op = make_op(OP_UPDATE, id);
+    snprintf(name, sizeof name, "name %u", number);
+    op->fields.has = OP_HAS_NAME | OP_HAS_SCOPES;
+    op->fields.name = text_of(name);
+    op->fields.scopes[0] = text_of("read");
+    op->fields.scope_count = 1;
+    change(op);
+}
+
+static void expire_key(uint64_t id, unsigned number)
+{
+    struct op *op = make_op(OP_UPDATE, id);
+    op->fields.has = OP_HAS_EXPIRES;
+    op->fields.expires_unix_s = 1 + number;
+    change(op);
+}
+
+/* One of each kind by turns, at keys that were taken over long ago and at keys that were not yet.
+ * The numbers of the keys that are revoked are drawn for nothing else. */
+static void change_something(unsigned number)
+{
+    uint64_t early = 1 + number, late = MANY - number, others = MANY + 1 + number % (FEW / 2);
+    switch (number % 8) {
+    case 0:
+        rename_key(early, number);
+        rename_key(late, number);
+        break;
+    case 1:
+        change(make_op(OP_DISABLE, early));
+        change(make_op(OP_DISABLE, late));
+        break;
+    case 2:
+        change(make_owner_op(OP_OWNER_SUSPEND, number % 16 == 2 ? "alice" : "bob"));
+        break;
+    case 3: /* the texts must be those of the moment of the revoke */
+        rename_key(early, number);
+        change(make_op(OP_REVOKE, early));
+        rename_key(late, number);
+        change(make_op(OP_REVOKE, late));
+        break;
+    case 4:
+        expire_key(others, number);
+        expire_key(late, number);
+        break;
+    case 5:
+        change(make_op(OP_DISABLE, others));
+        change(make_op(OP_ENABLE, others));
+        break;
+    case 6:
+        if (number % 16 == 14)
+            change(make_owner_op(OP_OWNER_RESUME, "bob"));
+        rename_key(others, number);
+        break;
+    case 7:
+        if (number % 32 == 15)
+            change(make_owner_op(OP_OWNER_RESUME, "alice"));
+        change(make_op(OP_REVOKE, MANY + 1 + FEW / 2 + number % (FEW / 2)));
+        break;
+    }
+}
+
+static enum growth_progress step(void)
+{
+    enum growth_progress progress = growth_step(&growth, &error);
+    if (progress == GROWTH_FAILED)
+        fail_msg("%s", error.text);
+    return progress;
+}
+
+static int compare(void *context, const struct record *record)
+{
+    const struct table_view *view = context;
+    struct table_entry entry;
+    keys_entry(record, suspended_has(&keys.suspended, record->owner), &entry);
+    const char *differs = table_differs(view, &entry);
+    if (differs != NULL)
+        fail_msg("key %llu differs in: %s", (unsigned long long)record->id, differs);
+    return 0;
+}
+
+static void assert_shows_the_store(const struct table_view *view)
+{
+    uint64_t last;
+    assert_int_equal(
+        store_scan(store, 0, SIZE_MAX, compare, (void *)(uintptr_t)view, &last, &error), 0);
+}
+
+static void begin(void)
+{
+    growth_plan(&growth, store_key_count(store), 0, 0, NULL);
+    assert_int_equal(growth_begin(&growth, &error), 0);
+    sem_wait(&made);
+    assert_int_equal(step(), GROWTH_WORKING);
+    assert_int_equal(growth.stage, GROWTH_FILLING);
+}
+
+static void finish(void)
+{
+    while (step() != GROWTH_READY)
+        ;
+    struct generation *fresh = growth_take(&growth);
+    assert_shows_the_store(&fresh->writer.view);
+    generation_free(fresh, run_dir);
+}
+
+static void what_changes_between_any_two_steps_is_in_the_new_table(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned number = 0; number < CHANGES; number++) {
+        change_something(number);
+        step();
+    }
+    assert_int_equal(growth.stage, GROWTH_CATCHING_UP);
+    assert_shows_the_store(&table.writer.view);
+    finish();
+}
+
+static void what_changes_before_the_last_step_is_in_the_new_table(void **state)
+{
+    (void)state;
+    begin();
+    while (growth.stage == GROWTH_FILLING)
+        step();
+    for (unsigned number = 0; number < CHANGES; number++) {
+        while (step() != GROWTH_READY)
+            ;
+        change_something(number); /* instead of the switch */
+    }
+    finish();
+}
+
+/* More than one step takes over, of keys and of changes. */
+static void an_owner_of_many_keys_is_taken_over_whole(void **state)
+{
+    (void)state;
+    begin();
+    while (growth.stage == GROWTH_FILLING)
+        step();
+    change(make_owner_op(OP_OWNER_SUSPEND, "alice"));
+    finish();
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(what_changes_between_any_two_steps_is_in_the_new_table),
+        EACH(what_changes_before_the_last_step_is_in_the_new_table),
+        EACH(an_owner_of_many_keys_is_taken_over_whole),
+    };
+    return cmocka_run_group_tests_name("growth", tests, NULL, NULL);
+}
