@@ -51,7 +51,7 @@ static struct watch {
     _Atomic unsigned flushed;       /* how many flushes there had been by then */
     const struct table_header *old; /* a map of our own */
     _Atomic bool renamed;
-    _Atomic int marked_at_rename, marked_when_told;
+    _Atomic int there_at_rename, marked_at_rename, marked_when_told;
 } watch;
 
 static pthread_t main_thread;
@@ -93,6 +93,7 @@ static int count_flush(int fd)
 int renameat(int old_dir, const char *old_name, int new_dir, const char *new_name)
 {
     if (watch.old != NULL && strcmp(new_name, "table") == 0 && !atomic_load(&watch.renamed)) {
+        atomic_store(&watch.there_at_rename, faccessat(new_dir, "table", F_OK, 0) == 0);
         atomic_store(&watch.marked_at_rename, is_marked());
         atomic_store(&watch.renamed, true);
     }
@@ -445,8 +446,8 @@ static uint64_t generation(void)
     return status.generation;
 }
 
-/* Marked before, a reader would find nothing newer at the path; marked later than the next change
- * is told of, it would not see that change. */
+/* Marked before, or without a name before it, a reader would find nothing newer at the path; marked
+ * later than the next change is told of, it would not see that change. */
 static void the_old_table_is_marked_after_the_rename_and_before_anything_is_told(void **state)
 {
     size_t size;
@@ -472,6 +473,7 @@ static void the_old_table_is_marked_after_the_rename_and_before_anything_is_told
         run(op);
         op_free(op);
         watch.old = NULL;
+        assert_int_equal(atomic_load(&watch.there_at_rename), 1);
         assert_int_equal(atomic_load(&watch.marked_at_rename), 0);
         assert_int_equal(atomic_load(&watch.marked_when_told), 1);
         munmap((void *)(uintptr_t)old, size);
