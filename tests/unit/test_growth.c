@@ -20,6 +20,10 @@
 #define FEW 50u
 #define KEYS (MANY + FEW)
 
+/* Keys that nobody changes later. */
+#define FIRST_OF_ALL_KINDS 1000u
+#define LAST_OF_ALL_KINDS 3000u
+
 /* Steps that have a change in front of them. */
 #define CHANGES 40u
 
@@ -38,6 +42,15 @@ static void wake(void *context)
     sem_post(&made);
 }
 
+static void set_state(struct record *record)
+{
+    record->disabled = record->id % 5 == 1;
+    record->expires_unix_s = record->id % 5 == 2 ? 1 : 0;
+    record->not_before_unix_s = record->id % 5 == 3 ? INT64_C(1) << 39 : 0;
+    record->revoked = record->id % 5 == 4;
+    record->revoked_unix_s = record->revoked ? 1700000001 : 0;
+}
+
 /* All keys in one transaction: alice's first. */
 static void add_keys(void)
 {
@@ -46,6 +59,8 @@ static void add_keys(void)
     assert_int_equal(store_begin(store, &txn, &error), 0);
     for (uint64_t id = 1; id <= KEYS; id++) {
         struct record record = store_sample(id, "a name", id <= MANY ? "alice" : "bob");
+        if (id > FIRST_OF_ALL_KINDS && id <= LAST_OF_ALL_KINDS)
+            set_state(&record);
         assert_int_equal(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error), 0);
         keys_entry(&record, false, &entry);
         assert_int_equal(heap_table_put(&table, &entry), 0);
@@ -239,6 +254,23 @@ static void what_changes_between_any_two_steps_is_in_the_new_table(void **state)
     finish();
 }
 
+/* Of keys alone: an owner's change would have all of its keys taken over again. */
+static void what_changes_while_it_is_filled_is_in_the_new_table(void **state)
+{
+    static const unsigned of_keys[] = {0, 1, 3, 4, 5, 8, 9, 11, 12, 13};
+    unsigned steps = 0;
+    (void)state;
+    begin();
+    for (; growth.stage == GROWTH_FILLING; steps++) {
+        unsigned number = of_keys[steps % 5], other = of_keys[5 + steps % 5];
+        change_something(number + 16 * (steps / 5));
+        change_something(other + 16 * (steps / 5));
+        step();
+    }
+    assert_true(steps > 3);
+    finish();
+}
+
 static void what_changes_before_the_last_step_is_in_the_new_table(void **state)
 {
     (void)state;
@@ -269,6 +301,7 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(what_changes_between_any_two_steps_is_in_the_new_table),
+        EACH(what_changes_while_it_is_filled_is_in_the_new_table),
         EACH(what_changes_before_the_last_step_is_in_the_new_table),
         EACH(an_owner_of_many_keys_is_taken_over_whole),
     };
