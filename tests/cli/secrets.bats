@@ -53,7 +53,7 @@ prints_and_leaves_nothing() { # FILE ARGUMENT...
 @test "rotate, as a line, as JSON, superseding at once and into a file" {
     id=$(catlatch list --json --name given | jq -r '.[0].id')
     prints_and_leaves_nothing "$dir/out" rotate "$id" --grace 1h
-    id=$(catlatch list --json --name given | jq -r 'max_by(.id).id')
+    id=$(catlatch list --json --name given | jq -r '.[] | select(.rotated_to == null).id')
     prints_and_leaves_nothing "$dir/out" rotate --json "$id" --grace 0
     id=$(catlatch list --json --name other | jq -r '.[0].id')
     leaves_nothing 0 "$dir/keys" rotate "$id" --grace 1h --output "$dir/keys"

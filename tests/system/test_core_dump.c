@@ -208,8 +208,10 @@ static void do_everything(struct scene *scene)
         use_key(scene, &scene->keys[i]);
         if (i % 4 == 0)
             rotate(scene, i);
-        if (i % 4 == 1)
+        if (i % 4 == 1) {
             trial_do(scene->admin, "KEY.REVOKE %s REASON leaked", scene->keys[i].id);
+            use_key(scene, &scene->keys[i]); /* refused, that is, and nowhere quoted */
+        }
     }
     create_many(scene);
     verify_many(scene);
