@@ -1,4 +1,6 @@
 /* libcatlatch through its public calls, against tables as the daemon would leave them. */
+#include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -370,6 +372,61 @@ static void a_batch_answers_as_one_by_one(void **state)
         }
         assert_int_equal(granted, valid);
     }
+}
+
+struct tracing {
+    struct catlatch *latch;
+    const char *text, *header;
+    bool good;
+};
+
+/* Deep enough that the thread's end does not write over what is left there. */
+static void *verify_each_way(void *context)
+{
+    struct tracing *tracing = context;
+    struct catlatch_outcome outcome = {.size = sizeof outcome}, outcomes[4];
+    struct catlatch_request requests[4];
+    volatile char deep[64 * 1024];
+
+    deep[0] = 1;
+    for (size_t i = 0; i < 4; i++) {
+        requests[i] = (struct catlatch_request){
+            .size = sizeof requests[i], .key = tracing->text, .key_len = LATCH_KEY_LEN};
+        outcomes[i] = (struct catlatch_outcome){.size = sizeof outcomes[i]};
+    }
+    requests[1].key_len--; /* malformed */
+    tracing->good = catlatch_verify(tracing->latch, &requests[0], &outcome) == CATLATCH_VALID &&
+                    catlatch_recheck(tracing->latch, &outcome, NULL) == CATLATCH_VALID &&
+                    verify_header(tracing->latch, tracing->header) == CATLATCH_VALID &&
+                    catlatch_verify_batch(tracing->latch, requests, outcomes, 4) == 3 &&
+                    deep[0] == 1;
+    return NULL;
+}
+
+/* A thread on a stack of ours, so that what it leaves there can be searched. */
+static void verifying_leaves_no_trace_of_the_key(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[LATCH_KEY_LEN + 1], header[LATCH_KEY_LEN + 16];
+    struct tracing tracing = {fixture->latch, text, header, false};
+    size_t size = 512 * 1024;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *stack =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    assert_ptr_not_equal(stack, MAP_FAILED);
+    key_text(LIVE, text);
+    snprintf(header, sizeof header, "Bearer %s", text);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, size), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, verify_each_way, &tracing), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(tracing.good);
+    assert_null(memmem(stack, size, text + 15, 12));
+    assert_null(memmem(stack, size, text + LATCH_KEY_LEN - 12, 12));
+    assert_null(memmem(fixture->latch, malloc_usable_size(fixture->latch), text + 15, 12));
+    pthread_attr_destroy(&attributes);
+    munmap(stack, size);
 }
 
 /* More than are looked up together, three times. */
@@ -797,6 +854,7 @@ int main(void)
         TEST(a_later_releases_request_is_taken_unless_it_asks_for_what_we_do_not_know),
         TEST(a_batch_walks_by_the_sizes_that_it_was_told),
         TEST(a_batch_answers_as_one_by_one),
+        TEST(verifying_leaves_no_trace_of_the_key),
         TEST(a_long_batch_does_not_outlive_the_table_that_it_began_with),
         TEST(identity_tells_whose_key_it_is),
         TEST(identity_is_known_of_refused_keys_whose_digest_matched),
