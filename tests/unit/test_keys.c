@@ -332,6 +332,47 @@ static void a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor(voi
     config = (struct config){.max_expiry_s = 0};
 }
 
+static uint64_t shown_flags(uint64_t id)
+{
+    struct record record = store_sample(id, "a name", OWNER);
+    struct table_hit hit;
+    assert_int_equal(table_find(&table.writer.view, &record.digest, &hit), TABLE_HIT);
+    return hit.control & (CONTROL_DISABLED | CONTROL_SUSPENDED);
+}
+
+static struct op *make_owner_op(enum op_kind kind)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    op->owner = text_of(OWNER);
+    return op;
+}
+
+/* And a resume leaves alone what was disabled one by one. */
+static void nothing_but_a_resume_lifts_an_owners_suspension(void **state)
+{
+    const uint64_t one = 1, other = 2, disabled = 3;
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        add_key(id);
+    assert_int_equal(run_and_free(make_op(OP_DISABLE, &one, 1)), 0);
+    assert_int_equal(run_and_free(make_op(OP_DISABLE, &disabled, 1)), 0);
+    assert_int_equal(run_and_free(make_owner_op(OP_OWNER_SUSPEND)), 0);
+    keys_publish(&keys);
+    assert_true(shown_flags(one) == (CONTROL_DISABLED | CONTROL_SUSPENDED));
+    assert_int_equal(run_and_free(make_op(OP_ENABLE, &one, 1)), 0);
+    assert_int_equal(run_and_free(make_scopes(other, "read", NULL)), 0);
+    assert_int_equal(run_and_free(make_rename(&other, 1, "renamed")), 0);
+    keys_publish(&keys);
+    assert_true(shown_flags(one) == CONTROL_SUSPENDED);
+    assert_true(shown_flags(other) == CONTROL_SUSPENDED);
+    assert_int_equal(run_and_free(make_owner_op(OP_OWNER_RESUME)), 0);
+    keys_publish(&keys);
+    assert_true(shown_flags(one) == 0);
+    assert_true(shown_flags(other) == 0);
+    assert_true(shown_flags(disabled) == CONTROL_DISABLED);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -344,6 +385,7 @@ int main(void)
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),
         EACH(a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor),
+        EACH(nothing_but_a_resume_lifts_an_owners_suspension),
         EACH(a_key_that_is_disabled_expired_or_suspended_changes_nothing),
     };
     return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
