@@ -179,3 +179,18 @@ ask() { # SOCKET < lines
     [ "$(catlatch list --owner alice --json | jq length)" -eq 3 ]
     ! grep -qx bob <<<"$output"
 }
+
+@test "a key confined to its owner finds nothing of others by any condition, and stops nobody" {
+    make_key 'alices own' --owner alice --scope catlatch:write --scope catlatch:own
+    own=$key
+    make_key 'bobs' --owner bob
+    printf '%s\n' "AUTH $own" "KEY.LIST KEY $key" "KEY.LIST PREFIX ${key:0:15}" 'KEY.LIST NAME bobs' \
+        'KEY.LIST OWNER bob' "KEY.LIST" 'OWNER.GET bob' 'OWNER.SUSPEND bob' 'OWNER.RESUME bob' \
+        "KEY.DISABLE $id" "KEY.UPDATE $id SET name mine" "KEY.ROTATE $id" >"$dir/requests"
+    run ask "$admin" <"$dir/requests"
+    [[ $output != *bobs* && $output != *"${key:0:15}"* ]]
+    [ "$(grep -c NOTFOUND <<<"$output")" -eq 6 ]
+    [ "$(state_of "$id")" = active ]
+    [ "$(catlatch list --owner bob --json | jq length)" -eq 1 ]
+    [ "$(verdict "$key")" = valid ]
+}

@@ -220,6 +220,18 @@ set_access() { # RIGHT WHO
     [ "$(outcomes "$admin" mail <<<"KEY.GET $id")" = NOPERM ]
 }
 
+@test "a reload that is refused changes nobody's right" {
+    sed -i 's/^read = .*/read = lp/' "$CATLATCH_CONFIG"
+    set_daemon_key cache_size 16M # needs a restart
+    expect_text "$(redis-cli -s "$admin" RELOAD)" 'CONFIG'
+    [ "$(outcomes "$admin" lp <<<"KEY.GET $id")" = NOPERM ]
+    [ "$(outcomes "$admin" mail <<<"KEY.GET $id")" = ok ]
+    set_daemon_key cache_size 8M
+    [ "$(redis-cli -s "$admin" RELOAD)" = OK ]
+    [ "$(outcomes "$admin" lp <<<"KEY.GET $id")" = ok ]
+    [ "$(outcomes "$admin" mail <<<"KEY.GET $id")" = NOPERM ]
+}
+
 @test "a gateway that authenticated keeps its key's right, but not when it is struck out itself" {
     make_key writer --scope catlatch:write
     coproc talk { as_user www-data /usr/bin/python3 "$dir/bin/peer.py" "$admin"; }

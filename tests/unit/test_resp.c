@@ -142,6 +142,8 @@ static void frames_that_do_not_add_up_are_refused(void **state)
         "*1\r\n$\r\n",
         "*1\r\n$-1\r\n",
         "*1\r\n$4\r\nPINGxx",
+        "*1\r\n$4\r\nPING\rx",
+        "*1\r\n$4\r\nPINGx\n",
         "*1\r\n$4\r\nPINGS\r\n",
         "*1\r\n$3\r\nPING\r\n",
         "*1\r\n$4x\r\nPING\r\n",
