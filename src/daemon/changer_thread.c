@@ -240,8 +240,10 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     if (changer->fresh_config != NULL) {
         changer->config_error.code = 0;
         if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
-                                        &changer->config_error) == 0)
+                                        &changer->config_error) == 0) {
             changer->keys.config = changer->fresh_config;
+            configure_table(changer, changer->keys.table);
+        }
         changer->fresh_config = NULL;
         changer->config_taken = true;
         uv_async_send(&changer->async);
@@ -321,10 +323,7 @@ void changer_thread(void *context)
     bool busy = false;
     for (;;) {
         struct work work;
-        const struct config *before = changer->keys.config;
         take_work(changer, &work, busy);
-        if (changer->keys.config != before)
-            configure_table(changer, changer->keys.table);
         if (work.stop)
             break;
         if (run_changes(changer, &work.batch, &error) != 0) {

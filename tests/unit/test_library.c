@@ -656,66 +656,6 @@ static void a_change_of_generation_is_seen_by_the_next_verification(void **state
     latch_table_unmap(&second);
 }
 
-/* What happens when a batch reaches the requests that lie on this page, which cannot be read until
- * then. */
-#define LONG_BATCH 512u /* many times what is looked up together */
-static struct {
-    char *page;
-    struct table_header *superseded;
-} midway;
-
-static void on_midway(int signal)
-{
-    (void)signal;
-    table_supersede(midway.superseded);
-    if (mprotect(midway.page, 4096, PROT_READ | PROT_WRITE) != 0)
-        _exit(1);
-}
-
-/* Requests for LIVE of which the ones from some point on lie on pages of their own. */
-static struct catlatch_request *batch_across_pages(const char *text, size_t size)
-{
-    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(base, MAP_FAILED);
-    struct catlatch_request *requests = (void *)base;
-    for (size_t i = 0; i < LONG_BATCH; i++)
-        requests[i] = (struct catlatch_request){
-            .size = sizeof *requests, .key = text, .key_len = LATCH_KEY_LEN};
-    midway.page = base + 4096;
-    assert_int_equal(mprotect(midway.page, 4096, PROT_NONE), 0);
-    return requests;
-}
-
-static void a_change_of_generation_is_seen_within_a_batch(void **state)
-{
-    struct fixture *fixture = *state;
-    static struct catlatch_outcome outcomes[LONG_BATCH];
-    const struct sigaction on_fault = {.sa_handler = on_midway};
-    struct sigaction before;
-    struct latch_table second;
-    char text[LATCH_KEY_LEN + 1];
-    size_t size = LONG_BATCH * sizeof(struct catlatch_request);
-
-    key_text(LIVE, text);
-    latch_table_make(&second, &fixture->world, 2);
-    latch_table_put(&second, &(struct latch_key){.number = LIVE, .revoked = true});
-    latch_table_place(&second, &fixture->world, attach_clock_ms());
-    table_beat(fixture->table.writer.header, attach_clock_ms());
-    for (size_t i = 0; i < LONG_BATCH; i++)
-        outcomes[i].size = sizeof outcomes[i];
-    struct catlatch_request *requests = batch_across_pages(text, size);
-    midway.superseded = fixture->table.writer.header;
-    assert_int_equal(sigaction(SIGSEGV, &on_fault, &before), 0);
-    size_t granted = catlatch_verify_batch(fixture->latch, requests, outcomes, LONG_BATCH);
-    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
-
-    assert_int_equal(outcomes[0].result, CATLATCH_VALID);
-    assert_int_equal(outcomes[LONG_BATCH - 1].result, CATLATCH_REVOKED);
-    assert_in_range(granted, 1, 4096 / sizeof *requests + 16);
-    munmap(requests, size);
-    latch_table_unmap(&second);
-}
-
 static void without_a_table_keys_are_unavailable_until_there_is_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -865,7 +805,6 @@ int main(void)
         TEST(recheck_takes_no_credential_and_only_what_matched),
         TEST(a_change_is_seen_by_the_next_verification),
         TEST(a_change_of_generation_is_seen_by_the_next_verification),
-        TEST(a_change_of_generation_is_seen_within_a_batch),
         TEST(without_a_table_keys_are_unavailable_until_there_is_one),
         TEST(refresh_lets_go_of_a_table_that_is_gone),
         TEST(a_forked_child_uses_the_handle_and_leaves_the_parents_alone),
