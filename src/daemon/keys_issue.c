@@ -23,33 +23,43 @@ static const struct key_environment *environment_for(struct run *run)
     return live != NULL ? live : &all->list[0];
 }
 
+/* Whether the owner has room for one more key. A rotation leaves the old key for its grace, so it
+ * may double what an owner has; but not more, or chained rotations would know no bound. */
+static int check_room_for_key(struct run *run, struct text owner, uint64_t bound)
+{
+    struct record_owner known;
+    struct store_buffer buffer; /* the run's own holds a key that is being rotated */
+    struct error *error = &run->op->error, ignored;
+    uint64_t max = run->keys->config->max_keys_per_owner;
+    if (max == 0)
+        return 0;
+    int r = store_owner(run->keys->store, run->txn, owner, &buffer, &known, &ignored);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND) {
+        *error = ignored;
+        return r;
+    }
+    if (r == CATLATCH_E_NOT_FOUND || known.key_count < bound)
+        return 0;
+    return error_set(error, CATLATCH_E_LIMIT,
+                     "the owner has %llu keys, and [policy] max_keys_per_owner is %llu; revoke one "
+                     "first",
+                     (unsigned long long)known.key_count, (unsigned long long)max);
+}
+
 /* The owner that the key is to have, and whether it may have one more. */
 static int check_owner(struct run *run, struct text *ret_owner)
 {
     struct op *op = run->op;
     const struct op_fields *fields = &op->fields;
-    struct record_owner known;
-    struct error ignored;
     struct text owner = (fields->has & OP_HAS_OWNER) != 0 ? fields->owner
                         : op->confined_owner.len > 0      ? op->confined_owner
                                                           : text_of("default");
     if (op->confined_owner.len > 0 && !text_equal(owner, op->confined_owner))
         return error_set(&op->error, CATLATCH_E_PERMISSION,
                          "this key acts for its own owner alone");
-    uint64_t max = run->keys->config->max_keys_per_owner;
-    if (max != 0) {
-        int r =
-            store_owner(run->keys->store, run->txn, owner, &run->keys->buffer, &known, &ignored);
-        if (r != 0 && r != CATLATCH_E_NOT_FOUND) {
-            op->error = ignored;
-            return r;
-        }
-        if (r == 0 && known.key_count >= max)
-            return error_set(&op->error, CATLATCH_E_LIMIT,
-                             "the owner has %llu keys, and [policy] max_keys_per_owner is %llu; "
-                             "revoke one first",
-                             (unsigned long long)known.key_count, (unsigned long long)max);
-    }
+    int r = check_room_for_key(run, owner, run->keys->config->max_keys_per_owner);
+    if (r != 0)
+        return r;
     *ret_owner = owner;
     return 0;
 }
@@ -149,6 +159,8 @@ static int check_rotatable(struct run *run, const struct record *old)
     /* The successor is a new grant until the same time, and the policy may be younger than the key.
      */
     int r = fields_check_expiry(run, old->expires_unix_s, 0);
+    if (r == 0)
+        r = check_room_for_key(run, old->owner, 2 * run->keys->config->max_keys_per_owner);
     return r != 0 ? r : fields_check_admin(run, old);
 }
 

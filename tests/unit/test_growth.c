@@ -225,7 +225,7 @@ static void assert_shows_the_store(const struct table_view *view)
 
 static void begin(void)
 {
-    growth_plan(&growth, store_key_count(store), 0, 0, NULL);
+    growth_plan(&growth, store_key_count(store), 0, 0, NULL, 0);
     assert_int_equal(growth_begin(&growth, &error), 0);
     sem_wait(&made);
     assert_int_equal(step(), GROWTH_WORKING);

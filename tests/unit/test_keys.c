@@ -332,6 +332,27 @@ static void a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor(voi
     config = (struct config){.max_expiry_s = 0};
 }
 
+static void rotations_know_a_bound_where_an_owner_has_one(void **state)
+{
+    const uint64_t first = 1;
+    (void)state;
+    add_key(first);
+    add_key(2);
+    config.max_keys_per_owner = 2;
+    environments_default(&config.environments);
+    uint64_t latest = first;
+    for (unsigned i = 0; i < 2; i++) {
+        struct op *op = make_op(OP_ROTATE, &latest, 1);
+        op->grace_s = 60;
+        assert_int_equal(run(op), 0);
+        latest = op->keys[0].record.id;
+        op_free(op);
+    }
+    assert_int_equal(rotate(latest), CATLATCH_E_LIMIT);
+    keys_publish(&keys);
+    config = (struct config){.max_expiry_s = 0};
+}
+
 static uint64_t shown_flags(uint64_t id)
 {
     struct record record = store_sample(id, "a name", OWNER);
@@ -385,6 +406,7 @@ int main(void)
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),
         EACH(a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor),
+        EACH(rotations_know_a_bound_where_an_owner_has_one),
         EACH(nothing_but_a_resume_lifts_an_owners_suspension),
         EACH(a_key_that_is_disabled_expired_or_suspended_changes_nothing),
     };
