@@ -1,5 +1,6 @@
 /* catlatchd: issues, changes and revokes keys, and publishes the table that workers verify from. */
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -76,6 +77,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "catlatchd: unexpected argument %s; see catlatchd --help\n", argv[optind]);
         return EX_USAGE;
     }
+    /* Patterns of names match characters. Without that locale they match bytes. */
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
     options.config_path = config_path(options.config_path);
     return test ? daemon_test(options.config_path) : daemon_run(&options);
 }

@@ -131,6 +131,8 @@ struct catlatch_identity {
 /*
  * Opens a service of a configuration and attaches to the daemon's table. A table that is not there
  * yet is no error: verifications answer UNAVAILABLE and look again, at most once a second.
+ * Service and environments are as the configuration had them at that moment: to take a changed one,
+ * open anew and close the old handle.
  * On failure *ret_handle is untouched and, if message is not NULL, one line without a newline that
  * says what, where and why was written to it (cut at message_size, always terminated).
  * Returns 0, E_MEMORY, E_ARGUMENT, E_CONFIG, E_PERMISSION, E_IO or E_NOT_FOUND (no such service, or

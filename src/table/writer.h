@@ -87,8 +87,9 @@ struct table_claim {
 
 /*
  * Prepares the table for this entry: if the digest is there and all write-once data agree, only the
- * control word will change; otherwise a new slot is claimed and filled. Claims of one key see those
- * before them, published or not.
+ * control word will change; otherwise a new slot is claimed and filled. A claim sees the
+ * slots that earlier claims of the key took, published or not; a control word that was claimed
+ * alone is seen once published, so whoever claims must know of it: table_publish asserts it.
  * Returns 0, E_FULL (a new generation is needed; readers see no change), E_CONFLICT (the digest is
  * another key's, or it is REVOKED and the entry is not: there is no way back), E_DATA (a text or
  * number is longer than the format has room for).

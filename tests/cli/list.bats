@@ -152,3 +152,9 @@ three_keys() {
     run --separate-stderr catlatch show "$id" "$id"
     expect_status 64
 }
+
+@test "a pattern matches characters, whatever their bytes" {
+    make_key é
+    [ "$(catlatch list --name '?' --json | jq -r '.[].id')" = "$id" ]
+    [ "$(catlatch list --name '[d-é]' --json | jq length)" -eq 1 ]
+}

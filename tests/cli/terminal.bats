@@ -12,7 +12,7 @@ close_terminal() {
 
 # Runs a command line in the terminal; its exit status follows as "status=N".
 in_terminal() {
-    TERM=xterm-256color screen new-session -d -x 150 -y 40 \
+    TERM=xterm-256color screen new-session -d -x "${columns:-150}" -y 40 \
         "env -u NO_COLOR PATH='$PATH' CATLATCH_CONFIG='$CATLATCH_CONFIG' TERM=screen-256color \
         bash -c '$1; echo status=\$?; exec cat >/dev/null'" 3>&-
 }
@@ -43,7 +43,7 @@ teardown() {
     make_key ci --owner acme
     in_terminal "catlatch revoke $id"
     wait_for "revoke, disable or no:"
-    screen_has "CREATED"
+    screen_has "STATE"
     screen_has "$id"
     screen_has "Revoke 1 key for ever?"
     screen send-keys no Enter
@@ -121,7 +121,7 @@ teardown() {
 
 @test "states are coloured on a terminal, not elsewhere and not with NO_COLOR" {
     make_key ci
-    in_terminal "catlatch list"
+    columns=80 in_terminal "catlatch list"
     wait_for "status=0"
     screen capture-pane -ep | grep -q $'\e\[32mactive'
     close_terminal
@@ -132,4 +132,14 @@ teardown() {
     [ "$output" = 0 ]
     run env -u NO_COLOR catlatch list
     [[ $output != *$'\e'* ]]
+}
+
+@test "a list fits a terminal of 80 columns: no line is broken but within a name" {
+    make_key "$(printf 'a long name %.0s' 1 2 3)" --owner a-customer-of-ours --expires 2031-05-06T07:08:09Z
+    columns=80 in_terminal "catlatch list"
+    wait_for "status=0"
+    screen capture-pane -p >"$dir/seen"
+    grep -qE "^ID +NAME +PREFIX +OWNER +ENV +STATE +EXPIRES *$" "$dir/seen"
+    grep -qE "^$id .* ${key:0:15} .* live +active +2031-05-06 *$" "$dir/seen"
+    grep -q "a long name" "$dir/seen"
 }

@@ -9,8 +9,9 @@
 #include "value.h"
 
 static const struct output_column columns[] = {
-    {"OWNER", "owner", 12},        {"KEYS", "keys", 6},           {"SUSPENDED", "suspended", 9},
-    {"SINCE", "suspended_at", 16}, {"CREATED", "created_at", 16},
+    {"OWNER", "owner", 12, OUTPUT_WRAPS},        {"KEYS", "keys", 6, OUTPUT_FIXED},
+    {"SUSPENDED", "suspended", 9, OUTPUT_FIXED}, {"SINCE", "suspended_at", 16, OUTPUT_FIXED},
+    {"CREATED", "created_at", 16, OUTPUT_SPARE},
 };
 
 /* Asks for one page of owners; *io_cursor is NULL at first and again after the last page. */

@@ -12,14 +12,14 @@
 #define NOTE_SIZE 1024
 
 const struct output_column output_key_columns[] = {
-    {"ID", "id", 17},
-    {"NAME", "name", 12},
-    {"PREFIX", "prefix", 15},
-    {"OWNER", "owner", 8},
-    {"ENV", "environment", 4},
-    {"STATE", "state", 8},
-    {"CREATED", "created_at", 16},
-    {"EXPIRES", "expires_at", 7},
+    {"ID", "id", 17, OUTPUT_FIXED},
+    {"NAME", "name", 12, OUTPUT_WRAPS},
+    {"PREFIX", "prefix", 15, OUTPUT_FIXED},
+    {"OWNER", "owner", 8, OUTPUT_WRAPS},
+    {"ENV", "environment", 4, OUTPUT_FIXED},
+    {"STATE", "state", 8, OUTPUT_FIXED},
+    {"CREATED", "created_at", 16, OUTPUT_SPARE},
+    {"EXPIRES", "expires_at", 10, OUTPUT_FIXED},
 };
 const size_t output_key_column_count = sizeof output_key_columns / sizeof *output_key_columns;
 
@@ -126,15 +126,18 @@ static bool is_time(const char *field)
     return len > 3 && strcmp(field + len - 3, "_at") == 0;
 }
 
-/* Makes "2026-01-31 02:14" of "2026-01-31T02:14:07Z"; leaves other texts alone. */
-static void time_shorten(char *text)
+/* How much is said of a time. */
+enum precision { WHOLE, MINUTE, DAY };
+
+/* Makes "2026-01-31 02:14" or "2026-01-31" of "2026-01-31T02:14:07Z"; leaves other texts alone. */
+static void time_shorten(char *text, enum precision precision)
 {
     size_t len = strlen(text);
 
-    if (len < 20 || text[10] != 'T' || text[len - 1] != 'Z')
+    if (precision == WHOLE || len < 20 || text[10] != 'T' || text[len - 1] != 'Z')
         return;
     text[10] = ' ';
-    text[16] = '\0';
+    text[precision == DAY ? 10 : 16] = '\0';
 }
 
 static char *list_text(const json_t *list)
@@ -181,7 +184,7 @@ static char *cell_text(const json_t *value)
 }
 
 static int cell_set(struct libscols_line *line, size_t column, const char *field,
-                    const json_t *value, bool shorten)
+                    const json_t *value, enum precision precision)
 {
     char *text = value != NULL ? cell_text(value) : strdup("-");
     int failed;
@@ -190,8 +193,8 @@ static int cell_set(struct libscols_line *line, size_t column, const char *field
         return -1;
     if (strcmp(field, "state") == 0)
         (void)scols_cell_set_color(scols_line_get_cell(line, column), state_colour(text));
-    if (shorten && is_time(field))
-        time_shorten(text);
+    if (is_time(field))
+        time_shorten(text, precision);
     failed = scols_line_set_data(line, column, text);
     free(text);
     return failed;
@@ -208,16 +211,53 @@ static struct libscols_table *table_new(FILE *stream)
     return table;
 }
 
-static int row_add(struct libscols_table *table, const struct output_table *shape,
-                   const json_t *row)
+/* What of a table's shape the stream's terminal has room for. */
+struct layout {
+    const struct output_table *shape;
+    bool terminal;
+    bool narrow;
+};
+
+static struct layout layout_of(const struct output_table *shape, const struct libscols_table *lines)
 {
-    struct libscols_line *line = scols_table_new_line(table, NULL);
+    struct layout layout = {.shape = shape, .terminal = isatty(fileno(shape->stream)) == 1};
+    size_t width = 0;
+
+    for (size_t i = 0; i < shape->column_count; i++)
+        width += shape->columns[i].min_width + (i > 0);
+    layout.narrow = layout.terminal && lines != NULL && width > scols_table_get_termwidth(lines);
+    return layout;
+}
+
+static bool is_shown(const struct layout *layout, size_t column)
+{
+    return !layout->narrow || layout->shape->columns[column].kind != OUTPUT_SPARE;
+}
+
+static int columns_add(struct libscols_table *lines, const struct layout *layout)
+{
+    for (size_t i = 0; i < layout->shape->column_count; i++) {
+        const struct output_column *column = &layout->shape->columns[i];
+        bool wraps = layout->terminal && column->kind == OUTPUT_WRAPS;
+        double width = layout->narrow && is_time(column->field) ? 10 : column->min_width;
+        if (is_shown(layout, i) &&
+            scols_table_new_column(lines, column->title, width, wraps ? SCOLS_FL_WRAP : 0) == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static int row_add(struct libscols_table *lines, const struct layout *layout, const json_t *row)
+{
+    struct libscols_line *line = scols_table_new_line(lines, NULL);
+    size_t at = 0;
 
     if (line == NULL)
         return -1;
-    for (size_t i = 0; i < shape->column_count; i++) {
-        const char *field = shape->columns[i].field;
-        if (cell_set(line, i, field, json_object_get(row, field), true) != 0)
+    for (size_t i = 0; i < layout->shape->column_count; i++) {
+        const char *field = layout->shape->columns[i].field;
+        if (is_shown(layout, i) && cell_set(line, at++, field, json_object_get(row, field),
+                                            layout->narrow ? DAY : MINUTE) != 0)
             return -1;
     }
     return 0;
@@ -226,16 +266,13 @@ static int row_add(struct libscols_table *table, const struct output_table *shap
 int output_table(struct output_table *table, const json_t *rows, struct error *error)
 {
     struct libscols_table *lines = table_new(table->stream);
-    int failed = lines == NULL;
+    const struct layout layout = layout_of(table, lines);
+    int failed = lines == NULL || columns_add(lines, &layout) != 0;
 
-    for (size_t i = 0; !failed && i < table->column_count; i++) {
-        const struct output_column *column = &table->columns[i];
-        failed = scols_table_new_column(lines, column->title, column->min_width, 0) == NULL;
-    }
     if (!failed) {
         scols_table_enable_noheadings(lines, table->printed > 0);
         for (size_t i = 0; !failed && i < json_array_size(rows); i++)
-            failed = row_add(lines, table, json_array_get(rows, i)) != 0;
+            failed = row_add(lines, &layout, json_array_get(rows, i)) != 0;
     }
     if (!failed && json_array_size(rows) > 0) {
         failed = scols_print_table(lines) != 0;
@@ -251,7 +288,7 @@ static int field_add(struct libscols_table *table, const char *name, const json_
 
     if (line == NULL || scols_line_set_data(line, 0, name) != 0)
         return -1;
-    return cell_set(line, 1, name, value, false);
+    return cell_set(line, 1, name, value, WHOLE);
 }
 
 int output_record(FILE *stream, json_t *object, struct error *error)

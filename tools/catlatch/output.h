@@ -46,6 +46,11 @@ struct output_column {
     const char *title;
     const char *field;
     unsigned min_width; /* so that the pages of a long list line up */
+    enum output_column_kind {
+        OUTPUT_FIXED,
+        OUTPUT_WRAPS, /* goes on in a line below where the terminal is too narrow */
+        OUTPUT_SPARE, /* left out where the terminal is too narrow for every column */
+    } kind;
 };
 
 struct output_table {
@@ -55,8 +60,9 @@ struct output_table {
     size_t printed; /* rows so far; the titles stand before the first */
 };
 
-/* Prints rows (an array of objects). Called again, it goes on below without titles. In colour only
- * if the stream is a terminal and NO_COLOR is not set. Returns 0 or E_MEMORY. */
+/* Prints rows (an array of objects), as wide as the stream's terminal allows. Called again, it goes
+ * on below without titles. In colour only if the stream is a terminal and NO_COLOR is not set.
+ * Returns 0 or E_MEMORY. */
 int output_table(struct output_table *table, const json_t *rows, struct error *error);
 
 /* Names on the left, values on the right: each field of the object in turn. Returns as above. */

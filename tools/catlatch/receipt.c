@@ -4,8 +4,9 @@
 #include "value.h"
 
 static const struct output_column columns[] = {
-    {"ID", "id", 17},      {"NAME", "name", 12},  {"PREFIX", "prefix", 15},
-    {"OWNER", "owner", 8}, {"STATE", "state", 8}, {"CHANGED", "changed", 7},
+    {"ID", "id", 17, OUTPUT_FIXED},         {"NAME", "name", 12, OUTPUT_WRAPS},
+    {"PREFIX", "prefix", 15, OUTPUT_FIXED}, {"OWNER", "owner", 8, OUTPUT_WRAPS},
+    {"STATE", "state", 8, OUTPUT_FIXED},    {"CHANGED", "changed", 7, OUTPUT_FIXED},
 };
 
 int receipt_join(json_t **io_receipt, json_t *next, struct error *error)
