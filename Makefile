@@ -129,7 +129,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/lib.a $(INTERNAL)
 
 # What fuzzers reach, built once for all of them.
 FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(wildcard src/core/*.c src/table/*.c \
-	src/stack/*.c)) src/daemon/resp.c src/daemon/record.c)
+	src/stack/*.c)) src/daemon/resp.c src/daemon/record.c src/daemon/change.c)
 FUZZ_CC := clang -std=gnu11 -g -O1 $(DEFINES) -Isrc -Isrc/include
 
 $(BUILD)/fuzz/src/%.o: src/%.c

@@ -68,3 +68,30 @@ void digest_hex(const struct digest *digest, char ret_hex[2 * DIGEST_BYTES + 1])
     }
     ret_hex[2 * DIGEST_BYTES] = '\0';
 }
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int digest_parse(const char *hex, size_t len, struct digest *ret_digest)
+{
+    unsigned char bytes[DIGEST_BYTES];
+
+    if (len != 2 * DIGEST_BYTES)
+        return -1;
+    for (unsigned i = 0; i < DIGEST_BYTES; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return -1;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    memcpy(ret_digest, bytes, sizeof bytes);
+    return 0;
+}

@@ -28,4 +28,7 @@ int digest_equal(const struct digest *a, const struct digest *b);
 /* 64 lower-case hex digits and NUL. */
 void digest_hex(const struct digest *digest, char ret_hex[2 * DIGEST_BYTES + 1]);
 
+/* And back: 64 hex digits of either case. Returns 0 or -1. */
+int digest_parse(const char *hex, size_t len, struct digest *ret_digest);
+
 #endif

@@ -1,57 +1,9 @@
 /* What came of an operation, as PROTOCOL.md's maps. */
-#include <stdio.h>
-#include <string.h>
-
-#include "core/timespan.h"
 #include "daemon/command.h"
+#include "daemon/pairs.h"
 
 #define KEY_PAIRS 20u
 #define RECEIPT_PAIRS 6u
-
-static void pair_text(struct reply *reply, const char *name, struct text value)
-{
-    reply_word(reply, name);
-    if (value.len > 0)
-        reply_text(reply, value);
-    else
-        reply_null(reply);
-}
-
-static void pair_word(struct reply *reply, const char *name, const char *value)
-{
-    reply_word(reply, name);
-    reply_word(reply, value);
-}
-
-static void pair_bool(struct reply *reply, const char *name, bool value)
-{
-    reply_word(reply, name);
-    reply_bool(reply, value);
-}
-
-static void pair_count(struct reply *reply, const char *name, uint64_t value)
-{
-    reply_word(reply, name);
-    reply_count(reply, value);
-}
-
-/* 0: there is no such moment. */
-static void pair_time(struct reply *reply, const char *name, int64_t unix_s)
-{
-    char time[TIMESPAN_RFC3339_SIZE];
-
-    timespan_rfc3339(unix_s, time);
-    pair_word(reply, name, unix_s != 0 ? time : NULL);
-}
-
-/* 0: none. */
-static void pair_id(struct reply *reply, const char *name, uint64_t id)
-{
-    char text[CATLATCH_ID_SIZE];
-
-    key_id_format(id, text);
-    pair_word(reply, name, id != 0 ? text : NULL);
-}
 
 static void pair_scopes(struct reply *reply, const struct record *record)
 {
@@ -101,34 +53,11 @@ static void key_pairs(struct reply *reply, const struct record *record, int64_t 
     pair_count(reply, "version", record->version);
 }
 
-/* "2026-01-31T02:14:07.123Z" */
-static void pair_moment(struct reply *reply, const char *name, int64_t unix_ms)
-{
-    char seconds[TIMESPAN_RFC3339_SIZE], moment[TIMESPAN_RFC3339_SIZE + 4];
-    size_t len;
-
-    timespan_rfc3339(unix_ms / 1000, seconds);
-    len = strlen(seconds) - 1; /* without the Z */
-    snprintf(moment, sizeof moment, "%.*s.%03dZ", (int)len, seconds, (int)(unix_ms % 1000));
-    pair_word(reply, name, moment);
-}
-
-static void pair_sequence(struct reply *reply, const struct op *op)
-{
-    char sequence[2 * REPLY_DIGITS_MAX + 1];
-    size_t len = reply_digits(op->epoch, sequence);
-
-    sequence[len++] = ':';
-    len += reply_digits(op->sequence, sequence + len);
-    reply_word(reply, "sequence");
-    reply_bulk(reply, sequence, len);
-}
-
 /* Three pairs: when and where in the order of things it took effect. */
 static void moment_pairs(struct reply *reply, const struct op *op)
 {
     pair_moment(reply, "time", op->time_unix_ms);
-    pair_sequence(reply, op);
+    pair_position(reply, "sequence", op->epoch, op->sequence);
     pair_count(reply, "generation", op->generation);
 }
 

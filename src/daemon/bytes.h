@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/error.h"
 #include "core/text.h"
 
 struct bytes_writer {
@@ -68,6 +69,15 @@ static inline void bytes_put_text(struct bytes_writer *writer, struct text text)
         writer->failed = true;
     bytes_put_u16(writer, (uint16_t)text.len);
     bytes_put(writer, text.bytes, text.len);
+}
+
+/* Returns 0 and how many of the size bytes were written, or E_FULL. */
+static inline int bytes_writer_end(const struct bytes_writer *writer, size_t size, size_t *ret_len)
+{
+    if (writer->failed)
+        return CATLATCH_E_FULL;
+    *ret_len = size - writer->left;
+    return 0;
 }
 
 struct bytes_reader {
@@ -133,6 +143,23 @@ static inline struct text bytes_take_text(struct bytes_reader *reader)
     uint16_t len = bytes_take_u16(reader);
     const unsigned char *bytes = bytes_take(reader, len);
     return bytes == NULL ? (struct text){NULL, 0} : (struct text){(const char *)bytes, len};
+}
+
+/* Begins with a version byte, of which only `known`, the one that this program writes, is known.
+ * Returns 0, E_VERSION or E_DATA. */
+static inline int bytes_reader_start(struct bytes_reader *reader, const void *bytes, size_t len,
+                                     unsigned known)
+{
+    *reader = (struct bytes_reader){.at = (const unsigned char *)bytes, .left = len};
+    unsigned version = bytes_take_u8(reader);
+    if (reader->failed || version == 0)
+        return CATLATCH_E_DATA;
+    return version == known ? 0 : CATLATCH_E_VERSION;
+}
+
+static inline bool bytes_reader_is_done(const struct bytes_reader *reader)
+{
+    return !reader->failed && reader->left == 0;
 }
 
 #endif

@@ -79,15 +79,17 @@ static void on_async(uv_async_t *async)
     uv_mutex_lock(&changer->lock);
     op_queue_init(&finished);
     op_queue_put_back(&finished, &changer->finished);
-    bool taken = changer->config_taken, ended = changer->ended;
+    bool taken = changer->config_taken, ended = changer->ended, news = changer->news;
     struct error config_error = changer->config_error;
-    changer->config_taken = false;
+    changer->config_taken = changer->news = false;
     uv_mutex_unlock(&changer->lock);
 
     free_retired(changer);
     tell_loop_errors(changer);
     for (struct op *op; (op = op_queue_take(&finished)) != NULL;)
         op->done(op);
+    if (news && changer->options.published != NULL)
+        changer->options.published(changer->options.context);
     if (taken && changer->configured != NULL)
         changer->configured(changer->configured_context, &config_error);
     if (ended && !changer->upkeep_runs && !uv_is_closing((uv_handle_t *)async))

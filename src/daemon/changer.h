@@ -26,6 +26,7 @@ struct changer_options {
     bool accept_older;
     void (*fatal)(void *context, const struct error *error); /* in the loop: the process must end */
     void (*warn)(void *context, const struct error *error);  /* in the loop: for the log */
+    void (*published)(void *context); /* in the loop: changes can be read in the log */
     void *context;
 };
 

@@ -26,6 +26,7 @@ struct changer {
     struct op_queue finished;
     struct generation *retired; /* to be unmapped by the loop, which may be looking at them */
     const struct config *fresh_config;
+    bool news; /* something was published */
     bool made; /* the thread that makes a file is done */
     bool lost; /* run_dir/table is not ours any more */
     bool stopping;

@@ -63,6 +63,9 @@ static int publish_batch(struct changer *changer, struct error *error)
     struct store *store = changer->options.store;
     keys_publish(&changer->keys);
     table_set_sequence(changer->keys.table, store_sequence(store));
+    uv_mutex_lock(&changer->lock);
+    changer->news = true; /* whoever finishes the batch wakes the loop */
+    uv_mutex_unlock(&changer->lock);
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
 }
 

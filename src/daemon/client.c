@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "daemon/flight.h"
 #include "daemon/log.h"
+#include "daemon/subscription.h"
 
 /* The output buffer is given back above this, so that one long list does not hold memory for ever.
  */
@@ -60,6 +61,7 @@ void client_close(struct client *client)
         return;
     client->closing = true;
     flight_leave_all(client);
+    subscription_end(client);
     uv_close((uv_handle_t *)&client->pipe, on_closed);
 }
 
@@ -326,6 +328,8 @@ void client_continue(struct client *client)
     if (client->flights == 0 && client->unsent == 0 &&
         (client->finishing || (client->ended && !client->waiting)))
         client_close(client);
+    else
+        subscription_feed(client);
 }
 
 static bool is_full(const struct server *server, const struct client *client)
@@ -418,8 +422,9 @@ void client_check_idle(struct client *client, uint64_t now_ms, uint64_t timeout_
     if (client->refusal && !client->finishing && idle_ms > CLIENT_REFUSAL_MS) {
         refuse(client);
         client_continue(client);
-    } else if (client->flights == 0 && ((timeout_ms > 0 && idle_ms > timeout_ms) ||
-                                        (client->refusal && idle_ms > 2 * CLIENT_REFUSAL_MS))) {
+    } else if (client->flights == 0 &&
+               ((timeout_ms > 0 && !client->session.subscribed && idle_ms > timeout_ms) ||
+                (client->refusal && idle_ms > 2 * CLIENT_REFUSAL_MS))) {
         client_close(client);
     }
 }

@@ -22,6 +22,7 @@
  * once, many clients would see a broken pipe instead. */
 #define CLIENT_REFUSAL_MS 1000u
 
+struct feed;
 struct flight; /* a command whose answer comes later */
 
 struct client {
@@ -42,6 +43,7 @@ struct client {
     enum command_class flying; /* of those in flight */
     size_t unsent;             /* bytes of replies that the kernel has not taken */
     uint64_t active_ms;        /* when something last came or went */
+    struct feed *feed;         /* what is being read for its subscription, or NULL */
     const char *refusal;       /* the error that answers whatever it says; NULL: it is welcome */
     bool reading;
     bool serving;   /* inside of the loop over its requests */

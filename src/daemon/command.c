@@ -48,6 +48,16 @@ const struct command command_table[] = {
      "owner", "owner [COMMENT text]", "Refuses every key of the owner until it is resumed"},
     {"OWNER.RESUME", WRITE, COMMAND_CHANGE, 2, 2, true, handle_owner_resume, answer_owner_change,
      "owner", "owner", "Undoes OWNER.SUSPEND; keys disabled one by one stay so"},
+    {"LOG", READ, COMMAND_READ, 1, 0, true, handle_log, answer_log, "log",
+     "[SINCE position|time] [UNTIL time] [ID id] [OWNER owner] [ACTOR uid|id] [KIND kind] "
+     "[LIMIT count]",
+     "The change log: who changed what, when, from what to what"},
+    {"LOG.VERIFY", READ, COMMAND_READ, 1, 5, false, handle_log_verify, answer_log_verified, "log",
+     "[SINCE position] [CHAIN value]", "Walks a part of the log's hash chain"},
+    {"SUBSCRIBE", READ, COMMAND_LOOP, 2, 2, true, handle_subscribe, NULL, "log", "changes",
+     "Tells of every change from now on"},
+    {"UNSUBSCRIBE", NONE, COMMAND_LOOP, 1, 2, true, handle_unsubscribe, NULL, "log", "[changes]",
+     "Tells of no more changes"},
     {"STATS", READ, COMMAND_LOOP, 1, 1, false, handle_stats, NULL, "server", "",
      "Counters of the daemon and its table"},
     {"RELOAD", ADMIN, COMMAND_ALONE, 1, 1, false, handle_reload, NULL, "server", "",
@@ -194,13 +204,30 @@ static bool check_right(struct call *call)
     return true;
 }
 
+/* As Redis has it: in RESP2 nothing tells a reply from a message. */
+static bool check_subscribed(struct call *call)
+{
+    command_handler *const handlers[] = {handle_subscribe, handle_unsubscribe, handle_ping,
+                                         handle_quit, handle_reset};
+
+    if (!call->session->subscribed || call->session->protocol == 3)
+        return true;
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+        if (call->command->handle == handlers[i])
+            return true;
+    return call_refuse(call, "ERR",
+                       "in RESP2 a subscriber may send SUBSCRIBE, UNSUBSCRIBE, PING, QUIT and "
+                       "RESET: use RESP3 or another connection for %s",
+                       call->command->name);
+}
+
 void command_call(struct call *call)
 {
     if (!call->command) {
         call_refuse(call, "ERR", "unknown command; COMMAND LIST names those that there are");
         return;
     }
-    if (check_words(call) && check_right(call))
+    if (check_words(call) && check_subscribed(call) && check_right(call))
         call->command->handle(call);
 }
 

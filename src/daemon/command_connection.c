@@ -115,7 +115,12 @@ void handle_hello(struct call *call)
 
 void handle_ping(struct call *call)
 {
-    if (call->request->count == 2)
+    if (call->session->subscribed && call->session->protocol == 2) {
+        reply_array(call->reply, 2);
+        reply_word(call->reply, "pong");
+        reply_text(call->reply,
+                   call->request->count == 2 ? call_word(call, 1) : (struct text){"", 0});
+    } else if (call->request->count == 2)
         reply_text(call->reply, call_word(call, 1));
     else
         reply_simple(call->reply, "PONG");

@@ -14,6 +14,7 @@
 #include "daemon/notify.h"
 #include "daemon/peer.h"
 #include "daemon/privilege.h"
+#include "daemon/subscription.h"
 
 /* Descriptors besides connections: Berkeley DB's files, locks, sockets, the loop's own. */
 #define FILES_OWN 64u
@@ -209,6 +210,13 @@ static int start_handles(struct daemon *daemon, uint64_t wait_ms, struct error *
     return 0;
 }
 
+static void on_published(void *context)
+{
+    struct daemon *daemon = context;
+
+    subscription_feed_all(&daemon->server);
+}
+
 static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct error *error)
 {
     const struct config *config = daemon->settings.config;
@@ -221,6 +229,7 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
                                       .run_dir = config->run_dir,
                                       .accept_older = daemon->options.accept_older,
                                       .fatal = on_fatal,
+                                      .published = on_published,
                                       .warn = on_warning,
                                       .context = daemon};
 

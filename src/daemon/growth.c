@@ -158,12 +158,11 @@ static int renew_owner(struct growth *growth, struct error *error)
 static int renew_changed(struct growth *growth, bool *ret_done, struct error *error)
 {
     struct slice slice = {.growth = growth};
-    uint64_t last = growth->last_sequence;
-    int r = store_changes(growth->store, last, GROWTH_SLICE, note_change, &slice, &last, error);
+    struct store_position before = growth->at;
+    int r = store_changes(growth->store, &growth->at, GROWTH_SLICE, note_change, &slice, error);
     if (r == 0)
         r = renew(growth, slice.ids, slice.count, error);
-    *ret_done = r == 0 && last == growth->last_sequence;
-    growth->last_sequence = last;
+    *ret_done = r == 0 && growth->at.sequence == before.sequence;
     return r;
 }
 
@@ -216,7 +215,7 @@ static enum growth_progress take_made(struct growth *growth, struct error *error
     }
     growth->stage = GROWTH_FILLING;
     growth->last_id = 0;
-    growth->last_sequence = store_sequence(growth->store);
+    growth->at = (struct store_position){store_epoch(growth->store), store_sequence(growth->store)};
     return GROWTH_WORKING;
 }
 

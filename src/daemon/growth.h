@@ -32,7 +32,7 @@ struct growth {
     struct table_params params;
     struct generation *fresh;
     uint64_t last_id;            /* filling: the last key that was taken over */
-    uint64_t last_sequence;      /* catching up: the last change that was */
+    struct store_position at;    /* catching up: the last change that was */
     uint64_t highest;            /* the highest generation number that was ever tried */
     char owner[RECORD_TEXT_MAX]; /* catching up: whose keys are being taken over again */
     uint32_t owner_len;          /* 0: nobody's */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/difference.h"
+
 void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry)
 {
     *ret_entry = (struct table_entry){
@@ -117,18 +119,19 @@ int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_pu
 }
 
 int keys_write(struct run *run, const struct record *old, struct record *record,
-               enum change_kind kind, struct text detail)
+               enum change_kind kind)
 {
     struct op *op = run->op;
-    struct change change = {
-        .time_unix_ms = run->keys->now_unix_ms,
-        .kind = kind,
-        .key_id = record->id,
-        .actor = op->actor,
-        .owner = record->owner,
-        .detail = detail,
-    };
+    struct change change;
+    struct difference_room room;
     struct table_entry entry;
+    change.time_unix_ms = run->keys->now_unix_ms;
+    change.kind = kind;
+    change.key_id = record->id;
+    change.actor = op->actor;
+    change.owner = record->owner;
+    change.detail = kind == CHANGE_REVOKED ? text_of(NULL) : op->comment; /* that is a property */
+    difference_find(old, record, &room, &change);
     keys_entry(record, suspended_has(&run->keys->suspended, record->owner), &entry);
     int r = keys_claim(run->keys, &entry, purpose_of(old, record), &op->error);
     if (r != 0)
@@ -227,6 +230,8 @@ static int dispatch(struct run *run)
     case OP_GET:
     case OP_OWNER_LIST:
     case OP_OWNER_GET:
+    case OP_LOG:
+    case OP_LOG_VERIFY:
         break;
     }
     return error_set(&run->op->error, CATLATCH_E_ARGUMENT, "not a change");

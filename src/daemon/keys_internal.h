@@ -20,7 +20,7 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record);
 
 /* Claims room for `record`, writes it, logs the change. */
 int keys_write(struct run *run, const struct record *old, struct record *record,
-               enum change_kind kind, struct text detail);
+               enum change_kind kind);
 
 /* Claims room in the table and remembers the claim for keys_publish. Returns 0, table_claim's codes
  * (and sets keys->table_full for its E_FULL) or E_MEMORY. */
@@ -39,6 +39,10 @@ int fields_check_scopes(struct run *run, const struct op_fields *fields);
 /* A key that has rights on the daemon's sockets is changed by those alone who may give them. */
 int fields_check_admin(struct run *run, const struct record *record);
 int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_before_unix_s);
+
+/* keys_log.c: read the change log. */
+int keys_log(struct keys *keys, struct op *op);
+int keys_log_verify(struct keys *keys, struct op *op);
 
 /* keys_issue.c */
 int keys_create(struct run *run);

@@ -134,7 +134,7 @@ int keys_create(struct run *run)
         (r = issue(run, environment, &record, &raw)) != 0)
         return r;
     record.suspended = suspended_has(&run->keys->suspended, record.owner);
-    if ((r = keys_write(run, NULL, &record, CHANGE_CREATED, record.name)) != 0)
+    if ((r = keys_write(run, NULL, &record, CHANGE_CREATED)) != 0)
         return r;
     return finish_issue(run, &record, raw);
 }
@@ -185,7 +185,7 @@ int keys_rotate(struct run *run, uint64_t id)
         return r;
     fresh.version = 0;
     fresh.rotated_from = id;
-    if ((r = keys_write(run, NULL, &fresh, CHANGE_ROTATED, text_of(text))) != 0)
+    if ((r = keys_write(run, NULL, &fresh, CHANGE_ROTATED)) != 0)
         return r;
 
     struct record retired = old;
@@ -195,8 +195,7 @@ int keys_rotate(struct run *run, uint64_t id)
     int64_t until = run->now_unix_s + op->grace_s;
     if (op->grace_s != OP_GRACE_KEEP && (old.expires_unix_s == 0 || old.expires_unix_s > until))
         retired.expires_unix_s = until;
-    key_id_format(fresh.id, text);
-    if ((r = keys_write(run, &old, &retired, CHANGE_UPDATED, text_of(text))) != 0)
+    if ((r = keys_write(run, &old, &retired, CHANGE_UPDATED)) != 0)
         return r;
     /* What the caller shows of the old key, in the new key's place in the results. */
     if ((r = finish_issue(run, &fresh, raw)) == 0)

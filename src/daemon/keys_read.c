@@ -282,6 +282,12 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_OWNER_GET:
         r = owner_get(keys, op);
         break;
+    case OP_LOG:
+        r = keys_log(keys, op);
+        break;
+    case OP_LOG_VERIFY:
+        r = keys_log_verify(keys, op);
+        break;
     case OP_CREATE:
     case OP_UPDATE:
     case OP_DISABLE:

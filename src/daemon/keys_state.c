@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "daemon/difference.h"
+
 static int refuse_revoked(struct run *run, const struct record *record)
 {
     char id[CATLATCH_ID_SIZE];
@@ -20,7 +22,7 @@ int keys_disable(struct run *run, uint64_t id)
         return keys_result(run, &old, false, NULL);
     fresh = old;
     fresh.disabled = true;
-    r = keys_write(run, &old, &fresh, CHANGE_DISABLED, run->op->comment);
+    r = keys_write(run, &old, &fresh, CHANGE_DISABLED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
 
@@ -38,7 +40,7 @@ int keys_enable(struct run *run, uint64_t id)
         return r;
     fresh = old;
     fresh.disabled = false;
-    r = keys_write(run, &old, &fresh, CHANGE_ENABLED, run->op->comment);
+    r = keys_write(run, &old, &fresh, CHANGE_ENABLED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
 
@@ -55,7 +57,7 @@ int keys_revoke(struct run *run, uint64_t id)
     fresh.revoked_unix_s = run->now_unix_s;
     fresh.revoke_reason = run->op->reason;
     fresh.revoke_comment = run->op->comment;
-    r = keys_write(run, &old, &fresh, CHANGE_REVOKED, text_of(record_reason_name(run->op->reason)));
+    r = keys_write(run, &old, &fresh, CHANGE_REVOKED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
 
@@ -113,60 +115,17 @@ static int update_fields(struct run *run, const struct record *old, struct recor
     return fields_check_expiry(run, fresh->expires_unix_s, fresh->not_before_unix_s);
 }
 
-static bool same_list(const struct text *a, const struct text *b, size_t count)
+static bool differs(const struct record *old, const struct record *fresh)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!text_equal(a[i], b[i]))
-            return false;
-    return true;
-}
-
-static bool same_metadata(const struct record *a, const struct record *b)
-{
-    if (a->metadata_count != b->metadata_count)
-        return false;
-    for (size_t i = 0; i < a->metadata_count; i++)
-        if (!text_equal(a->metadata[i].name, b->metadata[i].name) ||
-            !text_equal(a->metadata[i].value, b->metadata[i].value))
-            return false;
-    return true;
-}
-
-struct difference {
-    bool differs;
-    const char *name;
-};
-
-/* Says which fields differ, for the log: "name, scopes". */
-static bool describe(const struct record *old, const struct record *fresh, char *ret, size_t size)
-{
-    const struct difference all[] = {
-        {!text_equal(old->name, fresh->name), "name"},
-        {old->expires_unix_s != fresh->expires_unix_s, "expires"},
-        {old->not_before_unix_s != fresh->not_before_unix_s, "not_before"},
-        {!text_equal(old->comment, fresh->comment), "comment"},
-        {old->scope_count != fresh->scope_count ||
-             !same_list(old->scopes, fresh->scopes, old->scope_count),
-         "scopes"},
-        {!same_metadata(old, fresh), "meta"},
-    };
-    size_t at = 0;
-    ret[0] = '\0';
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].differs) {
-            const char *parts[] = {at > 0 ? ", " : "", all[i].name};
-            for (size_t p = 0; p < 2; p++)
-                for (const char *c = parts[p]; *c != '\0' && at + 1 < size; c++)
-                    ret[at++] = *c;
-            ret[at] = '\0';
-        }
-    return at > 0;
+    struct difference_room room;
+    struct change change;
+    difference_find(old, fresh, &room, &change);
+    return change.difference_count > 0;
 }
 
 int keys_update(struct run *run, uint64_t id)
 {
     struct record old, fresh;
-    char changes[96];
     int r = keys_fetch(run, id, &old);
     if (r != 0)
         return r;
@@ -177,8 +136,8 @@ int keys_update(struct run *run, uint64_t id)
     fresh = old;
     if ((r = update_fields(run, &old, &fresh)) != 0)
         return r;
-    if (!describe(&old, &fresh, changes, sizeof changes))
+    if (!differs(&old, &fresh))
         return keys_result(run, &old, false, NULL);
-    r = keys_write(run, &old, &fresh, CHANGE_UPDATED, text_of(changes));
+    r = keys_write(run, &old, &fresh, CHANGE_UPDATED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }

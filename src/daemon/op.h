@@ -9,7 +9,7 @@
 #ifndef DAEMON_OP_H
 #define DAEMON_OP_H
 
-#include "daemon/record.h"
+#include "daemon/store.h"
 
 enum op_kind {
     OP_CREATE,
@@ -24,6 +24,8 @@ enum op_kind {
     OP_GET,
     OP_OWNER_LIST,
     OP_OWNER_GET,
+    OP_LOG,
+    OP_LOG_VERIFY,
 };
 
 #define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
@@ -75,6 +77,19 @@ struct op_selection {
     struct record_pair metadata[RECORD_METADATA_MAX];
 };
 
+/* Conditions of OP_LOG, combined by AND; unset ones do not restrict. */
+struct op_log_selection {
+    int64_t since_unix_ms; /* 0: any */
+    int64_t until_unix_ms; /* 0: any; changes before it */
+    uint64_t key_id;       /* 0: any; of the key that was changed */
+    struct text owner;
+    bool has_uid; /* by a peer with this uid or login uid */
+    uint32_t uid;
+    uint64_t actor_key_id; /* 0: any; by a session that had authenticated with this key */
+    bool has_kind;
+    enum change_kind kind;
+};
+
 /* One key that an operation touched or read. */
 struct op_key {
     struct record record;
@@ -105,6 +120,9 @@ struct op {
     struct text after_owner;      /* OWNER_LIST: the cursor */
     size_t limit;                 /* LIST, OWNER_LIST: at most OP_PAGE_MAX */
     struct text owner;            /* OWNER_* */
+    struct op_log_selection log_selection; /* LOG */
+    struct store_position after;           /* LOG, LOG_VERIFY: the cursor */
+    struct digest chain;                   /* LOG_VERIFY: the value there */
     op_done *done;
     void *context;
 
@@ -117,8 +135,15 @@ struct op {
     uint64_t next_id;            /* LIST: go on after it; 0: that was all */
     int64_t next_expires_unix_s; /* LIST by expiry: likewise; 0 in other lists */
     struct text next_owner;      /* OWNER_LIST: likewise; empty: that was all */
-    bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    int64_t time_unix_ms;        /* when it took effect: after the table was published */
+    struct change *changes;      /* LOG */
+    size_t change_count;
+    struct store_position at; /* LOG, LOG_VERIFY: how far it looked */
+    bool at_end;              /* LOG, LOG_VERIFY: that is where the log ends at present */
+    uint64_t verified;        /* LOG_VERIFY: changes whose place in the chain is right; `chain` is
+                                 the last one's value */
+    struct error problem;     /* LOG_VERIFY: what is wrong behind `at`; code 0: nothing */
+    bool owner_changed;       /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    int64_t time_unix_ms;     /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
     uint64_t generation; /* of the table that shows it */

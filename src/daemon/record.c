@@ -9,7 +9,6 @@
  * old one's. */
 #define KEY_VERSION 1u
 #define OWNER_VERSION 1u
-#define CHANGE_VERSION 1u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
@@ -30,17 +29,6 @@ static const char *const state_names[] = {
     [STATE_REVOKED] = "revoked",
 };
 #define STATE_COUNT (sizeof state_names / sizeof state_names[0])
-
-static const char *const change_names[CHANGE_KIND_END] = {
-    [CHANGE_CREATED] = "created",
-    [CHANGE_UPDATED] = "updated",
-    [CHANGE_DISABLED] = "disabled",
-    [CHANGE_ENABLED] = "enabled",
-    [CHANGE_REVOKED] = "revoked",
-    [CHANGE_ROTATED] = "rotated",
-    [CHANGE_OWNER_SUSPENDED] = "owner_suspended",
-    [CHANGE_OWNER_RESUMED] = "owner_resumed",
-};
 
 const char *record_reason_name(enum record_reason reason)
 {
@@ -83,11 +71,6 @@ int record_state_parse(struct text text, enum record_state *ret_state)
             return 0;
         }
     return CATLATCH_E_DATA;
-}
-
-const char *change_kind_name(enum change_kind kind)
-{
-    return (unsigned)kind < CHANGE_KIND_END ? change_names[kind] : NULL;
 }
 
 static bool scopes_are_bounded(const struct record *record)
@@ -149,14 +132,6 @@ static uint8_t record_flags(const struct record *record)
     return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0));
 }
 
-static int writer_end(const struct bytes_writer *writer, size_t size, size_t *ret_len)
-{
-    if (writer->failed)
-        return CATLATCH_E_FULL;
-    *ret_len = size - writer->left;
-    return 0;
-}
-
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
 {
     struct bytes_writer writer = {.at = buffer, .left = size};
@@ -183,22 +158,7 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_text(&writer, record->comment);
     bytes_put_text(&writer, record->revoke_comment);
     put_lists(&writer, record);
-    return writer_end(&writer, size, ret_len);
-}
-
-/* Reads the version byte. Only the version that this program writes is known. */
-static int reader_start(struct bytes_reader *reader, const void *bytes, size_t len, unsigned known)
-{
-    *reader = (struct bytes_reader){.at = bytes, .left = len};
-    unsigned version = bytes_take_u8(reader);
-    if (reader->failed || version == 0)
-        return CATLATCH_E_DATA;
-    return version == known ? 0 : CATLATCH_E_VERSION;
-}
-
-static bool reader_is_done(const struct bytes_reader *reader)
-{
-    return !reader->failed && reader->left == 0;
+    return bytes_writer_end(&writer, size, ret_len);
 }
 
 static void take_flags(struct bytes_reader *reader, struct record *record)
@@ -245,7 +205,7 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     struct bytes_reader reader;
     struct record record;
 
-    int r = reader_start(&reader, bytes, len, KEY_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, KEY_VERSION);
     if (r != 0)
         return r;
     take_flags(&reader, &record);
@@ -267,7 +227,7 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     record.comment = bytes_take_text(&reader);
     record.revoke_comment = bytes_take_text(&reader);
     take_lists(&reader, &record);
-    if (!reader_is_done(&reader) || !record_is_bounded(&record))
+    if (!bytes_reader_is_done(&reader) || !record_is_bounded(&record))
         return CATLATCH_E_DATA;
     *ret_record = record;
     return 0;
@@ -293,7 +253,7 @@ int record_owner_encode(const struct record_owner *owner, void *buffer, size_t s
     bytes_put_i64(&writer, owner->created_unix_s);
     bytes_put_i64(&writer, owner->suspended_unix_s);
     bytes_put_text(&writer, owner->name);
-    return writer_end(&writer, size, ret_len);
+    return bytes_writer_end(&writer, size, ret_len);
 }
 
 int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_owner)
@@ -301,7 +261,7 @@ int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_
     struct bytes_reader reader;
     struct record_owner owner;
 
-    int r = reader_start(&reader, bytes, len, OWNER_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, OWNER_VERSION);
     if (r != 0)
         return r;
     unsigned flags = bytes_take_u8(&reader);
@@ -311,61 +271,8 @@ int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_
     owner.created_unix_s = bytes_take_i64(&reader);
     owner.suspended_unix_s = bytes_take_i64(&reader);
     owner.name = bytes_take_text(&reader);
-    if (!reader_is_done(&reader) || (flags & ~OWNER_FLAGS) != 0 || !owner_is_bounded(&owner))
+    if (!bytes_reader_is_done(&reader) || (flags & ~OWNER_FLAGS) != 0 || !owner_is_bounded(&owner))
         return CATLATCH_E_DATA;
     *ret_owner = owner;
-    return 0;
-}
-
-static bool change_is_bounded(const struct change *change)
-{
-    return (unsigned)change->kind >= CHANGE_CREATED && (unsigned)change->kind < CHANGE_KIND_END &&
-           change->time_unix_ms >= 0 && change->owner.len <= RECORD_TEXT_MAX &&
-           change->detail.len <= CHANGE_DETAIL_MAX;
-}
-
-int change_encode(const struct change *change, void *buffer, size_t size, size_t *ret_len)
-{
-    struct bytes_writer writer = {.at = buffer, .left = size};
-
-    if (!change_is_bounded(change))
-        return CATLATCH_E_DATA;
-    bytes_put_u8(&writer, CHANGE_VERSION);
-    bytes_put_u8(&writer, (uint8_t)change->kind);
-    bytes_put_u64(&writer, change->epoch);
-    bytes_put_u64(&writer, change->sequence);
-    bytes_put_i64(&writer, change->time_unix_ms);
-    bytes_put_u64(&writer, change->key_id);
-    bytes_put_u32(&writer, change->actor.uid);
-    bytes_put_u32(&writer, change->actor.login_uid);
-    bytes_put_u32(&writer, (uint32_t)change->actor.pid);
-    bytes_put_u64(&writer, change->actor.key_id);
-    bytes_put_text(&writer, change->owner);
-    bytes_put_text(&writer, change->detail);
-    return writer_end(&writer, size, ret_len);
-}
-
-int change_decode(const void *bytes, size_t len, struct change *ret_change)
-{
-    struct bytes_reader reader;
-    struct change change;
-
-    int r = reader_start(&reader, bytes, len, CHANGE_VERSION);
-    if (r != 0)
-        return r;
-    change.kind = (enum change_kind)bytes_take_u8(&reader);
-    change.epoch = bytes_take_u64(&reader);
-    change.sequence = bytes_take_u64(&reader);
-    change.time_unix_ms = bytes_take_i64(&reader);
-    change.key_id = bytes_take_u64(&reader);
-    change.actor.uid = bytes_take_u32(&reader);
-    change.actor.login_uid = bytes_take_u32(&reader);
-    change.actor.pid = (int32_t)bytes_take_u32(&reader);
-    change.actor.key_id = bytes_take_u64(&reader);
-    change.owner = bytes_take_text(&reader);
-    change.detail = bytes_take_text(&reader);
-    if (!reader_is_done(&reader) || !change_is_bounded(&change))
-        return CATLATCH_E_DATA;
-    *ret_change = change;
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * src/daemon: catlatchd. Knows core, table and stack; never src/lib.
  *
- * record.h - one key as Berkeley DB keeps it, one change as the log keeps it, and their bytes.
+ * record.h - a key and an owner as Berkeley DB keeps them, and their bytes.
  *
  * Both are a version byte, fixed little-endian fields and counted strings; a reader refuses a
  * version that it does not know (E_VERSION) and bytes that do not add up (E_DATA), and never reads
@@ -24,9 +24,8 @@
 #define RECORD_TEXT_MAX 255u          /* name, owner */
 #define RECORD_COMMENT_MAX 1024u      /* comment; a metadata value */
 #define RECORD_SCOPES_BYTES_MAX 2047u /* all scopes of a key with a space between them */
-#define CHANGE_DETAIL_MAX 4096u       /* a change's detail */
 
-/* Enough for any record or change that keeps to the bounds above. */
+/* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
 
 enum record_reason {
@@ -105,40 +104,5 @@ struct record_owner {
 int record_owner_encode(const struct record_owner *owner, void *buffer, size_t size,
                         size_t *ret_len);
 int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_owner);
-
-enum change_kind {
-    CHANGE_CREATED = 1,
-    CHANGE_UPDATED,
-    CHANGE_DISABLED,
-    CHANGE_ENABLED,
-    CHANGE_REVOKED,
-    CHANGE_ROTATED, /* the new key of a rotation; `detail` names the old one's id */
-    CHANGE_OWNER_SUSPENDED,
-    CHANGE_OWNER_RESUMED,
-    CHANGE_KIND_END,
-};
-const char *change_kind_name(enum change_kind kind);
-
-/* Who asked: the peer of the socket, and the key that it had authenticated with. */
-struct actor {
-    uint32_t uid;
-    uint32_t login_uid; /* /proc/PID/loginuid; UINT32_MAX: not known */
-    int32_t pid;
-    uint64_t key_id; /* 0: by the peer's own rights */
-};
-
-struct change {
-    uint64_t epoch;
-    uint64_t sequence;
-    int64_t time_unix_ms;
-    enum change_kind kind;
-    uint64_t key_id; /* 0: about the owner alone */
-    struct actor actor;
-    struct text owner;
-    struct text detail; /* what was set, for people: "name, scopes"; a reason */
-};
-
-int change_encode(const struct change *change, void *buffer, size_t size, size_t *ret_len);
-int change_decode(const void *bytes, size_t len, struct change *ret_change);
 
 #endif

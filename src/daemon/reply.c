@@ -127,6 +127,11 @@ void reply_array(struct reply *reply, size_t count)
     write_head(reply, '*', count);
 }
 
+void reply_push(struct reply *reply, size_t count)
+{
+    write_head(reply, reply->protocol == 3 ? '>' : '*', count);
+}
+
 void reply_bulk(struct reply *reply, const char *bytes, size_t len)
 {
     size_t size;

@@ -36,6 +36,7 @@ char *reply_room(struct reply *reply, size_t size);
 
 void reply_map(struct reply *reply, size_t pairs);
 void reply_array(struct reply *reply, size_t count);
+void reply_push(struct reply *reply, size_t count); /* in RESP2 an array */
 void reply_bulk(struct reply *reply, const char *bytes, size_t len);
 void reply_text(struct reply *reply, struct text text);
 void reply_word(struct reply *reply, const char *string); /* a bulk string; NULL: null */

@@ -103,7 +103,7 @@ enum catlatch_result session_authenticate(struct session *session,
 void session_reset(struct session *session)
 {
     session->protocol = 2;
-    session->authenticated = false;
+    session->authenticated = session->subscribed = false;
     memset(&session->key_digest, 0, sizeof session->key_digest);
     session->name[0] = '\0';
 }

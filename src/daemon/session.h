@@ -6,6 +6,7 @@
 #define DAEMON_SESSION_H
 
 #include "daemon/peer.h"
+#include "daemon/store.h"
 #include "stack/decide.h"
 
 /* What clients may call themselves (CLIENT SETNAME, SETINFO): a name, not a text. */
@@ -19,7 +20,9 @@ struct session {
     unsigned protocol;            /* 2 or 3 */
     bool authenticated;           /* with key_digest, whose rights replace the peer's */
     struct digest key_digest;
-    bool quitting; /* close once everything was answered */
+    bool subscribed;           /* to changes: see daemon/subscription.h */
+    struct store_position fed; /* how far it was told of them */
+    bool quitting;             /* close once everything was answered */
     char name[SESSION_NAME_MAX + 1];
     char library[SESSION_NAME_MAX + 1];
     char library_version[SESSION_NAME_MAX + 1];

@@ -18,7 +18,7 @@
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
 
-#include "daemon/record.h"
+#include "daemon/change.h"
 
 struct store;
 struct store_txn;
@@ -97,10 +97,23 @@ typedef int store_change_visitor(void *context, const struct change *change);
 int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_visitor *visit,
                void *context, uint64_t *ret_last, struct error *error);
 
-/* Change stream: changes with sequences above after_sequence, rising, at most max. */
-int store_changes(struct store *store, uint64_t after_sequence, size_t max,
-                  store_change_visitor *visit, void *context, uint64_t *ret_last,
-                  struct error *error);
+/* A place in the change stream: behind that change. Zeros: before the first. */
+struct store_position {
+    uint64_t epoch;
+    uint64_t sequence;
+};
+
+/* Change stream: at most max changes behind *io_at, in order, through all epochs; *io_at goes with
+ * them. A visitor that stops or fails has seen the change that it is at. */
+int store_changes(struct store *store, struct store_position *io_at, size_t max,
+                  store_change_visitor *visit, void *context, struct error *error);
+
+/* Walks the chain of at most max changes behind *io_at, where it has the value *io_chain (ignored
+ * before the first change that is kept), and moves both on. Returns 0, or E_DATA and a line that
+ * names the first change that was altered, or the gap where some were removed. *ret_count is how
+ * many were walked; less than max: those were all. */
+int store_changes_verify(struct store *store, struct store_position *io_at, struct digest *io_chain,
+                         size_t max, size_t *ret_count, struct error *error);
 
 enum store_index { STORE_BY_OWNER, STORE_BY_PREFIX, STORE_BY_NAME };
 

@@ -3,7 +3,8 @@
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
  * store_txn.c writes, store_index.c keeps the indexes, store_walk.c and store_read.c read,
- * store_meta.c holds the small facts, store_files.c the plain files beside the databases.
+ * store_log.c walks the changes, store_meta.c holds the small facts, store_files.c the plain files
+ * beside the databases.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
@@ -57,13 +58,14 @@ struct store_index_batch {
 struct store_txn {
     struct store *store;
     DB_TXN *txn;
-    uint64_t sequence;  /* of the last change in it */
-    uint64_t key_count; /* as it will be */
-    void *owners;       /* a tree of struct owner_entry: owners that it touched */
-    bool failed;        /* a write failed half-way: it can only be aborted */
+    uint64_t sequence;   /* of the last change in it, */
+    struct digest chain; /* and its chain value */
+    uint64_t key_count;  /* as it will be */
+    void *owners;        /* a tree of struct owner_entry: owners that it touched */
+    bool failed;         /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
     struct store_buffer stored; /* what was read to compare */
-    struct store_buffer encoded;
+    unsigned char encoded[CHANGE_ENCODED_MAX];
 };
 
 struct store {
@@ -79,6 +81,7 @@ struct store {
 
     uint64_t epoch;
     uint64_t sequence;
+    struct digest chain;        /* of the last change */
     _Atomic uint64_t key_count; /* other threads may ask */
     uint64_t last_id;           /* the highest that is stored or was given out */
     uint64_t published_count;
@@ -161,6 +164,9 @@ int store_get(struct store *store, enum store_database database, const void *key
 /* store_key, likewise. */
 int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer,
                    struct record *ret_record, struct error *error);
+
+/* What decoding said about an entry (0: it is not the entry that it should be), for a person. */
+int store_fail_entry(const struct store *store, int code, struct error *error, const char *what);
 
 /* The last key of a database, of exactly key_len bytes. Likewise; E_DATA for another length. */
 int store_last(struct store *store, enum store_database database, void *ret_key, size_t key_len,

@@ -86,6 +86,24 @@ static int begin_first_epoch(struct store *store, struct error *error)
     return end_flushed(store, txn, r, error);
 }
 
+/* The chain goes on from the last change. */
+static int load_chain(struct store *store, const void *key, size_t key_len, struct error *error)
+{
+    struct change_room room;
+    struct change change;
+    size_t len = 0;
+
+    int r = store_get(store, STORE_CHANGES, key, key_len, store->txn.encoded,
+                      sizeof store->txn.encoded, &len, error);
+    if (r != 0)
+        return r;
+    r = change_decode(store->txn.encoded, len, &room, &change);
+    if (r != 0)
+        return store_fail_entry(store, r, error, "the last entry of the change log");
+    store->chain = change.chain;
+    return 0;
+}
+
 static int load_sequence(struct store *store, struct error *error)
 {
     unsigned char key[16];
@@ -101,7 +119,7 @@ static int load_sequence(struct store *store, struct error *error)
                          "backup",
                          store->directory);
     store->sequence = store_unpack(key + 8);
-    return 0;
+    return load_chain(store, key, sizeof key, error);
 }
 
 static int load_last_id(struct store *store, struct error *error)

@@ -54,8 +54,7 @@ int store_last(struct store *store, enum store_database database, void *ret_key,
     return 0;
 }
 
-/* What decoding said about an entry, for a person. */
-static int fail_entry(const struct store *store, int code, struct error *error, const char *what)
+int store_fail_entry(const struct store *store, int code, struct error *error, const char *what)
 {
     if (code == CATLATCH_E_VERSION)
         return error_set(error, code, "%s in state_dir %s was written by a newer catlatch; upgrade",
@@ -73,7 +72,7 @@ static int decode_key(const struct store *store, uint64_t id, const DBT *data,
     if (r == 0 && ret_record->id == id)
         return 0;
     key_id_format(id, text);
-    return fail_entry(store, r, error, text);
+    return store_fail_entry(store, r, error, text);
 }
 
 int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer,
@@ -125,38 +124,6 @@ int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_vis
             break;
         *ret_last = id;
         r = visit(context, &record);
-        if (r != 0)
-            break;
-    }
-    store_walk_close(&walk);
-    return r < 0 ? r : 0;
-}
-
-int store_changes(struct store *store, uint64_t after_sequence, size_t max,
-                  store_change_visitor *visit, void *context, uint64_t *ret_last,
-                  struct error *error)
-{
-    unsigned char start[16];
-    struct store_walk walk;
-    struct change change;
-    DBT key, data;
-
-    if (after_sequence == UINT64_MAX || max == 0)
-        return 0;
-    store_pack(store->epoch, start);
-    store_pack(after_sequence + 1, start + 8);
-    int r = store_walk_open(store, STORE_CHANGES, start, sizeof start, max, &walk, error);
-    if (r != 0)
-        return r;
-    while (max-- > 0 && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
-        r = change_decode(data.data, data.size, &change);
-        if (r != 0 || key.size != sizeof start ||
-            change.sequence != store_unpack((unsigned char *)key.data + 8)) {
-            r = fail_entry(store, r, error, "an entry of the change log");
-            break;
-        }
-        *ret_last = change.sequence;
-        r = visit(context, &change);
         if (r != 0)
             break;
     }
@@ -245,7 +212,7 @@ int store_owners(struct store *store, struct text after, size_t max, store_owner
     while (max-- > 0 && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
         r = record_owner_decode(data.data, data.size, &owner);
         if (r != 0) {
-            r = fail_entry(store, r, error, "an owner's record");
+            r = store_fail_entry(store, r, error, "an owner's record");
             break;
         }
         r = visit(context, &owner);

@@ -36,6 +36,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
         return store_fail(store, r, error, "begin a transaction");
     txn->store = store;
     txn->sequence = store->sequence;
+    txn->chain = store->chain;
     txn->key_count = store->key_count;
     txn->owners = NULL;
     txn->failed = false;
@@ -205,23 +206,28 @@ static int txn_write(struct store_txn *txn, enum store_database database, const 
 {
     DB *db = txn->store->db[database];
     DBT key_dbt = store_dbt(key, key_len);
-    DBT data = store_dbt(txn->encoded.bytes, len);
+    DBT data = store_dbt(txn->encoded, len);
 
     int r = db->put(db, txn->txn, &key_dbt, &data, 0);
     return r == 0 ? 0 : store_fail(txn->store, r, error, "write");
 }
 
-static int write_change(struct store_txn *txn, const struct change *change, struct error *error)
+/* Takes the next place in the log: sequence and chain value are the transaction's. */
+static int write_change(struct store_txn *txn, struct change *change, struct error *error)
 {
     unsigned char key[16];
     size_t len = 0;
 
-    int r = change_encode(change, txn->encoded.bytes, sizeof txn->encoded.bytes, &len);
+    change->chain = txn->chain;
+    int r = change_encode(change, txn->encoded, sizeof txn->encoded, &len);
     if (r != 0)
         return error_set(error, r, "cannot store the change: a text of it is too long");
     store_pack(change->epoch, key);
     store_pack(change->sequence, key + 8);
-    return txn_write(txn, STORE_CHANGES, key, sizeof key, len, error);
+    r = txn_write(txn, STORE_CHANGES, key, sizeof key, len, error);
+    if (r == 0)
+        txn->chain = change->chain;
+    return r;
 }
 
 static int write_key(struct store_txn *txn, const struct record *record, struct error *error)
@@ -229,7 +235,7 @@ static int write_key(struct store_txn *txn, const struct record *record, struct 
     unsigned char key[8];
     size_t len = 0;
 
-    int r = record_encode(record, txn->encoded.bytes, sizeof txn->encoded.bytes, &len);
+    int r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
     if (r != 0)
         return error_set(error, r, "cannot store the key: a field of it is out of bounds");
     store_pack(record->id, key);
@@ -268,7 +274,7 @@ static int compare(struct store_txn *txn, const struct record *old, const struct
 }
 
 static int put_all(struct store_txn *txn, const struct record *stored, const struct record *record,
-                   const struct change *change, struct error *error)
+                   struct change *change, struct error *error)
 {
     int r = store_index_note(&txn->index, stored, record, error);
     if (r == 0)
@@ -354,8 +360,7 @@ static void write_owner(const void *node, VISIT visit, void *context)
 
     if ((visit != postorder && visit != leaf) || writer->r != 0 || !entry->dirty)
         return;
-    writer->r =
-        record_owner_encode(&entry->owner, txn->encoded.bytes, sizeof txn->encoded.bytes, &len);
+    writer->r = record_owner_encode(&entry->owner, txn->encoded, sizeof txn->encoded, &len);
     if (writer->r != 0)
         error_set(writer->error, writer->r, "cannot store owner \"%.*s\": a field is out of bounds",
                   (int)entry->owner.name.len, entry->name);
@@ -405,6 +410,7 @@ int store_commit(struct store_txn *txn, struct error *error)
     r = txn->txn->commit(txn->txn, DB_TXN_NOSYNC);
     if (r == 0) {
         store->sequence = txn->sequence;
+        store->chain = txn->chain;
         store->key_count = txn->key_count;
     } else {
         r = store_fail(store, r, error, "commit");

@@ -5,9 +5,9 @@
 
 /* What a walk fetches at once. The smaller holds any single entry, as Berkeley DB demands; beyond
  * the larger nothing is gained. */
-#define FETCH_BYTES_MIN ((size_t)64 << 10)
+#define FETCH_BYTES_MIN ((size_t)128 << 10)
 #define FETCH_BYTES_MAX ((size_t)1 << 20)
-static_assert(FETCH_BYTES_MIN > RECORD_ENCODED_MAX + STORE_INDEX_KEY_MAX + 64,
+static_assert(FETCH_BYTES_MIN > CHANGE_ENCODED_MAX + STORE_INDEX_KEY_MAX + 64,
               "an entry fits the smallest buffer");
 
 #define ENTRY_BYTES 256u /* of an ordinary key's record with what the fetch adds to it */

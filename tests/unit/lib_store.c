@@ -211,10 +211,16 @@ static void look_at_index(struct look *look, struct error *error)
 
 static void look_at_log(struct look *look, struct error *error)
 {
-    uint64_t last = 0;
+    struct store_position at = {0, 0}, walked = {0, 0};
+    struct digest chain = {{0}};
+    size_t count = 0;
 
-    if (store_changes(look->store, 0, SIZE_MAX, see_change, look, &last, error) != 0)
+    if (store_changes(look->store, &at, SIZE_MAX, see_change, look, error) != 0)
         look->wrong = "the change log cannot be read";
+    if (look->wrong == NULL &&
+        (store_changes_verify(look->store, &walked, &chain, SIZE_MAX, &count, error) != 0 ||
+         count != look->sequence))
+        look->wrong = "the change log's chain is broken";
     if (look->wrong == NULL && look->sequence != store_sequence(look->store))
         look->wrong = "the change log does not end with the store's sequence";
     for (size_t i = 0; look->wrong == NULL && i < look->key_count; i++)

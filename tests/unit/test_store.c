@@ -1,5 +1,6 @@
 /* What the store keeps, finds, refuses and remembers. What it does when disk or folder fail is in
- * test_store_faults.c; being killed is in crash/test_store_crash.c. */
+ * test_store_faults.c, its change log in test_store_log.c; being killed is in
+ * crash/test_store_crash.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -548,14 +549,6 @@ static int visit_key(void *context, const struct record *record)
     return visits->count == visits->end_after ? visits->end_with : 0;
 }
 
-static int visit_change(void *context, const struct change *change)
-{
-    struct visits *visits = context;
-    assert_int_equal(change->epoch, 1);
-    visits->ids[visits->count++] = change->sequence;
-    return visits->count == visits->end_after ? visits->end_with : 0;
-}
-
 static void fill(uint64_t count)
 {
     struct store_txn *txn;
@@ -612,55 +605,6 @@ static void a_scan_passes_keys_of_every_size(void **state)
     assert_agrees();
 }
 
-static void the_change_stream_can_be_resumed_and_stopped(void **state)
-{
-    struct visits visits = {.count = 0};
-    uint64_t last = 0;
-    (void)state;
-    fill(5);
-    assert_ok(store_changes(store, last, 2, visit_change, &visits, &last, &error));
-    assert_int_equal(last, 2);
-    assert_ok(store_changes(store, last, 9, visit_change, &visits, &last, &error));
-    assert_int_equal(last, 5);
-    assert_int_equal(visits.count, 5);
-    assert_ok(store_changes(store, last, 9, visit_change, &visits, &last, &error));
-    assert_int_equal(visits.count, 5);
-    visits = (struct visits){.end_after = 4, .end_with = CATLATCH_E_DATA};
-    assert_int_equal(store_changes(store, 0, 9, visit_change, &visits, &last, &error),
-                     CATLATCH_E_DATA);
-    assert_int_equal(last, 4);
-}
-
-static void a_change_is_told_whole(void **state)
-{
-    struct record record = store_sample(7, "a", "acme");
-    struct change change = {
-        .time_unix_ms = 1700000000999,
-        .kind = CHANGE_CREATED,
-        .key_id = 7,
-        .actor = {.uid = 1000, .login_uid = 1001, .pid = 4321, .key_id = 99},
-        .owner = text_of("acme"),
-        .detail = text_of("name, scopes"),
-    };
-    struct store_txn *txn;
-    unsigned char bytes[512], stored[512];
-    size_t len = 0, stored_len = 0;
-    (void)state;
-    assert_ok(store_begin(store, &txn, &error));
-    assert_ok(store_put(txn, NULL, &record, &change, &error));
-    assert_ok(store_commit(txn, &error));
-    assert_ok(change_encode(&change, bytes, sizeof bytes, &len));
-    struct store_walk walk;
-    DBT key, data;
-    assert_ok(store_walk_open(store, STORE_CHANGES, "", 1, 1, &walk, &error));
-    assert_int_equal(store_walk_next(&walk, &key, &data, &error), 1);
-    stored_len = data.size;
-    memcpy(stored, data.data, stored_len);
-    store_walk_close(&walk);
-    assert_int_equal(stored_len, len);
-    assert_memory_equal(stored, bytes, len);
-}
-
 static uint32_t held_locks(void)
 {
     DB_LOCK_STAT *stat;
@@ -670,8 +614,6 @@ static uint32_t held_locks(void)
     return held;
 }
 
-/* As suspending an owner does: one transaction reads every key, and there can be more keys than
- * locks. */
 static void a_transaction_that_reads_many_keys_holds_few_locks(void **state)
 {
     struct store_txn *txn;
@@ -773,8 +715,6 @@ int main(void)
         with_store(expiring_keys_come_by_time),
         with_store(a_scan_can_be_resumed_and_stopped),
         with_store(a_scan_passes_keys_of_every_size),
-        with_store(the_change_stream_can_be_resumed_and_stopped),
-        with_store(a_change_is_told_whole),
         with_store(a_transaction_that_reads_many_keys_holds_few_locks),
         with_store(ids_rise_even_over_those_of_the_future),
         with_store(the_generation_is_remembered),

@@ -17,6 +17,7 @@ int cmd_owner_show(struct call *call);
 int cmd_owner_suspend(struct call *call);
 int cmd_owner_resume(struct call *call);
 int cmd_verify(struct call *call);
+int cmd_log(struct call *call);
 int cmd_status(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);

@@ -55,6 +55,18 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SERVICE] = {"service", "NAME", "a service of the configuration", 0, false},
     [OPTION_NEED_SCOPE] = {"scope", "SCOPE", "a scope that the key must have (repeatable)", 0,
                            true},
+    [OPTION_SINCE] = {"since", "WHEN",
+                      "from a time, a duration ago (2h) or behind a sequence (1:42)", 0, false},
+    [OPTION_UNTIL] = {"until", "WHEN", "before a time, or a duration ago", 0, false},
+    [OPTION_LOG_ID] = {"id", "ID", "changes of one key", 0, false},
+    [OPTION_ACTOR] = {"actor", "WHO", "changes made by a user, a uid or an acting key's id", 0,
+                      false},
+    [OPTION_KIND] = {"kind", "KIND", "created, updated, disabled, enabled, revoked, rotated, ...",
+                     0, false},
+    [OPTION_FOLLOW] = {"follow", NULL, "go on with what changes from now on", 'f', false},
+    [OPTION_VERIFY] = {"verify", NULL, "check that no record was altered or removed", 0, false},
+    [OPTION_HEAD] = {"head", "SEQUENCE/HASH", "with --verify: what an earlier --verify printed", 0,
+                     false},
 };
 
 const struct option_spec *option_spec(enum option_id option)

@@ -179,14 +179,14 @@ int session_send(struct session *session, const struct session_words *request, s
     return 0;
 }
 
-static int session_fill(struct session *session, struct error *error)
+static int session_fill(struct session *session, int timeout_ms, struct error *error)
 {
     struct pollfd ready = {.fd = session->fd, .events = POLLIN};
     ssize_t n;
     int polled;
 
     do
-        polled = poll(&ready, 1, ANSWER_TIMEOUT_MS);
+        polled = poll(&ready, 1, timeout_ms);
     while (polled < 0 && errno == EINTR);
     if (polled == 0)
         return went_away(session, "did not answer within two minutes", error);
@@ -252,7 +252,8 @@ static int reader_next(redisReader *reader, void **ret_parsed)
 }
 
 /* Never returns an error reply: that becomes the error. */
-static int reply_read(struct session *session, redisReply **ret_reply, struct error *error)
+static int reply_await(struct session *session, int timeout_ms, redisReply **ret_reply,
+                       struct error *error)
 {
     void *parsed = NULL;
     redisReply *reply;
@@ -263,7 +264,7 @@ static int reply_read(struct session *session, redisReply **ret_reply, struct er
             return not_understood(session, error);
         if (parsed != NULL)
             break;
-        code = session_fill(session, error);
+        code = session_fill(session, timeout_ms, error);
         if (code != 0)
             return code;
     }
@@ -275,6 +276,11 @@ static int reply_read(struct session *session, redisReply **ret_reply, struct er
     }
     *ret_reply = reply;
     return 0;
+}
+
+static int reply_read(struct session *session, redisReply **ret_reply, struct error *error)
+{
+    return reply_await(session, ANSWER_TIMEOUT_MS, ret_reply, error);
 }
 
 int session_receive(struct session *session, json_t **ret_map, struct error *error)
@@ -302,6 +308,34 @@ int session_receive_ok(struct session *session, struct error *error)
         code = not_understood(session, error);
     value_free(reply);
     return code;
+}
+
+/* Takes a confirmation or a message: either is an array of three. */
+static int take_push(struct session *session, int timeout_ms, struct error *error)
+{
+    redisReply *reply = NULL;
+    int code = reply_await(session, timeout_ms, &reply, error);
+
+    if (code == 0 && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3))
+        code = not_understood(session, error);
+    value_free(reply);
+    return code;
+}
+
+int session_subscribe(struct session *session, struct error *error)
+{
+    struct session_words request = {0};
+    int code = session_pair(&request, "SUBSCRIBE", "changes", error);
+
+    if (code == 0)
+        code = session_send(session, &request, error);
+    session_words_free(&request);
+    return code != 0 ? code : take_push(session, ANSWER_TIMEOUT_MS, error);
+}
+
+int session_wait(struct session *session, struct error *error)
+{
+    return take_push(session, -1, error);
 }
 
 int session_ask(struct session *session, const struct session_words *request, json_t **ret_map,

@@ -48,6 +48,11 @@ int session_receive(struct session *session, json_t **ret_map, struct error *err
 /* The same for a reply that is a plain +OK. */
 int session_receive_ok(struct session *session, struct error *error);
 
+/* Subscribes to changes; and waits, for as long as it takes, until there is one. After the first
+ * call the session is good for the second alone. */
+int session_subscribe(struct session *session, struct error *error);
+int session_wait(struct session *session, struct error *error);
+
 /* Sends a request and reads its reply. */
 int session_ask(struct session *session, const struct session_words *request, json_t **ret_map,
                 struct error *error);

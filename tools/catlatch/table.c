@@ -48,6 +48,13 @@ const struct command command_list[] = {
      "The key comes on standard input. Exit status 0: valid, 1: refused, 69: it could not be "
      "checked.",
      BITS2(SERVICE, NEED_SCOPE), 0, 0, cmd_verify},
+    {"log", "show who changed what, and when", "",
+     "Each line tells when, the sequence, what, the key and its owner, who, and each field before "
+     "and after. --verify walks the hash chain of all records and prints where it ends: note that "
+     "down, give it to --head later, and no record up to it can have been changed unseen.",
+     BITS3(SINCE, UNTIL, LOG_ID) | BITS3(WITH_OWNER, ACTOR, KIND) | BITS3(LIMIT, FOLLOW, VERIFY) |
+         BITS1(HEAD),
+     0, 0, cmd_log},
     {"status", "show how the daemon is", "", "", 0, 0, 0, cmd_status},
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",

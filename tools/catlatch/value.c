@@ -23,6 +23,10 @@ static enum kind kind_of(const char *name, const redisReply *value)
         {"metadata", REDIS_REPLY_ARRAY, TEXT_MAP},
         {"keys", REDIS_REPLY_ARRAY, MAPS},
         {"owners", REDIS_REPLY_ARRAY, MAPS},
+        {"changes", REDIS_REPLY_ARRAY, MAPS},
+        {"fields", REDIS_REPLY_ARRAY, MAPS},
+        {"actor", REDIS_REPLY_ARRAY, TEXT_MAP},
+        {"end", REDIS_REPLY_INTEGER, BOOLEAN},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

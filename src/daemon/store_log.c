@@ -1,0 +1,116 @@
+#include "daemon/store_internal.h"
+
+#include <inttypes.h>
+
+#define POSITION_BYTES 16u
+
+static void position_pack(uint64_t epoch, uint64_t sequence, unsigned char bytes[POSITION_BYTES])
+{
+    store_pack(epoch, bytes);
+    store_pack(sequence, bytes + 8);
+}
+
+static int open_behind(struct store *store, const struct store_position *at, size_t max,
+                       struct store_walk *ret_walk, struct error *error)
+{
+    unsigned char start[POSITION_BYTES];
+
+    position_pack(at->epoch, at->sequence + 1, start);
+    return store_walk_open(store, STORE_CHANGES, start, sizeof start, max, ret_walk, error);
+}
+
+static int take_change(const struct store *store, const DBT *key, const DBT *data,
+                       struct change_room *room, struct change *ret_change, struct error *error)
+{
+    unsigned char own[POSITION_BYTES];
+
+    int r = change_decode(data->data, data->size, room, ret_change);
+    if (r == 0) {
+        position_pack(ret_change->epoch, ret_change->sequence, own);
+        if (key->size == sizeof own && memcmp(key->data, own, sizeof own) == 0)
+            return 0;
+    }
+    return store_fail_entry(store, r, error, "an entry of the change log");
+}
+
+int store_changes(struct store *store, struct store_position *io_at, size_t max,
+                  store_change_visitor *visit, void *context, struct error *error)
+{
+    struct store_walk walk;
+    struct change_room room;
+    struct change change;
+    DBT key, data;
+
+    if (io_at->sequence == UINT64_MAX || max == 0)
+        return 0;
+    int r = open_behind(store, io_at, max, &walk, error);
+    if (r != 0)
+        return r;
+    while (max-- > 0 && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
+        r = take_change(store, &key, &data, &room, &change, error);
+        if (r != 0)
+            break;
+        *io_at = (struct store_position){change.epoch, change.sequence};
+        r = visit(context, &change);
+        if (r != 0)
+            break;
+    }
+    store_walk_close(&walk);
+    return r < 0 ? r : 0;
+}
+
+/* The change that comes next: the following of its epoch, or the first of a later one. */
+static bool is_next(const struct store_position *at, const struct change *change)
+{
+    return change->epoch == at->epoch ? change->sequence == at->sequence + 1
+                                      : change->epoch > at->epoch;
+}
+
+static int verify_change(const DBT *data, const struct change *change,
+                         const struct store_position *at, const struct digest *chain,
+                         struct error *error)
+{
+    bool first = at->epoch == 0; /* what was before it is not kept, so it vouches for itself */
+
+    if (!first && !is_next(at, change))
+        return error_set(error, CATLATCH_E_DATA,
+                         "changes are missing between %" PRIu64 ":%" PRIu64 " and %" PRIu64
+                         ":%" PRIu64,
+                         at->epoch, at->sequence, change->epoch, change->sequence);
+    if (!first && !change_follows(data->data, data->size, chain))
+        return error_set(error, CATLATCH_E_DATA,
+                         "change %" PRIu64 ":%" PRIu64 " is not what was logged: it, or what "
+                         "stood before it, was altered",
+                         change->epoch, change->sequence);
+    return 0;
+}
+
+int store_changes_verify(struct store *store, struct store_position *io_at, struct digest *io_chain,
+                         size_t max, size_t *ret_count, struct error *error)
+{
+    struct store_walk walk;
+    struct change_room room;
+    struct change change;
+    size_t count = 0;
+    DBT key, data;
+
+    *ret_count = 0;
+    if (io_at->sequence == UINT64_MAX)
+        return 0;
+    int r = open_behind(store, io_at, max, &walk, error);
+    if (r != 0)
+        return r;
+    while (count < max && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
+        r = take_change(store, &key, &data, &room, &change, error);
+        if (r == 0)
+            r = verify_change(&data, &change, io_at, io_chain, error);
+        if (r != 0)
+            break;
+        *io_at = (struct store_position){change.epoch, change.sequence};
+        *io_chain = change.chain;
+        count++;
+    }
+    store_walk_close(&walk);
+    *ret_count = count;
+    return r < 0 ? r : 0;
+}

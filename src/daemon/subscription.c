@@ -1,0 +1,106 @@
+#include "daemon/subscription.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/event.h"
+
+/* Changes that are read from the store at once. */
+#define FEED_MAX 100u
+
+/* What is being read for one subscriber. */
+struct feed {
+    struct client *client; /* NULL: it is gone */
+};
+
+static void on_fed(struct op *op)
+{
+    struct feed *feed = op->context;
+    struct client *client = feed->client;
+
+    free(feed);
+    if (!client) {
+        op_free(op);
+        return;
+    }
+    client->feed = NULL;
+    /* The log cannot be read, or the daemon stops: the subscriber must not think that all is well.
+     */
+    if (op->error.code != 0) {
+        op_free(op);
+        client_close(client);
+        return;
+    }
+    struct reply *output = &client->server->output;
+    output->protocol = client->session.protocol;
+    for (size_t i = 0; i < op->change_count && client->session.subscribed; i++)
+        event_write(output, SUBSCRIPTION_CHANNEL, &op->changes[i]);
+    client->session.fed = op->at;
+    op_free(op);
+    client_continue(client);
+}
+
+static struct op *make_op(struct client *client, const struct standing *standing)
+{
+    struct op *op = op_new(OP_LOG);
+
+    if (!op)
+        return NULL;
+    op->limit = FEED_MAX;
+    op->after = client->session.fed;
+    if (standing->confined &&
+        op_text(op, standing->owner, strlen(standing->owner), &op->confined_owner) != 0) {
+        op_free(op);
+        return NULL;
+    }
+    return op;
+}
+
+static bool is_behind(const struct client *client)
+{
+    struct changer_status status;
+
+    changer_status(client->server->daemon->changer, &status);
+    return client->session.fed.epoch != status.epoch ||
+           client->session.fed.sequence < status.sequence;
+}
+
+void subscription_feed(struct client *client)
+{
+    struct daemon *daemon = client->server->daemon;
+    struct standing standing;
+
+    if (!client->session.subscribed || client->feed || client->closing || client->finishing ||
+        client->unsent > 0 || !is_behind(client))
+        return;
+    session_standing(&client->session, &daemon->settings.services[0], changer_view(daemon->changer),
+                     &standing);
+    struct op *op = standing.right >= CONFIG_RIGHT_READ ? make_op(client, &standing) : NULL;
+    struct feed *feed = op ? malloc(sizeof *feed) : NULL;
+    if (!feed) {
+        op_free(op);
+        client_close(client);
+        return;
+    }
+    feed->client = client;
+    client->feed = feed;
+    op->done = on_fed;
+    op->context = feed;
+    changer_submit(daemon->changer, op);
+}
+
+void subscription_feed_all(struct server *server)
+{
+    for (struct client *client = server->clients, *next; client; client = next) {
+        next = client->next;
+        subscription_feed(client);
+    }
+}
+
+void subscription_end(struct client *client)
+{
+    if (client->feed)
+        client->feed->client = NULL;
+    client->feed = NULL;
+}

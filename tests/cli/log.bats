@@ -1,0 +1,114 @@
+load lib
+
+setup() {
+    make_folder
+    start_daemon
+}
+
+teardown() {
+    [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || true
+    remove_folder
+}
+
+# The changes of the log as JSON, with further options.
+changes() {
+    catlatch log --json "$@"
+}
+
+@test "the log tells who changed what, when, and each field before and after" {
+    make_key ci --owner acme --scope read
+    catlatch update "$id" --set name=deploy --set scopes=read,write --set meta.team=core
+    catlatch disable "$id" --comment 'they left "early"'
+    changes | jq -e --arg id "$id" '
+        map(.change) == ["created", "updated", "disabled"] and all(.id == $id and .owner == "acme")
+        and .[1].fields == [
+            {"field": "name", "before": "ci", "after": "deploy"},
+            {"field": "scopes", "before": "read", "after": "read write"},
+            {"field": "metadata.team", "before": null, "after": "core"}]
+        and .[2].comment == "they left \"early\""'
+    changes | jq -e --argjson uid "$(id -u)" 'all(.actor.uid == $uid and .actor.pid > 0)'
+    run --separate-stderr catlatch log
+    expect_status 0
+    expect_text "$output" "updated $id of acme by $(id -un)"
+    expect_text "$output" 'name "ci" -> "deploy"'
+    [[ $output != *"$key"* ]]
+}
+
+@test "the log is narrowed by key, owner, kind, actor and time" {
+    make_key one --owner acme
+    local first=$id
+    make_key two --owner bob
+    catlatch revoke "$first" --yes --reason leaked
+    [ "$(changes --id "$first" | jq length)" -eq 2 ]
+    [ "$(changes --owner bob | jq -r '.[].id')" = "$id" ]
+    [ "$(changes --kind revoked | jq -r '.[0].fields[] | select(.field == "revoke_reason").after')" = leaked ]
+    [ "$(changes --actor "$(id -u)" | jq length)" -eq 3 ]
+    [ "$(changes --actor "$(id -un)" | jq length)" -eq 3 ]
+    [ "$(changes --actor 12345 | jq length)" -eq 0 ]
+    [ "$(changes --since 1h | jq length)" -eq 3 ]
+    [ "$(changes --until 1h | jq length)" -eq 0 ]
+    [ "$(changes --since 1:2 | jq -r '.[].sequence')" = 1:3 ]
+    [ "$(changes --limit 2 | jq length)" -eq 2 ]
+}
+
+@test "more changes than a page holds come whole and in order" {
+    seq -f 'KEY.CREATE NAME n%g' 2300 | redis-cli -s "$dir/admin/catlatch.sock" >/dev/null
+    changes | jq -e 'map(.sequence) == [range(1; 2301) | "1:\(.)"]'
+}
+
+@test "what makes no sense is refused" {
+    local status_of
+    for words in '--since soon' '--until never' '--actor nobody-there' '--limit 0' '--kind frobbed' \
+        '--id key_x' '--verify --head 1:1/abc'; do
+        run --separate-stderr catlatch log $words
+        expect_status 65
+        [ "${#stderr_lines[@]}" -eq 1 ]
+    done
+    run catlatch log --head 1:1/abc
+    expect_status 64
+    run catlatch log --follow --until 1h
+    expect_status 64
+}
+
+@test "--follow goes on with what changes, one object a line" {
+    make_key before
+    catlatch log --follow --json >"$dir/followed" 3>&- &
+    follower=$!
+    until_true test -s "$dir/followed"
+    make_key later --owner acme
+    catlatch owner suspend acme
+    until_true grep -q owner_suspended "$dir/followed"
+    jq -s -e 'map(.change) == ["created", "created", "owner_suspended"]' "$dir/followed"
+}
+
+@test "--follow that loses its daemon says so" {
+    catlatch log --follow 2>"$dir/said" 3>&- &
+    follower=$!
+    subscribed() { [ "$(catlatch status --json | jq .clients)" -ge 3 ]; }
+    until_true subscribed
+    stop_daemon
+    run wait "$follower"
+    wait "$follower" || [ $? -eq 69 ]
+    expect_text "$(cat "$dir/said")" 'closed the connection'
+}
+
+@test "--verify walks the chain, and a head that was noted vouches for what was before it" {
+    run catlatch log --verify
+    expect_status 0
+    [ "$output" = 'the log is empty' ]
+    make_key one
+    make_key two
+    run --separate-stderr catlatch log --verify
+    expect_status 0
+    [[ $output =~ ^whole:\ 2\ records,\ up\ to\ (1:2/[0-9a-f]{64})$ ]]
+    local head=${BASH_REMATCH[1]}
+    catlatch log --verify --head "$head"
+    make_key three
+    catlatch log --verify --head "$head"
+    catlatch log --verify --json | jq -e '.whole and .records == 3 and .sequence == "1:3"'
+    local other=f
+    [ "${head: -1}" != f ] || other=0
+    run --separate-stderr catlatch log --verify --head "${head%?}$other"
+    expect_status 65
+    expect_text "$stderr" 'not whole'
+}
