@@ -23,6 +23,11 @@
 #define KEY_TEXT_MAX (KEY_PREFIX_MAX + KEY_RANDOM_LEN + KEY_CHECK_LEN) /* 50: one SHA-256 block */
 #define KEY_SHOWN_LEN 15u                                              /* cc_live_AbCdEfG */
 
+/* For documentation, tests of others and screenshots: it looks like a key and never is one. Its
+ * last six digits say more than 32 bits, so that they are no text's check: `format` answers
+ * malformed, scanners that know check digits pass it by, and no key that is created can be it. */
+#define KEY_EXAMPLE "cc_live_ThisIsAnExampleKeyAndItNeverVerifiesSample"
+
 /* Keys issued elsewhere can look otherwise. 512 bounds what is hashed for a stranger. */
 #define KEY_FOREIGN_MAX 512u
 

@@ -276,6 +276,43 @@ static void a_short_prefix_is_compared_up_to_its_end_only(void **state)
     assert_false(key_is_well_formed(&one, LIVE_KEY, 50));
 }
 
+static unsigned digit_value(char digit)
+{
+    return (unsigned)(strchr(KEY_ALPHABET, digit) - KEY_ALPHABET);
+}
+
+static void the_example_key_has_the_shape_of_a_key_and_is_none(void **state)
+{
+    char digits[KEY_CHECK_LEN];
+
+    (void)state;
+    assert_int_equal(strlen(KEY_EXAMPLE), 50);
+    assert_int_equal(strspn(&KEY_EXAMPLE[8], KEY_ALPHABET), 42);
+    assert_false(well_formed(KEY_EXAMPLE));
+    key_check_digits(KEY_EXAMPLE, 44, digits);
+    assert_memory_not_equal(digits, &KEY_EXAMPLE[44], KEY_CHECK_LEN);
+}
+
+/* Six digits of base62 reach beyond 32 bits from "4gfFC4" on; the example's begin with 'S'. */
+static void no_text_has_the_check_digits_of_the_example(void **state)
+{
+    char digits[KEY_CHECK_LEN], text[KEY_TEXT_MAX + 1];
+    uint64_t value = 0;
+
+    (void)state;
+    for (size_t i = 44; i < 50; i++)
+        value = 62 * value + digit_value(KEY_EXAMPLE[i]);
+    assert_true(value > UINT32_MAX);
+    for (size_t len = 0; len <= 44; len++) {
+        key_check_digits(KEY_EXAMPLE, len, digits);
+        assert_true(digit_value(digits[0]) <= 4);
+    }
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(keygen_text("cc_live_", text), 0);
+        assert_true(digit_value(text[44]) <= 4);
+    }
+}
+
 static void ids_have_one_text(void **state)
 {
     static const struct {
@@ -427,6 +464,8 @@ int main(void)
         cmocka_unit_test(a_truncated_or_extended_key_is_refused_and_nothing_past_its_end_is_read),
         cmocka_unit_test(the_start_of_a_prefix_is_no_prefix),
         cmocka_unit_test(a_short_prefix_is_compared_up_to_its_end_only),
+        cmocka_unit_test(the_example_key_has_the_shape_of_a_key_and_is_none),
+        cmocka_unit_test(no_text_has_the_check_digits_of_the_example),
         cmocka_unit_test(ids_have_one_text),
         cmocka_unit_test(only_the_text_that_format_makes_is_an_id),
         cmocka_unit_test(new_keys_are_well_formed_and_all_different),
