@@ -114,13 +114,20 @@ int cmd_help(struct call *call)
     return EX_OK;
 }
 
-const char *call_config_path(const struct call *call)
+const char *call_config_named(const struct call *call)
 {
     const char *path = option_text(&call->options, OPTION_CONFIG);
 
     if (path == NULL)
         path = getenv("CATLATCH_CONFIG");
-    return path != NULL && *path != '\0' ? path : config_default_path();
+    return path != NULL && *path != '\0' ? path : NULL;
+}
+
+const char *call_config_path(const struct call *call)
+{
+    const char *path = call_config_named(call);
+
+    return path != NULL ? path : config_default_path();
 }
 
 int call_config_error(struct error *error)

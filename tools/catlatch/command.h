@@ -35,6 +35,9 @@ struct command {
 extern const struct command command_list[];
 extern const size_t command_list_len;
 
+/* The configuration that somebody named, by -c or CATLATCH_CONFIG; NULL: nobody did. */
+const char *call_config_named(const struct call *call);
+
 /* Where the configuration is: -c, CATLATCH_CONFIG, or the compiled-in path. */
 const char *call_config_path(const struct call *call);
 
