@@ -276,3 +276,128 @@ objects/a.txt" ]
     expect_status 1
     expect_text "$output" "catlatch: 1 key found in 1 file, 0.0 MB"
 }
+
+@test "the gitleaks rule takes keys and neither the example nor what resembles a key" {
+    toml=$(realpath "$BATS_TEST_DIRNAME/../../etc/gitleaks.toml")
+    python3=/usr/bin/python3
+    "$python3" -c 'import tomllib' 2>/dev/null || skip "this python3 has no tomllib"
+    export CATLATCH_CONFIG=$dir/etc/catlatch.ini
+    start_daemon
+    for i in {1..20}; do
+        make_key "k$i" --env test
+        echo "k: \"$key\","
+        make_key "k$i" --env live
+        echo "$key"
+    done >keys
+    live=$(text_key cc_live_)
+    printf '%s\n' "$example" "${live%?}" "${live}0" "${live/cc_live_/cc_prod_}" "${live/cc_/CC_}" \
+        "${live:0:30}-${live:31}" >others
+    grep -q "define KEY_EXAMPLE \"$example\"" "$BATS_TEST_DIRNAME/../../src/core/key.h"
+    run "$python3" - "$toml" "$example" <<'PYTHON'
+import re, sys, tomllib
+
+config = tomllib.load(open(sys.argv[1], "rb"))
+[rule] = config["rules"]
+assert config["extend"] == {"useDefault": True}
+assert set(rule) <= {"id", "description", "regex", "secretGroup", "keywords", "tags"}
+regex = re.compile(rule["regex"])
+# gitleaks looks at a text only if it holds a keyword, in lower case.
+def found(text):
+    match = any(word in text.lower() for word in rule["keywords"]) and regex.search(text)
+    return match and match[rule["secretGroup"]]
+for line in open("keys"):
+    assert found(line) == re.search(r"cc_\w+", line)[0], "a key is missed"
+    assert found(line.rstrip("\n")), "a key at the end is missed"
+for line in open("others"):
+    assert not found(line), line
+[allowed] = [re.compile(r) for a in config["allowlists"] for r in a["regexes"]]
+assert allowed.search(sys.argv[2])
+assert not any(allowed.search(line) for line in open("keys"))
+PYTHON
+    expect_status 0
+}
+
+make_repository() {
+    export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+    export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example
+    unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE
+    git init -q .
+    install -m 755 "$BATS_TEST_DIRNAME/../../etc/pre-commit" "$(git rev-parse --git-path hooks)/pre-commit"
+}
+
+@test "the git hook refuses a commit with a key, by what is staged" {
+    make_repository
+    live=$(text_key cc_live_)
+    echo "first, with $example" >'a file.txt'
+    git add .
+    git commit -qm first # also the one that has no parent
+    mkdir sub
+    printf 'x\nkey=%s\n' "$live" >'sub/b c.txt'
+    echo harmless >c.txt
+    git add .
+    echo clean >'sub/b c.txt' # the work tree is not what is committed
+    run --separate-stderr git commit -m second
+    expect_status 1
+    expect_text "$stderr" "./sub/b c.txt:2: ${live:0:15}…"
+    expect_no_key "$live"
+    [ "$(git rev-list --count HEAD)" -eq 1 ]
+    git add .
+    echo "$live" >'sub/b c.txt' # nor is this
+    git commit -qm second
+    [ "$(git rev-list --count HEAD)" -eq 2 ]
+    [ -z "$(ls -d .git/catlatch-scan.* 2>/dev/null)" ]
+    git commit -qam third --no-verify
+    git rm -qr sub
+    git commit -qm fourth
+    run --separate-stderr bash -c 'git log -p --all | catlatch scan -' # what was removed is history
+    expect_status 1
+    [ "$(wc -l <<<"$output")" -eq 2 ]
+}
+
+@test "the git hook sees odd names, links, commit -a, deletions and linked work trees" {
+    make_repository
+    live=$(text_key cc_live_)
+    printf 'a\n' >$'new\nline.txt'
+    ln -s ./x link
+    git add .
+    git commit -qm first
+    echo "$live" >$'new\nline.txt'
+    run --separate-stderr git commit -am second
+    expect_status 1
+    expect_text "$stderr" 'new\x0aline.txt:1:'
+    git rm -qf $'new\nline.txt'
+    ln -sfn "/x/$live" link
+    run --separate-stderr git commit -am second
+    expect_status 1
+    expect_text "$stderr" "./link:1:"
+    expect_no_key "$live"
+    ln -sfn ./y link
+    git commit -qam second
+    git worktree add -q "$dir/linked"
+    cd "$dir/linked"
+    echo "$live" >d.txt
+    git add .
+    run --separate-stderr git commit -m third
+    expect_status 1
+    expect_text "$stderr" "./d.txt:1:"
+    rm d.txt
+    git commit -qam third --allow-empty
+}
+
+@test "the git hook takes a relative configuration and refuses when it cannot look" {
+    make_repository
+    prod=$(text_key acme_)
+    printf '[environments]\nprod = acme_\n' >c.ini
+    echo "$prod" >a.txt
+    git add .
+    CATLATCH_CONFIG=c.ini run --separate-stderr git commit -m first
+    expect_status 1
+    expect_text "$stderr" "./a.txt:1: ${prod:0:15}…"
+    CATLATCH_CONFIG=absent.ini run --separate-stderr git commit -m first
+    expect_status 1
+    expect_text "$stderr" "not all could be scanned (status 78)"
+    PATH=/usr/bin:/bin run --separate-stderr git commit -m first
+    expect_status 1
+    expect_text "$stderr" "not in PATH"
+    ! git rev-parse -q --verify HEAD
+}
