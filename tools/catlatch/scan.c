@@ -87,11 +87,6 @@ static void lanes_halve(byte_lanes lanes, uint64_t ret_halves[2])
     ret_halves[1] = le64toh(ret_halves[1]);
 }
 
-static bool is_base62(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
 static size_t newline_count(const char *bytes, size_t len)
 {
     size_t count = 0, at = 0;
@@ -144,8 +139,7 @@ static void candidate_check(struct pass *pass, size_t at)
     if (environment == NULL)
         return;
     key_len = strlen(environment->prefix) + BODY_LEN;
-    if (key_len > pass->len - at || !key_is_well_formed(environments, text, key_len) ||
-        (key_len < pass->len - at && is_base62(text[key_len])))
+    if (key_len > pass->len - at || !key_is_well_formed(environments, text, key_len))
         return;
     place_advance(pass->scan, pass->bytes + pass->placed, at - pass->placed);
     pass->placed = at;

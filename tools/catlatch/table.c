@@ -58,8 +58,8 @@ const struct command command_list[] = {
     {"scan", "find leaked keys in files", "PATH...",
      "A PATH is a file, a folder with all below it, or - for standard input. Prints FILE:LINE: and "
      "the start of each key, never the key. Needs no daemon: it looks for the prefixes of the "
-     "configuration, or without one for cc_live_ and cc_test_, and for check digits that fit; "
-     "letters or digits right behind make it something else. Links in folders are not followed; "
+     "configuration, or without one for cc_live_ and cc_test_, and for check digits that fit. "
+     "Links in folders are not followed; "
      ".git/objects (compressed) and what is no file are left out. A key in a file's name is "
      "line 0. Exit status 0: no key, 1: keys found; otherwise 65, 74 or 77 if something could not "
      "be read, 78 for a configuration that was named and is bad.",
