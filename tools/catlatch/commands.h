@@ -22,6 +22,7 @@ int cmd_scan(struct call *call);
 int cmd_status(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);
+int cmd_completion(struct call *call);
 int cmd_help(struct call *call);
 
 #endif

@@ -68,6 +68,10 @@ const struct command command_list[] = {
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
+    {"completion", "print a completion script", "bash|zsh|fish",
+     "`make install` puts them where shells look. For this session alone: "
+     "source <(catlatch completion bash)",
+     0, 1, 1, cmd_completion},
     {"help", "show help for a command", "[COMMAND]", "", 0, 0, 2, cmd_help},
 };
 const size_t command_list_len = sizeof command_list / sizeof *command_list;
