@@ -50,7 +50,7 @@ ready_count() {
     [ "$(worker_verdict "$key")" = valid ]
     tell stop
     [ "$(stat -c %i "$verify" "$admin")" = "$before" ]
-    ! log_has 'listening anew'
+    run ! log_has 'listening anew'
 }
 
 @test "who connects while the daemon restarts waits and is answered" {
@@ -77,7 +77,7 @@ ready_count() {
     systemd-socket-activate -l "$verify" -l "$admin" -E CATLATCH_CONFIG -E PATH catlatchd >>"$dir/log" 2>&1 3>&- &
     daemon_pid=$!
     until_true test -S "$admin"
-    ! log_has 'ready: '
+    run ! log_has 'ready: '
     [ "$(catlatch create --name first --json | jq -r .name)" = first ]
     log_has 'ready: '
     end_daemon
