@@ -6,7 +6,9 @@ load ../cli/lib
 load process
 
 setup_file() {
-    command -v dpkg-buildpackage lintian scdoc dh >/dev/null || skip "no Debian packaging tools here"
+    for tool in dpkg-buildpackage lintian scdoc dh; do
+        command -v "$tool" >/dev/null || skip "$tool is not here (make deps)"
+    done
     export packages=$CATLATCH_BUILD/deb
     # A build folder of its own kind, as the sanitizers', makes the same packages.
     [ "$(basename "$CATLATCH_BUILD")" = build ] || skip "built once, by the plain build"
@@ -112,33 +114,37 @@ INSIDE
 }
 
 # Runs a script as root in a copy of / whose writes go to memory, with mounts and processes of its
-# own. The host sees nothing of it.
-in_copy() { # SCRIPT
-    unshare --mount --pid --fork --kill-child --ipc --uts --propagation private bash -eu -c '
-        base=$1
-        mount -t tmpfs -o size=2G tmpfs "$base"
-        mkdir "$base"/{upper,work,root}
-        mount -t overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" overlay "$base/root"
-        mount -t proc proc "$base/root/proc"
-        mount --rbind /dev "$base/root/dev"
-        mount -t tmpfs -o mode=755 tmpfs "$base/root/run"
-        mount -t tmpfs tmpfs "$base/root/tmp"
-        mkdir "$base/root/deb" "$base/root/src"
-        mount --bind "$2" "$base/root/deb"
-        mount --bind "$3" "$base/root/src"
-        cp "$4" "$base/root/tmp/script"
-        touch "$base/root/tmp/started"
-        chmod 1777 "$base/root/tmp"
-        exec chroot "$base/root" bash /tmp/script' copy "$1" "$2" "$3" "$4"
+# own; `init` as second word: under a systemd of its own. The host sees nothing of it.
+in_copy() { # SCRIPT [init]
+    local base=$BATS_TEST_TMPDIR/base group=
+    mkdir -p "$base" "$BATS_TEST_TMPDIR/out"
+    if [ -n "${2:-}" ]; then
+        group=$(findmnt -nt cgroup2 -o TARGET | head -n 1)/catlatch-test-$$
+        [ "$group" != "/catlatch-test-$$" ] || { echo "cgroup2 is not mounted"; return 1; }
+        mkdir "$group" || return 1
+    fi
+    (
+        [ -z "$group" ] || echo "$BASHPID" >"$group/cgroup.procs"
+        exec timeout -k 5 120 unshare --mount --pid --fork --kill-child --ipc --uts --cgroup --propagation private \
+            bash -eu "$BATS_TEST_DIRNAME/in_copy" "$base" "$packages" "$BATS_TEST_DIRNAME/../.." "$1" \
+            "$BATS_TEST_TMPDIR/out" "${2:-}"
+    ) 3>&- || { local status=$?; [ -n "$group" ] || return "$status"; }
+    [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + || true
 }
 
 overlay_reason() {
     [ "$(id -u)" -eq 0 ] || { echo "only root can install packages"; return; }
-    mkdir -p "$BATS_TEST_TMPDIR/try"
     echo 'echo works' >"$BATS_TEST_TMPDIR/probe"
     local said
-    said=$(in_copy "$BATS_TEST_TMPDIR/try" "$packages" "$packages" "$BATS_TEST_TMPDIR/probe" 2>&1 3>&-)
+    said=$(in_copy "$BATS_TEST_TMPDIR/probe" 2>&1)
     [ "$said" = works ] || echo "no copy of this system can be made: $said"
+}
+
+# What must be as it was.
+host() {
+    dpkg-query -W 2>/dev/null | cksum
+    getent passwd group | cksum
+    ls -d /run/catlatch* /etc/catlatch /var/lib/catlatch 2>/dev/null || true
 }
 
 said() { # TEXT
@@ -148,15 +154,9 @@ said() { # TEXT
 @test "installed, used by its users and groups, upgraded, removed and purged" {
     reason=$(overlay_reason)
     [ -z "$reason" ] || skip "$reason"
-    host() {
-        dpkg-query -W 2>/dev/null | cksum
-        getent passwd group | cksum
-        ls -d /run/catlatch* /etc/catlatch /var/lib/catlatch 2>/dev/null || true
-    }
     before=$(host)
     inside >"$BATS_TEST_TMPDIR/script"
-    mkdir "$BATS_TEST_TMPDIR/base"
-    run in_copy "$BATS_TEST_TMPDIR/base" "$packages" "$(realpath "$BATS_TEST_DIRNAME/../..")" "$BATS_TEST_TMPDIR/script" 3>&-
+    run in_copy "$BATS_TEST_TMPDIR/script"
     echo "$output"
     expect_status 0
     said 'users: catlatch catlatch catlatch-support catlatch-admin'
@@ -180,4 +180,82 @@ said() { # TEXT
     # Nothing by its name is left behind the last line.
     [[ ${lines[-1]} = 'inside: left: 0' ]]
     [ "$(host)" = "$before" ]
+}
+
+inside_systemd() {
+    cat <<'INSIDE'
+exec >/mnt/out 2>&1
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+trap 'echo "inside: end $?"; systemctl --no-block exit' EXIT
+rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update
+echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
+say() { echo "inside: $*"; }
+states() { systemctl is-active catlatchd.service catlatchd.socket run-catlatch.mount | tr '\n' ' ' || true; }
+count() { catlatch list --json | grep -o '"id"' | wc -l; }
+
+dpkg -i /deb/catlatch_*.deb /deb/libcatlatch0_*.deb /deb/libcatlatch-dev_*.deb
+say "installed: $(states)"
+say "tmpfs: $(stat -fc %T /run/catlatch) $(stat -c '%U:%G %a' /run/catlatch /run/catlatch/table /run/catlatch/catlatch.sock | tr '\n' ' ')"
+cc $(pkg-config --cflags catlatch) /src/tests/system/verify_once.c -o /usr/local/bin/worker $(pkg-config --libs catlatch)
+adduser --quiet www-data catlatch
+key=$(catlatch create --name ci --quiet)
+worker() { su -s /bin/sh www-data -c '/usr/local/bin/worker /etc/catlatch/catlatch.ini' <<<"$key"; }
+say "worker: $(worker)"
+systemctl reload catlatchd && say 'reload: done'
+echo 'expiry = 1' >/etc/catlatch/conf.d/bad.ini
+systemctl reload catlatchd 2>/dev/null && say 'reload: bad one taken' || say "reload: refused, $(states)"
+rm /etc/catlatch/conf.d/bad.ini
+
+# Nobody is refused meanwhile.
+systemctl restart --no-block catlatchd
+for _ in $(seq 50); do catlatch status >/dev/null || say 'restart: refused'; done
+say "restart: $(states)"
+systemctl stop catlatchd.service 2>/dev/null
+say "stopped: $(systemctl is-active catlatchd.service) $(worker)"
+say "activated: $(count) $(systemctl is-active catlatchd.service)"
+before=$(stat -c %i /run/catlatch-admin/catlatch.sock)
+dpkg -i /deb/catlatch_*.deb
+say "upgraded: $(states)$([ "$before" = "$(stat -c %i /run/catlatch-admin/catlatch.sock)" ] && echo same sockets)"
+systemctl kill -s KILL catlatchd.service
+say "killed: $(count) $(worker)"
+systemctl stop catlatchd.socket
+for _ in $(seq 100); do catlatch status >/dev/null 2>&1 && break; sleep 0.1; done
+say "without the socket unit: $(count)"
+systemctl restart catlatchd.service
+say "again: $(states)$(count)"
+say "log: $(journalctl -u catlatchd --no-pager | grep -ciE 'denied|not permitted|fail' || true)"
+dpkg -P catlatch
+say "purged: $(ls -d /run/catlatch /run/catlatch-admin 2>/dev/null | wc -l) $(systemctl list-units --no-legend --all '*catlatch*' | wc -l)"
+INSIDE
+}
+
+@test "under systemd: sockets, tmpfs, reload, restart, activation, upgrade, kill and purge" {
+    reason=$(overlay_reason)
+    [ -z "$reason" ] || skip "$reason"
+    [ -x /lib/systemd/systemd ] || skip "systemd is not here"
+    inside_systemd >"$BATS_TEST_TMPDIR/script"
+    before=$(host)
+    in_copy "$BATS_TEST_TMPDIR/script" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
+    [ -s "$BATS_TEST_TMPDIR/out/out" ] || skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"
+    output=$(cat "$BATS_TEST_TMPDIR/out/out")
+    echo "$output"
+    all='active active active '
+    said "installed: $all"
+    said 'tmpfs: tmpfs catlatch:catlatch 755 catlatch:catlatch 640 catlatch:catlatch 666'
+    said 'worker: valid'
+    said 'reload: done'
+    said "reload: refused, $all"
+    said "restart: $all"
+    said 'stopped: inactive valid'
+    said 'activated: 1 active'
+    said "upgraded: ${all}same sockets"
+    said 'killed: 1 valid'
+    said 'without the socket unit: 1'
+    said "again: ${all}1"
+    said 'log: 0'
+    said 'purged: 0 0'
+    said 'end 0'
+    [ "$(host)" = "$before" ]
+    run ! grep 'restart: refused' <<<"$output"
 }
