@@ -37,6 +37,7 @@ setup() {
 
 teardown() {
     stop_daemon KILL
+    case $dir in */catlatch-cli.*) rm -rf "$dir" ;; esac
 }
 
 @test "under a prefix of one's own, without root: daemon, tool and library work from there" {
@@ -144,11 +145,13 @@ need_systemd_analyze() {
     strace -f -qq -o "$dir/calls" -e signal=none catlatchd 2>"$dir/log" 3>&- &
     tracer=$!
     until_true grep -q 'ready: ' "$dir/log"
+    daemon_pid=$(head -n 1 "$dir/state/lock")
     make_key traced
     catlatch revoke "$id" --yes
     catlatch reload
-    kill "$(head -n 1 "$dir/state/lock")"
+    kill "$daemon_pid"
     wait "$tracer"
+    daemon_pid=
     filter() { systemd-analyze syscall-filter --no-pager "$@"; }
     members() { # SET: the names in it, and in the sets in it
         local name
@@ -163,7 +166,6 @@ need_systemd_analyze() {
     [ "$(wc -l <"$dir/called")" -gt 20 ]
     comm -23 "$dir/called" "$dir/kept" | tee "$dir/forbidden"
     [ ! -s "$dir/forbidden" ]
-    remove_folder
 }
 
 @test "mandoc has nothing against the pages" {
