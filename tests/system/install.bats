@@ -191,7 +191,7 @@ page_options() { # HEADING
 }
 
 help_options() { # TITLE, help on stdin
-    awk -v title="$1" '/:$/ { inside = index($0, title) == 1; next } inside' | grep -oE -- ' --[a-z-]+' | tr -d ' ' | sort
+    awk -v title="$1" '/:$/ { inside = index($0, title) == 1; next } inside' | sed -nE 's/^  (-[a-zA-Z],|   ) (--[a-z-]+).*/\2/p' | sort
 }
 
 @test "catlatch(1) explains every command and option, and none that is not there" {
@@ -204,7 +204,10 @@ help_options() { # TITLE, help on stdin
         "$tool" $command --help >"$dir/help"
         grep -qF "*catlatch $command*" "$page"
         own=$(help_options Options <"$dir/help")
-        if grep -q '^Which keys' "$dir/help"; then
+        if grep -q '^Which keys' "$dir/help" && ! grep -q -- ' --key-stdin ' "$dir/help"; then
+            # One or two conditions, not the selection.
+            own=$({ help_options 'Which keys' <"$dir/help"; echo "$own"; } | sort)
+        elif grep -q '^Which keys' "$dir/help"; then
             # What all of these share stands in one place.
             diff <({ help_options 'Which keys' <"$dir/help"; printf '%s\n' --dry-run --yes; } | sort) \
                 <(page_options '# SELECTION OPTIONS')
