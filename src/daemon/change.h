@@ -25,6 +25,7 @@ enum change_kind {
     CHANGE_ROTATED, /* the new key of a rotation */
     CHANGE_OWNER_SUSPENDED,
     CHANGE_OWNER_RESUMED,
+    CHANGE_PURGED, /* nothing of the key but its digest is left */
     CHANGE_KIND_END,
 };
 

@@ -3,6 +3,9 @@
 
 #include "daemon/changer_internal.h"
 
+/* How often it is looked for what is old enough to be forgotten. */
+#define TEND_INTERVAL_MS 60000u
+
 struct generation *changer_current(struct changer *changer)
 {
     /* acquire: pairs with the switch */
@@ -120,6 +123,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     op_queue_init(&changer->waiting);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
+    retention_begin(&changer->retention, options->store);
     changer->growth = (struct growth){
         .store = options->store,
         .suspended = &changer->keys.suspended,
@@ -188,6 +192,13 @@ void changer_beat(struct changer *changer)
 {
     struct generation *generation = changer_current(changer);
     table_beat(generation->writer.header, generation_now_ms());
+    if (generation_now_ms() - changer->tended_ms >= TEND_INTERVAL_MS) {
+        changer->tended_ms = generation_now_ms();
+        uv_mutex_lock(&changer->lock);
+        changer->tend = true;
+        uv_cond_signal(&changer->wake);
+        uv_mutex_unlock(&changer->lock);
+    }
     if (!generation_is_in_place(generation, changer->run_dir)) {
         uv_mutex_lock(&changer->lock);
         changer->lost = true;

@@ -223,6 +223,7 @@ struct work {
     struct op_queue batch;
     struct op *read;
     bool lost;
+    bool tend;
     bool stop;
 };
 
@@ -232,20 +233,23 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     op_queue_init(&work->batch);
     uv_mutex_lock(&changer->lock);
     while (!busy && changer->changes.first == NULL && changer->reads.first == NULL &&
-           !changer->stopping && !changer->made && !changer->lost && changer->fresh_config == NULL)
+           !changer->stopping && !changer->made && !changer->lost && !changer->tend &&
+           changer->fresh_config == NULL)
         uv_cond_wait(&changer->wake, &changer->lock);
     while (work->batch.count < BATCH_OPS_MAX && changer->changes.first != NULL)
         op_queue_add(&work->batch, op_queue_take(&changer->changes));
     work->read = op_queue_take(&changer->reads);
     work->lost = changer->lost;
+    work->tend = changer->tend;
     work->stop = changer->stopping && work->batch.first == NULL && work->read == NULL;
-    changer->lost = changer->made = false;
+    changer->lost = changer->made = changer->tend = false;
     if (changer->fresh_config != NULL) {
         changer->config_error.code = 0;
         if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
                                         &changer->config_error) == 0) {
             changer->keys.config = changer->fresh_config;
             configure_table(changer, changer->keys.table);
+            retention_confirm(&changer->retention);
         }
         changer->fresh_config = NULL;
         changer->config_taken = true;
@@ -296,6 +300,37 @@ static void run_read(struct changer *changer, struct op *op)
     finish(changer, &done);
 }
 
+/* In the loop: what nobody asked for is told to nobody, unless it failed. */
+static void tended(struct op *op)
+{
+    struct changer *changer = op->context;
+    if (op->error.code != 0)
+        changer_warn(changer, &op->error);
+    op_free(op);
+}
+
+/* Forgets a little of what is old; the operation goes the way of all others. */
+static void tend(struct changer *changer)
+{
+    struct error error = {0};
+    struct op *op;
+    bool more;
+    if (changer->growth.stage != GROWTH_IDLE)
+        return; /* it needs the log as it is */
+    if (retention_step(&changer->retention, changer->keys.config, &op, &more, &error) != 0) {
+        changer_warn(changer, &error);
+        return;
+    }
+    uv_mutex_lock(&changer->lock);
+    if (op != NULL) {
+        op->done = tended;
+        op->context = changer;
+        op_queue_add(&changer->changes, op);
+    }
+    changer->tend |= more;
+    uv_mutex_unlock(&changer->lock);
+}
+
 /* A store that panicked while it was read must be recovered by another process too. */
 static bool check_store(struct changer *changer)
 {
@@ -335,6 +370,8 @@ void changer_thread(void *context)
         }
         if (work.read != NULL)
             run_read(changer, work.read);
+        if (work.tend)
+            tend(changer);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
         if (check_store(changer))

@@ -91,7 +91,8 @@ void call_leave(struct call *call, struct op *op, bool ok);
 
 /* The handlers: command_key.c, command_verify.c, */
 command_handler handle_key_verify, handle_key_create, handle_key_list, handle_key_get,
-    handle_key_update, handle_key_revoke, handle_key_disable, handle_key_enable, handle_key_rotate;
+    handle_key_update, handle_key_revoke, handle_key_disable, handle_key_enable, handle_key_rotate,
+    handle_key_purge;
 /* command_owner.c, */
 command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handle_owner_resume;
 /* command_log.c, */

@@ -20,6 +20,7 @@ enum op_kind {
     OP_ROTATE,
     OP_OWNER_SUSPEND,
     OP_OWNER_RESUME,
+    OP_PURGE,
     OP_LIST, /* from here on: reads only */
     OP_GET,
     OP_OWNER_LIST,
@@ -70,6 +71,7 @@ struct op_selection {
     bool has_state;
     enum record_state state;
     int64_t created_before_unix_s;  /* 0: any */
+    int64_t revoked_before_unix_s;  /* 0: any */
     int64_t expiring_before_unix_s; /* 0: any; keys that have not expired and will by then */
     bool has_digest;                /* the key with this digest (from a raw key) */
     struct digest digest;
@@ -110,7 +112,7 @@ struct op {
     bool may_grant_admin;          /* may give catlatch:... scopes */
     struct op_fields fields;       /* OP_CREATE, OP_UPDATE */
     struct op_selection selection; /* OP_LIST */
-    uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, GET */
+    uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, PURGE, GET */
     size_t id_count;
     enum record_reason reason;    /* REVOKE */
     struct text comment;          /* REVOKE, DISABLE, SUSPEND */

@@ -55,6 +55,7 @@ struct record {
     bool disabled;
     bool suspended; /* its owner is: never stored with the key, see daemon/suspended.h */
     bool revoked;
+    bool purged; /* revoked, and all that is left is what keeps its digest refused */
     enum record_reason revoke_reason;
     int64_t created_unix_s;
     int64_t expires_unix_s;    /* 0: never */
@@ -74,6 +75,9 @@ struct record {
     size_t metadata_count;
     struct record_pair metadata[RECORD_METADATA_MAX];
 };
+
+/* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
+struct record record_purged(const struct record *record);
 
 /* Return 0 and the length, E_FULL (does not fit), E_DATA (breaks a bound above). */
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define TAG_EXPIRY 'x'
+#define TAG_REVOKED 'r'
 
 static const unsigned char tags[] = {
     [STORE_BY_OWNER] = 'o',
@@ -25,12 +26,22 @@ size_t store_index_text_key(enum store_index index, struct text value, uint64_t 
     return len + sizeof id;
 }
 
-size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key)
+static size_t time_key(char tag, int64_t unix_s, uint64_t id, unsigned char *ret_key)
 {
-    ret_key[0] = TAG_EXPIRY;
-    store_pack((uint64_t)expires_unix_s, ret_key + 1);
+    ret_key[0] = (unsigned char)tag;
+    store_pack((uint64_t)unix_s, ret_key + 1);
     store_pack(id, ret_key + 9);
     return 17;
+}
+
+size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key)
+{
+    return time_key(TAG_EXPIRY, expires_unix_s, id, ret_key);
+}
+
+size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key)
+{
+    return time_key(TAG_REVOKED, revoked_unix_s, id, ret_key);
 }
 
 /* Doubles, so that filling costs a constant for each entry. */
@@ -119,6 +130,16 @@ static int note_expiry(struct store_index_batch *batch, const struct record *rec
                      present);
 }
 
+static int note_revoked(struct store_index_batch *batch, const struct record *record, bool present)
+{
+    unsigned char key[STORE_INDEX_KEY_MAX];
+
+    if (record == NULL || !record->revoked)
+        return 0;
+    return batch_add(batch, key, store_index_revoked_key(record->revoked_unix_s, record->id, key),
+                     present);
+}
+
 static bool text_is_same(const struct record *old, const struct record *new, enum store_index index)
 {
     return old != NULL &&
@@ -130,11 +151,25 @@ static bool expiry_is_same(const struct record *old, const struct record *new)
     return old != NULL && new != NULL && old->expires_unix_s == new->expires_unix_s;
 }
 
+static bool revoked_is_same(const struct record *old, const struct record *new)
+{
+    return old != NULL && new != NULL && old->revoked == new->revoked &&
+           old->revoked_unix_s == new->revoked_unix_s;
+}
+
+/* A purged key is found by its digest alone. */
+static const struct record *indexed(const struct record *record)
+{
+    return record != NULL && record->purged ? NULL : record;
+}
+
 int store_index_note(struct store_index_batch *batch, const struct record *old,
                      const struct record *new, struct error *error)
 {
     int r = 0;
 
+    old = indexed(old);
+    new = indexed(new);
     for (enum store_index i = STORE_BY_OWNER; r == 0 && i <= STORE_BY_NAME; i++)
         if (!text_is_same(old, new, i)) {
             r = note_text(batch, i, old, false);
@@ -145,6 +180,11 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
         r = note_expiry(batch, old, false);
         if (r == 0)
             r = note_expiry(batch, new, true);
+    }
+    if (r == 0 && !revoked_is_same(old, new)) {
+        r = note_revoked(batch, old, false);
+        if (r == 0)
+            r = note_revoked(batch, new, true);
     }
     if (r == CATLATCH_E_DATA)
         return error_set(error, r, "cannot store the key: a text of it holds a NUL or is too long");

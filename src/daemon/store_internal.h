@@ -12,6 +12,7 @@
  *   changes  epoch (8), sequence (8)              -> change
  *   index    tag (1) text NUL id (8)              -> nothing; texts hold no NUL
  *            'x' expiry (8) id (8)                -> nothing; keys that expire
+ *            'r' time of revoking (8) id (8)      -> nothing; revoked keys that were not purged
  *   meta     a word                               -> integers
  */
 #ifndef DAEMON_STORE_INTERNAL_H
@@ -60,9 +61,10 @@ struct store_txn {
     DB_TXN *txn;
     uint64_t sequence;   /* of the last change in it, */
     struct digest chain; /* and its chain value */
-    uint64_t key_count;  /* as it will be */
-    void *owners;        /* a tree of struct owner_entry: owners that it touched */
-    bool failed;         /* a write failed half-way: it can only be aborted */
+    int64_t last_change_ms;
+    uint64_t key_count; /* as it will be */
+    void *owners;       /* a tree of struct owner_entry: owners that it touched */
+    bool failed;        /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
     struct store_buffer stored; /* what was read to compare */
     unsigned char encoded[CHANGE_ENCODED_MAX];
@@ -81,9 +83,12 @@ struct store {
 
     uint64_t epoch;
     uint64_t sequence;
-    struct digest chain;        /* of the last change */
-    _Atomic uint64_t key_count; /* other threads may ask */
-    uint64_t last_id;           /* the highest that is stored or was given out */
+    struct digest chain;             /* of the last change, */
+    int64_t last_change_ms;          /* and when it was made */
+    struct store_position log_start; /* the last change that was removed, */
+    struct digest log_start_chain;   /* and its chain value */
+    _Atomic uint64_t key_count;      /* other threads may ask */
+    uint64_t last_id;                /* the highest that is stored or was given out */
     uint64_t published_count;
     uint32_t flushed_log_file;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
@@ -125,6 +130,7 @@ static inline DB_TXN *store_current(const struct store *store)
 size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
                             unsigned char *ret_key);
 size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key);
+size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key);
 
 /* Notes the entries that differ between two versions of a key; either can be NULL.
  * Returns 0, E_MEMORY or E_DATA (a text with a NUL). */
@@ -175,6 +181,8 @@ int store_last(struct store *store, enum store_database database, void *ret_key,
 /* Reads epoch, sequence, counts and the last id; begins the first epoch of a new store. */
 int store_meta_load(struct store *store, struct error *error);
 
+int store_meta_put_log_start(struct store *store, DB_TXN *txn, const struct store_position *at,
+                             const struct digest *chain, struct error *error);
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
 
 /* Reads the format's version. 0 and *ret_is_new when there is none, E_VERSION for a newer one. */

@@ -193,6 +193,33 @@ int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expire
     return 0;
 }
 
+int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, size_t max,
+                  size_t *ret_count, struct error *error)
+{
+    unsigned char start[STORE_INDEX_KEY_MAX];
+    struct store_walk walk;
+    DBT key, data;
+    size_t count = 0;
+
+    *ret_count = 0;
+    size_t len = store_index_revoked_key(0, 0, start);
+    int r = store_walk_open(store, STORE_INDEX, start, len, max, &walk, error);
+    if (r != 0)
+        return r;
+    while (count < max && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
+        const unsigned char *bytes = key.data;
+        if (key.size != len || bytes[0] != start[0] ||
+            (int64_t)store_unpack(bytes + 1) >= until_unix_s)
+            break;
+        ret_ids[count++] = store_unpack(bytes + 9);
+    }
+    store_walk_close(&walk);
+    if (r < 0)
+        return r;
+    *ret_count = count;
+    return 0;
+}
+
 int store_owners(struct store *store, struct text after, size_t max, store_owner_visitor *visit,
                  void *context, struct error *error)
 {

@@ -37,6 +37,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->store = store;
     txn->sequence = store->sequence;
     txn->chain = store->chain;
+    txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
     txn->owners = NULL;
     txn->failed = false;
@@ -154,6 +155,8 @@ static int owner_count(struct store_txn *txn, const struct record *old, const st
 {
     struct owner_entry *entry = NULL;
 
+    if (new->purged) /* it did not count any more */
+        return 0;
     int r = owner_get(txn, new->owner, &entry, error);
     if (r != 0)
         return r;
@@ -225,8 +228,10 @@ static int write_change(struct store_txn *txn, struct change *change, struct err
     store_pack(change->epoch, key);
     store_pack(change->sequence, key + 8);
     r = txn_write(txn, STORE_CHANGES, key, sizeof key, len, error);
-    if (r == 0)
+    if (r == 0) {
         txn->chain = change->chain;
+        txn->last_change_ms = change->time_unix_ms;
+    }
     return r;
 }
 
@@ -267,7 +272,9 @@ static int compare(struct store_txn *txn, const struct record *old, const struct
         return conflict(record->id, error, "it changed meanwhile; try again");
     if (ret_stored->revoked && !record->revoked)
         return conflict(record->id, error, "it is revoked, which is final");
-    if (!text_equal(ret_stored->owner, record->owner) ||
+    if (ret_stored->purged || (record->purged && !ret_stored->revoked))
+        return conflict(record->id, error, "revoked keys can be purged, once");
+    if ((!record->purged && !text_equal(ret_stored->owner, record->owner)) ||
         !digest_equal(&ret_stored->digest, &record->digest))
         return conflict(record->id, error, "its owner and its digest never change");
     return 0;
@@ -411,6 +418,7 @@ int store_commit(struct store_txn *txn, struct error *error)
     if (r == 0) {
         store->sequence = txn->sequence;
         store->chain = txn->chain;
+        store->last_change_ms = txn->last_change_ms;
         store->key_count = txn->key_count;
     } else {
         r = store_fail(store, r, error, "commit");

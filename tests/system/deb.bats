@@ -5,13 +5,23 @@
 load ../cli/lib
 load process
 
-setup_file() {
+# Why there are no packages to look at; nothing where there are.
+missing() {
+    local tool
     for tool in dpkg-buildpackage lintian scdoc dh; do
-        command -v "$tool" >/dev/null || skip "$tool is not here (make deps)"
+        command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
     done
+    # A build folder of its own kind, as the sanitizers', would make the same packages.
+    [ "$(basename "$CATLATCH_BUILD")" != asan ] || echo "built once, by the plain build"
+}
+
+setup() {
+    [ -z "$(missing)" ] || skip "$(missing | head -n 1)"
+}
+
+setup_file() {
+    [ -z "$(missing)" ] || return 0
     export packages=$CATLATCH_BUILD/deb
-    # A build folder of its own kind, as the sanitizers', makes the same packages.
-    [ "$(basename "$CATLATCH_BUILD")" = build ] || skip "built once, by the plain build"
     make -s -C "$BATS_TEST_DIRNAME/../.." deb BUILD="$CATLATCH_BUILD" >&2 3>&-
 }
 

@@ -162,7 +162,8 @@ static void every_command_has_the_right_that_the_protocol_states(void **state)
         {"KEY.UPDATE", CONFIG_RIGHT_WRITE},     {"KEY.ROTATE", CONFIG_RIGHT_WRITE},
         {"KEY.ENABLE", CONFIG_RIGHT_WRITE},     {"OWNER.RESUME", CONFIG_RIGHT_WRITE},
         {"RELOAD", CONFIG_RIGHT_ADMIN},         {"LOG", CONFIG_RIGHT_READ},
-        {"LOG.VERIFY", CONFIG_RIGHT_READ},      {"SUBSCRIBE", CONFIG_RIGHT_READ},
+        {"KEY.PURGE", CONFIG_RIGHT_ADMIN},      {"LOG.VERIFY", CONFIG_RIGHT_READ},
+        {"SUBSCRIBE", CONFIG_RIGHT_READ},
     };
     size_t known = 0;
 

@@ -11,6 +11,7 @@ int cmd_update(struct call *call);
 int cmd_disable(struct call *call);
 int cmd_enable(struct call *call);
 int cmd_revoke(struct call *call);
+int cmd_purge(struct call *call);
 int cmd_rotate(struct call *call);
 int cmd_owner_list(struct call *call);
 int cmd_owner_show(struct call *call);

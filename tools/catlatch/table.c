@@ -37,6 +37,11 @@ const struct command command_list[] = {
      "The old key stays valid for --grace, never longer than it would have been. With --grace 0 it "
      "is revoked once the new one has been written out; there is no moment in which neither works.",
      CHANGES | BITS2(GRACE, OUTPUT), 0, ANY, cmd_rotate},
+    {"purge", "forget revoked keys, all but their digests", "[ID]...",
+     "Names, owners, comments, scopes and metadata go; the digest stays refused for ever, and the "
+     "id is no key any more. Keys that are not revoked are left out. [policy] retain_revoked does "
+     "this by itself.",
+     CHANGES, 0, ANY, cmd_purge},
     {"owner list", "list owners", "", "", 0, 0, 0, cmd_owner_list},
     {"owner show", "show one owner", "OWNER", "", 0, 1, 1, cmd_owner_show},
     {"owner suspend", "refuse all keys of an owner", "OWNER",
