@@ -26,6 +26,7 @@ enum change_kind {
     CHANGE_OWNER_SUSPENDED,
     CHANGE_OWNER_RESUMED,
     CHANGE_PURGED, /* nothing of the key but its digest is left */
+    CHANGE_IMPORTED, /* a key that came from elsewhere */
     CHANGE_KIND_END,
 };
 

@@ -118,6 +118,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     }
     changer->options = *options;
     op_queue_init(&changer->changes);
+    op_queue_init(&changer->imports);
     op_queue_init(&changer->reads);
     op_queue_init(&changer->finished);
     op_queue_init(&changer->waiting);
@@ -145,7 +146,10 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
 void changer_submit(struct changer *changer, struct op *op)
 {
     uv_mutex_lock(&changer->lock);
-    op_queue_add(op->kind >= OP_LIST ? &changer->reads : &changer->changes, op);
+    op_queue_add(op->kind >= OP_LIST     ? &changer->reads
+                 : op->kind == OP_IMPORT ? &changer->imports
+                                         : &changer->changes,
+                 op);
     uv_cond_signal(&changer->wake);
     uv_mutex_unlock(&changer->lock);
 }
@@ -233,7 +237,7 @@ void changer_status(struct changer *changer, struct changer_status *ret_status)
     };
     ret_status->fill_permille = (unsigned)(ret_status->slots_used * 1000 / ret_status->capacity);
     uv_mutex_lock(&changer->lock);
-    ret_status->queued = changer->changes.count + changer->reads.count;
+    ret_status->queued = changer->changes.count + changer->imports.count + changer->reads.count;
     uv_mutex_unlock(&changer->lock);
 }
 

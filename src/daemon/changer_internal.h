@@ -23,6 +23,7 @@ struct changer {
     uv_mutex_t lock;
     uv_cond_t wake;
     struct op_queue changes;
+    struct op_queue imports; /* changes that others pass */
     struct op_queue reads;
     struct op_queue finished;
     struct generation *retired; /* to be unmapped by the loop, which may be looking at them */
@@ -52,6 +53,7 @@ struct changer {
     struct growth growth;
     struct retention retention;
     struct op_queue waiting;
+    uint64_t expected_keys; /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */
 

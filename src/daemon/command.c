@@ -87,6 +87,13 @@ const struct command command_table[] = {
      "What Redis' tools want to know of a server"},
     {"CONFIG", NONE, COMMAND_LOOP, 3, 0, true, handle_config, NULL, "server", "GET pattern...",
      "The few settings that Redis' tools ask for"},
+    {"KEY.IMPORT", ADMIN, COMMAND_IMPORT, 3, 0, false, handle_key_import, answer_imported, "key",
+     "[ON_CONFLICT fail|skip] [DRY_RUN] [FORCE] [EXPECT count] "
+     "SUSPENDED owner [AT time] | [KEY sha256 NAME name [OPTION value]...]...",
+     "Takes over keys that were issued elsewhere; PROTOCOL.md has the options of each"},
+    {"KEY.EXPORT", ADMIN, COMMAND_READ, 1, 5, false, handle_key_export, answer_exported, "key",
+     "[CURSOR cursor] [LIMIT count]",
+     "All that KEY.IMPORT wants to know of keys, a page at a time"},
 };
 const size_t command_count = sizeof command_table / sizeof command_table[0];
 

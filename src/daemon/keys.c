@@ -232,6 +232,8 @@ static int dispatch(struct run *run)
         return keys_owner_switch(run, true);
     case OP_OWNER_RESUME:
         return keys_owner_switch(run, false);
+    case OP_IMPORT:
+        return run->op->owner.len > 0 ? keys_owner_import(run) : keys_import(run);
     case OP_LIST:
     case OP_GET:
     case OP_OWNER_LIST:

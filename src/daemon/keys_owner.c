@@ -100,7 +100,9 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
         .detail = op->comment,
     };
     owner->suspended = suspend;
-    owner->suspended_unix_s = suspend ? run->now_unix_s : 0;
+    owner->suspended_unix_s = !suspend                      ? 0
+                              : op->owner_since_unix_s != 0 ? op->owner_since_unix_s
+                                                            : run->now_unix_s;
     int r = store_put_owner(run->txn, owner, &change, &op->error);
     if (r == 0) {
         op->epoch = change.epoch;
@@ -109,13 +111,10 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
     return r;
 }
 
-int keys_owner_switch(struct run *run, bool suspend)
+static int switch_owner(struct run *run, struct record_owner owner, bool suspend)
 {
     struct op *op = run->op;
-    struct record_owner owner = {.version = 0};
-    int r = fetch_owner(run, &owner);
-    if (r != 0)
-        return r;
+    int r;
     op->owners = op_alloc(op, sizeof *op->owners);
     if (op->owners == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
@@ -137,6 +136,29 @@ int keys_owner_switch(struct run *run, bool suspend)
     op->owners[0] = owner;
     op->owner_count = 1;
     return 0;
+}
+
+int keys_owner_switch(struct run *run, bool suspend)
+{
+    struct record_owner owner = {.version = 0};
+    int r = fetch_owner(run, &owner);
+    return r != 0 ? r : switch_owner(run, owner, suspend);
+}
+
+int keys_owner_import(struct run *run)
+{
+    struct op *op = run->op;
+    struct record_owner owner = {.version = 0};
+    int r = fields_check_text(run, "the owner", op->owner, RECORD_TEXT_MAX);
+    if (r != 0)
+        return r;
+    r = fetch_owner(run, &owner);
+    if (r == CATLATCH_E_NOT_FOUND) {
+        op->error = (struct error){0};
+        owner = (struct record_owner){.created_unix_s = run->now_unix_s};
+        r = 0;
+    }
+    return r != 0 || op->tries ? r : switch_owner(run, owner, true);
 }
 
 void keys_owner_switched(struct run *run, bool committed)

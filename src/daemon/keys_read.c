@@ -301,6 +301,7 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_OWNER_SUSPEND:
     case OP_OWNER_RESUME:
     case OP_PURGE:
+    case OP_IMPORT:
         r = error_set(&op->error, CATLATCH_E_ARGUMENT, "not a read");
         break;
     }

@@ -118,7 +118,8 @@ static bool metadata_is_bounded(const struct record *record)
 static bool record_is_bounded(const struct record *record)
 {
     return record->id != 0 && (unsigned)record->revoke_reason < RECORD_REASON_COUNT &&
-           record->created_unix_s >= 0 && record->expires_unix_s >= 0 &&
+           record->created_unix_s >= 0 && record->last_used_unix_s >= 0 &&
+           record->expires_unix_s >= 0 && record->assumed_bits <= RECORD_BITS_MAX &&
            record->not_before_unix_s >= 0 && record->revoked_unix_s >= 0 &&
            record->name.len <= RECORD_TEXT_MAX && (record->owner.len > 0 || record->purged) &&
            (record->revoked || !record->purged) && record->owner.len <= RECORD_TEXT_MAX &&
@@ -161,11 +162,13 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_u64(&writer, record->version);
     bytes_put(&writer, &record->digest, DIGEST_BYTES);
     bytes_put_i64(&writer, record->created_unix_s);
+    bytes_put_i64(&writer, record->last_used_unix_s);
     bytes_put_i64(&writer, record->expires_unix_s);
     bytes_put_i64(&writer, record->not_before_unix_s);
     bytes_put_i64(&writer, record->revoked_unix_s);
     bytes_put_u64(&writer, record->rotated_from);
     bytes_put_u64(&writer, record->rotated_to);
+    bytes_put_u16(&writer, (uint16_t)record->assumed_bits);
     bytes_put_text(&writer, record->name);
     bytes_put_text(&writer, record->owner);
     bytes_put_text(&writer, record->prefix);
@@ -231,11 +234,13 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     record.version = bytes_take_u64(&reader);
     take_digest(&reader, &record.digest);
     record.created_unix_s = bytes_take_i64(&reader);
+    record.last_used_unix_s = bytes_take_i64(&reader);
     record.expires_unix_s = bytes_take_i64(&reader);
     record.not_before_unix_s = bytes_take_i64(&reader);
     record.revoked_unix_s = bytes_take_i64(&reader);
     record.rotated_from = bytes_take_u64(&reader);
     record.rotated_to = bytes_take_u64(&reader);
+    record.assumed_bits = bytes_take_u16(&reader);
     record.name = bytes_take_text(&reader);
     record.owner = bytes_take_text(&reader);
     record.prefix = bytes_take_text(&reader);
