@@ -20,6 +20,8 @@ int cmd_owner_resume(struct call *call);
 int cmd_verify(struct call *call);
 int cmd_log(struct call *call);
 int cmd_scan(struct call *call);
+int cmd_import(struct call *call);
+int cmd_export(struct call *call);
 int cmd_status(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);

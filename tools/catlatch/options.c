@@ -68,6 +68,18 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_VERIFY] = {"verify", NULL, "check that no record was altered or removed", 0, false},
     [OPTION_HEAD] = {"head", "SEQUENCE/HASH", "with --verify: what an earlier --verify printed", 0,
                      false},
+    [OPTION_ON_CONFLICT] = {"on-conflict", "fail|skip",
+                            "what to do about keys that are there already (default: fail)", 0,
+                            false},
+    [OPTION_ASSUME_BITS] = {"assume-bits", "N",
+                            "the entropy of keys issued elsewhere, which no digest tells", 0,
+                            false},
+    [OPTION_FORCE] = {"force", NULL, "take keys of under 112 bits, which can be found by trying", 0,
+                      false},
+    [OPTION_SKIP_BAD] = {"skip-bad", "FILE",
+                         "write bad lines to a new file, 0600, as they are, and take the others", 0,
+                         false},
+    [OPTION_TRY] = {"dry-run", NULL, "check and compare; change nothing", 'n', false},
 };
 
 const struct option_spec *option_spec(enum option_id option)

@@ -73,6 +73,23 @@ const struct command command_list[] = {
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
+    {"import", "take over keys from another system, or from `export`", "FILE",
+     "NDJSON, one object a line, FILE - is standard input: sha256 (hex) or the raw key, name, "
+     "owner, "
+     "prefix, environment, state, disabled, created_at, last_used_at, expires_at, not_before, "
+     "revoked_at, revoke_reason, revoke_comment, comment, scopes, metadata, id, rotated_from, "
+     "rotated_to, assumed_bits. Only name and one of key and sha256 are needed. "
+     "{\"suspended_owner\", "
+     "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
+     "before the first key is imported; a bad one ends it, with nothing done. Then a thousand keys "
+     "are one transaction: an import that was interrupted goes on with --on-conflict skip. What "
+     "[policy] says of new keys does not hold for these. A key whose prefix is none of ours was "
+     "issued elsewhere, and --assume-bits must say what entropy it has.",
+     BITS3(ON_CONFLICT, ASSUME_BITS, FORCE) | BITS2(SKIP_BAD, TRY), 1, 1, cmd_import},
+    {"export", "print every key as `import` takes it", "",
+     "NDJSON on standard output: suspended owners, then keys by id. It holds digests, never keys. "
+     "What changes meanwhile may be in it or not.",
+     0, 0, 0, cmd_export},
     {"completion", "print a completion script", "bash|zsh|fish",
      "`make install` puts them where shells look. For this session alone: "
      "source <(catlatch completion bash)",
