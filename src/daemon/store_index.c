@@ -208,42 +208,44 @@ static int entry_compare(const void *left, const void *right, void *context)
     return a->order < b->order ? -1 : 1;
 }
 
-/* Whether the entry was there before does not matter: what a transaction adds and removes again
- * never was. */
-static int entry_apply(DBC *cursor, const struct store_index_batch *batch,
-                       const struct store_index_entry *entry)
+/* Whether the entry was there does not matter: what a transaction adds and removes again never was.
+ */
+static int entry_remove(struct store_txn *txn, DBT *key)
 {
-    DBT key = store_dbt(batch->bytes + entry->offset, entry->len);
-    DBT nothing = {.data = NULL};
+    DB *db = txn->store->db[STORE_INDEX];
+
+    int r = db->del(db, txn->txn, key, 0);
+    return r == DB_NOTFOUND ? 0 : r;
+}
+
+/* Additions are written together, in order with what is removed between them. */
+static int entry_apply(struct store_txn *txn, const struct store_index_entry *entry,
+                       struct error *error)
+{
+    DBT key = store_dbt(txn->index.bytes + entry->offset, entry->len);
 
     if (entry->present)
-        return cursor->put(cursor, &key, &nothing, DB_KEYFIRST);
-    DBT room = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
-    int r = cursor->get(cursor, &key, &room, DB_SET | DB_RMW);
-    if (r == DB_NOTFOUND)
-        return 0;
-    return r != 0 ? r : cursor->del(cursor, 0);
+        return store_bulk_add(txn, STORE_INDEX, &txn->index_bulk, key.data, key.size, NULL, 0,
+                              error);
+    int r = store_bulk_write(txn, STORE_INDEX, &txn->index_bulk, error);
+    if (r != 0)
+        return r;
+    r = entry_remove(txn, &key);
+    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
 }
 
 int store_index_apply(struct store_txn *txn, struct error *error)
 {
     struct store_index_batch *batch = &txn->index;
-    DB *db = txn->store->db[STORE_INDEX];
-    DBC *cursor;
+    int r = 0;
 
     if (batch->entry_count == 0)
         return 0;
     qsort_r(batch->entries, batch->entry_count, sizeof *batch->entries, entry_compare,
             batch->bytes);
-    int r = db->cursor(db, txn->txn, &cursor, 0);
-    if (r != 0)
-        return store_fail(txn->store, r, error, "write the indexes");
     for (size_t i = 0; r == 0 && i < batch->entry_count; i++)
-        r = entry_apply(cursor, batch, &batch->entries[i]);
-    int closed = cursor->close(cursor);
-    if (r == 0)
-        r = closed;
-    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
+        r = entry_apply(txn, &batch->entries[i], error);
+    return r == 0 ? store_bulk_write(txn, STORE_INDEX, &txn->index_bulk, error) : r;
 }
 
 void store_index_free(struct store_index_batch *batch)

@@ -55,6 +55,13 @@ struct store_index_batch {
     size_t bytes_room;
 };
 
+/* Entries that go into a database in one call, which costs half of as many calls. */
+struct store_bulk {
+    DBT data;   /* .data is our own */
+    void *next; /* where in it */
+    size_t count;
+};
+
 /* One at a time; its memory is kept for the next. */
 struct store_txn {
     struct store *store;
@@ -66,6 +73,8 @@ struct store_txn {
     void *owners;       /* a tree of struct owner_entry: owners that it touched */
     bool failed;        /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
+    struct store_bulk index_bulk;
+    struct store_bulk changes; /* that the transaction will append at its commit */
     struct store_buffer stored; /* what was read to compare */
     unsigned char encoded[CHANGE_ENCODED_MAX];
 };
@@ -141,6 +150,19 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
 int store_index_apply(struct store_txn *txn, struct error *error);
 
 void store_index_free(struct store_index_batch *batch);
+
+/* Adds an entry, which is written at once if there is no room for more. 0 or a negative code. */
+int store_bulk_add(struct store_txn *txn, enum store_database database, struct store_bulk *bulk,
+                   const void *key, size_t key_len, const void *data, size_t len,
+                   struct error *error);
+
+/* Writes what was added. */
+int store_bulk_write(struct store_txn *txn, enum store_database database, struct store_bulk *bulk,
+                     struct error *error);
+
+/* Forgets what was added. */
+void store_bulk_clear(struct store_bulk *bulk);
+void store_bulk_free(struct store_bulk *bulk);
 
 /* A walk over one database from a key on, in bulk. No write can be made while it is open. */
 struct store_walk {

@@ -43,6 +43,8 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->failed = false;
     txn->index.entry_count = 0;
     txn->index.bytes_used = 0;
+    store_bulk_clear(&txn->index_bulk);
+    store_bulk_clear(&txn->changes);
     store->txn_is_open = true;
     *ret_txn = txn;
     return 0;
@@ -231,7 +233,8 @@ static int write_change(struct store_txn *txn, struct change *change, struct err
         return error_set(error, r, "cannot store the change: a text of it is too long");
     store_pack(change->epoch, key);
     store_pack(change->sequence, key + 8);
-    r = txn_write(txn, STORE_CHANGES, key, sizeof key, len, 0, error);
+    r = store_bulk_add(txn, STORE_CHANGES, &txn->changes, key, sizeof key, txn->encoded, len,
+                       error);
     if (r == 0) {
         txn->chain = change->chain;
         txn->last_change_ms = change->time_unix_ms;
@@ -400,7 +403,9 @@ static int prepare(struct store_txn *txn, struct error *error)
         return error_set(error, CATLATCH_E_CONFLICT,
                          "cannot commit to state_dir %s: a write before it failed",
                          txn->store->directory);
-    int r = store_index_apply(txn, error);
+    int r = store_bulk_write(txn, STORE_CHANGES, &txn->changes, error);
+    if (r == 0)
+        r = store_index_apply(txn, error);
     if (r == 0)
         r = write_owners(txn, error);
     if (r == 0 && txn->key_count != txn->store->key_count)
