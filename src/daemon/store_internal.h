@@ -74,6 +74,7 @@ struct store_txn {
     bool failed;        /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
     struct store_bulk index_bulk;
+    struct store_bulk keys;    /* new ones behind all others: written before anything reads */
     struct store_bulk changes; /* that the transaction will append at its commit */
     struct store_buffer stored; /* what was read to compare */
     unsigned char encoded[CHANGE_ENCODED_MAX];
@@ -98,6 +99,7 @@ struct store {
     struct digest log_start_chain;   /* and its chain value */
     _Atomic uint64_t key_count;      /* other threads may ask */
     uint64_t last_id;                /* the highest that is stored or was given out */
+    uint64_t highest_id;             /* no key above it is stored */
     uint64_t published_count;
     uint32_t flushed_log_file;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
@@ -184,6 +186,9 @@ int store_walk_open(struct store *store, enum store_database database, const voi
 int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct error *error);
 
 void store_walk_close(struct store_walk *walk);
+
+/* Before anything is read. */
+int store_settle(struct store *store, struct error *error);
 
 /* One value, in the buffer. Returns 0, E_NOT_FOUND (without touching the error), ... */
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,

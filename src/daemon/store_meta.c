@@ -156,7 +156,7 @@ static int load_last_id(struct store *store, struct error *error)
     if (r == CATLATCH_E_NOT_FOUND)
         return 0;
     if (r == 0)
-        store->last_id = store_unpack(key);
+        store->last_id = store->highest_id = store_unpack(key);
     return r;
 }
 

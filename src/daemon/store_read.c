@@ -2,6 +2,14 @@
 
 #include "core/key.h"
 
+/* What the open transaction has not written yet is there for whoever reads. */
+int store_settle(struct store *store, struct error *error)
+{
+    if (!store->txn_is_open || store->txn.keys.count == 0)
+        return 0;
+    return store_bulk_write(&store->txn, STORE_KEYS, &store->txn.keys, error);
+}
+
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
               void *buffer, size_t size, size_t *ret_len, struct error *error)
 {
@@ -10,6 +18,8 @@ int store_get(struct store *store, enum store_database database, const void *key
     DBT data = store_dbt_room(buffer, size);
 
     int r = store_check(store, error);
+    if (r == 0 && database == STORE_KEYS)
+        r = store_settle(store, error);
     if (r != 0)
         return r;
     /* Nobody else writes, so a lock need not be kept on what was only read: an owner can have more

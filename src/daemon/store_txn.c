@@ -44,6 +44,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->index.entry_count = 0;
     txn->index.bytes_used = 0;
     store_bulk_clear(&txn->index_bulk);
+    store_bulk_clear(&txn->keys);
     store_bulk_clear(&txn->changes);
     store->txn_is_open = true;
     *ret_txn = txn;
@@ -255,6 +256,26 @@ static int write_key(struct store_txn *txn, const struct record *record, uint32_
     return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
 }
 
+/* Writing a new key tells whether its id is free, without a look at it before. Behind all others it
+ * is, and keys that come in order are written together. E_CONFLICT: it is not. */
+static int write_new_key(struct store_txn *txn, const struct record *record, struct error *error)
+{
+    struct store *store = txn->store;
+    unsigned char key[8];
+    size_t len = 0;
+
+    if (record->id <= store->highest_id)
+        return write_key(txn, record, DB_NOOVERWRITE, error);
+    int r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
+    if (r != 0)
+        return error_set(error, r, "cannot store the key: a field of it is out of bounds");
+    store_pack(record->id, key);
+    r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
+    if (r == 0)
+        store->highest_id = record->id;
+    return r;
+}
+
 static int conflict(uint64_t id, struct error *error, const char *why)
 {
     char text[CATLATCH_ID_SIZE];
@@ -308,10 +329,9 @@ int store_put(struct store_txn *txn, const struct record *old, struct record *re
     told.epoch = txn->store->epoch;
     told.sequence = txn->sequence + 1;
     next.version = told.sequence;
-    /* Writing a new key tells whether its id is free, without a look at it before. */
     if (old != NULL)
         r = compare(txn, old, record, &stored, error);
-    else if ((r = write_key(txn, &next, DB_NOOVERWRITE, error)) == CATLATCH_E_CONFLICT)
+    else if ((r = write_new_key(txn, &next, error)) == CATLATCH_E_CONFLICT)
         conflict(record->id, error, "its id is taken");
     if (r == CATLATCH_E_CONFLICT || (r != 0 && old != NULL))
         return r;
@@ -403,7 +423,9 @@ static int prepare(struct store_txn *txn, struct error *error)
         return error_set(error, CATLATCH_E_CONFLICT,
                          "cannot commit to state_dir %s: a write before it failed",
                          txn->store->directory);
-    int r = store_bulk_write(txn, STORE_CHANGES, &txn->changes, error);
+    int r = store_bulk_write(txn, STORE_KEYS, &txn->keys, error);
+    if (r == 0)
+        r = store_bulk_write(txn, STORE_CHANGES, &txn->changes, error);
     if (r == 0)
         r = store_index_apply(txn, error);
     if (r == 0)
