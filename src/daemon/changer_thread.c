@@ -9,6 +9,10 @@
 #define BATCH_OPS_MAX 1024u
 #define BATCH_CLAIMS_MAX 20000u
 
+/* Keys of imports that share one flush: what a revoke that comes meanwhile waits for, some 25 ms.
+ * One request may bring more by itself. */
+#define IMPORT_KEYS_MAX 1000u
+
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
 #define GROW_AT_PERMILLE 875u
 
@@ -265,9 +269,9 @@ static void take_imports(struct changer *changer, struct op_queue *imports)
 {
     size_t keys = 0;
     while (changer->imports.first != NULL &&
-           (keys == 0 || keys + changer->imports.first->import_count <= OP_IMPORT_MAX)) {
+           (keys == 0 || keys + changer->imports.first->import_count <= IMPORT_KEYS_MAX)) {
         struct op *op = op_queue_take(&changer->imports);
-        keys += op->import_count + 1;
+        keys += op->import_count > 0 ? op->import_count : 1;
         changer->expected_keys = store_key_count(changer->options.store) + op->expected;
         op_queue_add(imports, op);
     }

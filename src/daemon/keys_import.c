@@ -134,6 +134,7 @@ static int pass_over(struct run *run, uint64_t id)
 {
     char text[CATLATCH_ID_SIZE];
     if (run->op->skips) {
+        run->op->error = (struct error){0}; /* how it was found out */
         run->op->skipped_count++;
         return 0;
     }

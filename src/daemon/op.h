@@ -35,7 +35,7 @@ enum op_kind {
 /* The old key's expiry stays as it is: the caller revokes it in a commit of its own. */
 #define OP_GRACE_KEEP INT64_C(-1)
 
-/* Keys that one KEY.IMPORT brings: what the store thread does in some 50 ms, for a revoke that
+/* Keys that one KEY.IMPORT may bring: what the store thread does in some 50 ms, for a revoke that
  * comes meanwhile waits for it. */
 #define OP_IMPORT_MAX 2000u
 

@@ -81,8 +81,9 @@ const struct command command_list[] = {
      "rotated_to, assumed_bits. Only name and one of key and sha256 are needed. "
      "{\"suspended_owner\", "
      "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
-     "before the first key is imported; a bad one ends it, with nothing done. Then a thousand keys "
-     "are one transaction: an import that was interrupted goes on with --on-conflict skip. What "
+     "before the first key is imported; a bad one ends it, with nothing done. Then five hundred "
+     "keys are one transaction: an import that was interrupted goes on with --on-conflict skip. "
+     "What "
      "[policy] says of new keys does not hold for these. A key whose prefix is none of ours was "
      "issued elsewhere, and --assume-bits must say what entropy it has.",
      BITS3(ON_CONFLICT, ASSUME_BITS, FORCE) | BITS2(SKIP_BAD, TRY), 1, 1, cmd_import},
