@@ -1,6 +1,8 @@
 /* KEY.IMPORT and KEY.EXPORT: their words. A request brings up to two thousand keys, so texts are
  * not copied one by one: the operation has one copy of all its words. */
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/timespan.h"
@@ -36,9 +38,20 @@ static struct text own_word(const struct taking *taking, size_t i)
     return word;
 }
 
-#define refuse_key(taking, format, ...)                           \
-    call_refuse((taking)->call, "INVALID", "record %zu: " format, \
-                (size_t)((taking)->key - (taking)->op->imports) + 1 __VA_OPT__(, ) __VA_ARGS__)
+/* Names the key by its number in the request. False, like call_refuse. */
+static bool refuse_key(struct taking *taking, const char *format, ...) CATLATCH_PRINTF(2, 3);
+static bool refuse_key(struct taking *taking, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vsnprintf(text, sizeof text, format, arguments) < 0)
+        text[0] = '\0';
+    va_end(arguments);
+    return call_refuse(taking->call, "INVALID", "record %zu: %s",
+                       (size_t)(taking->key - taking->op->imports) + 1, text);
+}
 
 enum field_kind {
     FIELD_TEXT,
@@ -53,29 +66,29 @@ enum field_kind {
 
 static const struct field {
     const char *word;
-    enum field_kind kind;
     size_t offset;
+    enum field_kind kind;
     uint32_t max; /* bytes of a text */
 } fields[] = {
-    {"NAME", FIELD_TEXT, offsetof(struct op_import, name), RECORD_TEXT_MAX},
-    {"OWNER", FIELD_TEXT, offsetof(struct op_import, owner), RECORD_TEXT_MAX},
-    {"PREFIX", FIELD_TEXT, offsetof(struct op_import, prefix), KEY_SHOWN_LEN},
-    {"ENV", FIELD_TEXT, offsetof(struct op_import, environment), CATLATCH_ENVIRONMENT_SIZE - 1},
-    {"ID", FIELD_ID, offsetof(struct op_import, id), 0},
-    {"CREATED", FIELD_TIME, offsetof(struct op_import, created_unix_s), 0},
-    {"SCOPE", FIELD_SCOPE, 0, 0},
-    {"META", FIELD_META, 0, 0},
-    {"EXPIRES", FIELD_TIME, offsetof(struct op_import, expires_unix_s), 0},
-    {"LAST_USED", FIELD_TIME, offsetof(struct op_import, last_used_unix_s), 0},
-    {"NOT_BEFORE", FIELD_TIME, offsetof(struct op_import, not_before_unix_s), 0},
-    {"STATE", FIELD_STATE, 0, 0},
-    {"REVOKED", FIELD_TIME, offsetof(struct op_import, revoked_unix_s), 0},
-    {"REASON", FIELD_REASON, 0, 0},
-    {"REVOKE_COMMENT", FIELD_TEXT, offsetof(struct op_import, revoke_comment), RECORD_COMMENT_MAX},
-    {"COMMENT", FIELD_TEXT, offsetof(struct op_import, comment), RECORD_COMMENT_MAX},
-    {"ROTATED_FROM", FIELD_ID, offsetof(struct op_import, rotated_from), 0},
-    {"ROTATED_TO", FIELD_ID, offsetof(struct op_import, rotated_to), 0},
-    {"BITS", FIELD_BITS, 0, 0},
+    {"NAME", offsetof(struct op_import, name), FIELD_TEXT, RECORD_TEXT_MAX},
+    {"OWNER", offsetof(struct op_import, owner), FIELD_TEXT, RECORD_TEXT_MAX},
+    {"PREFIX", offsetof(struct op_import, prefix), FIELD_TEXT, KEY_SHOWN_LEN},
+    {"ENV", offsetof(struct op_import, environment), FIELD_TEXT, CATLATCH_ENVIRONMENT_SIZE - 1},
+    {"ID", offsetof(struct op_import, id), FIELD_ID, 0},
+    {"CREATED", offsetof(struct op_import, created_unix_s), FIELD_TIME, 0},
+    {"SCOPE", 0, FIELD_SCOPE, 0},
+    {"META", 0, FIELD_META, 0},
+    {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
+    {"LAST_USED", offsetof(struct op_import, last_used_unix_s), FIELD_TIME, 0},
+    {"NOT_BEFORE", offsetof(struct op_import, not_before_unix_s), FIELD_TIME, 0},
+    {"STATE", 0, FIELD_STATE, 0},
+    {"REVOKED", offsetof(struct op_import, revoked_unix_s), FIELD_TIME, 0},
+    {"REASON", 0, FIELD_REASON, 0},
+    {"REVOKE_COMMENT", offsetof(struct op_import, revoke_comment), FIELD_TEXT, RECORD_COMMENT_MAX},
+    {"COMMENT", offsetof(struct op_import, comment), FIELD_TEXT, RECORD_COMMENT_MAX},
+    {"ROTATED_FROM", offsetof(struct op_import, rotated_from), FIELD_ID, 0},
+    {"ROTATED_TO", offsetof(struct op_import, rotated_to), FIELD_ID, 0},
+    {"BITS", 0, FIELD_BITS, 0},
 };
 
 static bool is_repeated(const struct field *field)

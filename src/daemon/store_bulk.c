@@ -52,6 +52,7 @@ static bool bulk_put(struct store_bulk *bulk, const void *key, size_t key_len, c
 {
     void *room_for_key, *room_for_data;
 
+    assert(bulk->next != NULL); /* it was opened */
     DB_MULTIPLE_KEY_RESERVE_NEXT(bulk->next, &bulk->data, room_for_key, key_len, room_for_data,
                                  len);
     if (room_for_key == NULL || room_for_data == NULL)
