@@ -181,6 +181,7 @@ bench: deps
 	@$(MAKE) --no-print-directory -s all
 	@tests/bench/run $(BUILD)
 	@tests/bench/daemon $(BUILD)
+	@tests/bench/import $(BUILD)
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s $(FUZZERS)
