@@ -74,8 +74,8 @@ struct store_txn {
     bool failed;        /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
     struct store_bulk index_bulk;
-    struct store_bulk keys;    /* new ones behind all others: written before anything reads */
-    struct store_bulk changes; /* that the transaction will append at its commit */
+    struct store_bulk keys;     /* new ones behind all others: written before anything reads */
+    struct store_bulk changes;  /* that the transaction will append at its commit */
     struct store_buffer stored; /* what was read to compare */
     unsigned char encoded[CHANGE_ENCODED_MAX];
 };

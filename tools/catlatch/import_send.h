@@ -1,6 +1,6 @@
 /*
- * import_send.h - sends a spool to the daemon: requests of up to five hundred keys, each of them all
- * or nothing, a few on the way at a time.
+ * import_send.h - sends a spool to the daemon: requests of up to five hundred keys, each of them
+ * all or nothing, a few on the way at a time.
  */
 #ifndef TOOL_IMPORT_SEND_H
 #define TOOL_IMPORT_SEND_H
