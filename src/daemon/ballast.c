@@ -58,6 +58,15 @@ bool ballast_is_there(int directory_fd)
     return fstatat(directory_fd, FILE_NAME, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+uint64_t ballast_bytes(int directory_fd)
+{
+    struct stat info;
+
+    if (fstatat(directory_fd, FILE_NAME, &info, AT_SYMLINK_NOFOLLOW) != 0 || info.st_size < 0)
+        return 0;
+    return (uint64_t)info.st_size;
+}
+
 int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error)
 {
     if (size_bytes == 0 || size_bytes > INT64_MAX)

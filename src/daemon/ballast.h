@@ -19,6 +19,9 @@ int ballast_lay(int directory_fd, uint64_t size_bytes, struct error *error);
 
 bool ballast_is_there(int directory_fd);
 
+/* Its size; 0: it is not there. */
+uint64_t ballast_bytes(int directory_fd);
+
 /* Gives its room back. True if there was one. */
 bool ballast_release(int directory_fd);
 

@@ -63,6 +63,8 @@ const struct command command_table[] = {
      "Tells of no more changes"},
     {"STATS", READ, COMMAND_LOOP, 1, 1, false, handle_stats, NULL, "server", "",
      "Counters of the daemon and its table"},
+    {"TABLE.CHECK", READ, COMMAND_READ, 1, 3, false, handle_table_check, answer_table_checked,
+     "server", "[CURSOR cursor]", "Compares a part of the table with the store"},
     {"RELOAD", ADMIN, COMMAND_ALONE, 1, 1, false, handle_reload, NULL, "server", "",
      "Reads the configuration again; one with an error changes nothing"},
     {"HELLO", NONE, COMMAND_LOOP, 1, 0, true, handle_hello, NULL, "connection",

@@ -102,6 +102,8 @@ command_handler handle_log, handle_log_verify, handle_subscribe, handle_unsubscr
 command_handler handle_key_import, handle_key_export;
 /* command_stats.c, */
 command_handler handle_stats, handle_reload, handle_info, handle_config;
+/* command_check.c, */
+command_handler handle_table_check;
 /* command_docs.c, */
 command_handler handle_command;
 /* command_connection.c; */
@@ -110,6 +112,7 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
 /* and the answers: answer.c. */
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
-    answer_imported, answer_exported;
+    answer_imported, answer_exported,
+    answer_table_checked;
 
 #endif

@@ -24,7 +24,7 @@ void handle_stats(struct call *call)
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 20);
+    reply_map(reply, 22);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -48,6 +48,9 @@ void handle_stats(struct call *call)
     pair(reply, "changes", status.changes);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);
+    pair(reply, "ballast_bytes", store_ballast_bytes(daemon->store));
+    reply_word(reply, "ballast_spent");
+    reply_bool(reply, store_ballast_is_spent(daemon->store));
 }
 
 void handle_reload(struct call *call)

@@ -45,6 +45,9 @@ int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_bef
 int keys_log(struct keys *keys, struct op *op);
 int keys_log_verify(struct keys *keys, struct op *op);
 
+/* keys_check.c: a part of the comparison of store and table. */
+int keys_check(struct keys *keys, struct op *op);
+
 /* keys_issue.c */
 int keys_create(struct run *run);
 int keys_rotate(struct run *run, uint64_t id);

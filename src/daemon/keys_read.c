@@ -292,6 +292,9 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_LOG_VERIFY:
         r = keys_log_verify(keys, op);
         break;
+    case OP_TABLE_CHECK:
+        r = keys_check(keys, op);
+        break;
     case OP_CREATE:
     case OP_UPDATE:
     case OP_DISABLE:

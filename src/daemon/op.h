@@ -28,6 +28,7 @@ enum op_kind {
     OP_OWNER_GET,
     OP_LOG,
     OP_LOG_VERIFY,
+    OP_TABLE_CHECK,
 };
 
 #define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
@@ -134,6 +135,20 @@ struct op_key {
     int64_t old_expires_unix_s; /* OP_ROTATE: of the key rotated_from, afterwards; 0: never */
 };
 
+/* How far TABLE.CHECK is: first through the store's keys, then through the table's slots. */
+struct op_check_place {
+    uint64_t after_id;   /* keys: behind this one */
+    uint64_t generation; /* slots: of this generation; 0: it is at the keys still */
+    uint64_t slot;       /* slots: from this one on */
+};
+
+#define OP_WRONG_MAX 100u /* findings that one TABLE.CHECK returns before it stops */
+
+struct op_wrong {
+    uint64_t id;
+    const char *what; /* static: see PROTOCOL.md */
+};
+
 struct op;
 typedef void op_done(struct op *op); /* in the event loop */
 
@@ -165,6 +180,7 @@ struct op {
     bool skips;                 /* IMPORT: passes over keys that are there already */
     bool forced;                /* IMPORT: takes keys that could be guessed */
     bool tries;                 /* IMPORT: changes nothing */
+    struct op_check_place check_at;        /* TABLE_CHECK: the cursor */
     op_done *done;
     void *context;
 
@@ -187,8 +203,13 @@ struct op {
     uint64_t verified;        /* LOG_VERIFY: changes whose place in the chain is right; `chain` is
                                  the last one's value */
     struct error problem;     /* LOG_VERIFY: what is wrong behind `at`; code 0: nothing */
-    bool owner_changed;       /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    int64_t time_unix_ms;     /* when it took effect: after the table was published */
+    struct op_wrong *wrong;   /* TABLE_CHECK: what store and table disagree on */
+    size_t wrong_count;
+    uint64_t checked; /* TABLE_CHECK: keys of the store that were compared */
+    struct op_check_place check_next;
+    bool check_ended;     /* TABLE_CHECK: that was all */
+    bool owner_changed;   /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    int64_t time_unix_ms; /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
     uint64_t generation; /* of the table that shows it */

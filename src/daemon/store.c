@@ -44,6 +44,11 @@ bool store_ballast_is_spent(const struct store *store)
     return atomic_load(&store->ballast_spent);
 }
 
+uint64_t store_ballast_bytes(const struct store *store)
+{
+    return ballast_bytes(store->directory_fd);
+}
+
 static int check_directory(int fd, const char *directory, struct error *error)
 {
     struct stat info;

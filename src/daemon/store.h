@@ -180,4 +180,7 @@ bool store_release_ballast(struct store *store);
  * is for changes that take something away. Any thread. */
 bool store_ballast_is_spent(const struct store *store);
 
+/* How large the ballast is at present; 0: there is none. Any thread. */
+uint64_t store_ballast_bytes(const struct store *store);
+
 #endif

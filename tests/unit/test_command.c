@@ -165,6 +165,7 @@ static void every_command_has_the_right_that_the_protocol_states(void **state)
         {"KEY.PURGE", CONFIG_RIGHT_ADMIN},      {"LOG.VERIFY", CONFIG_RIGHT_READ},
         {"SUBSCRIBE", CONFIG_RIGHT_READ},
         {"KEY.IMPORT", CONFIG_RIGHT_ADMIN},     {"KEY.EXPORT", CONFIG_RIGHT_ADMIN},
+        {"TABLE.CHECK", CONFIG_RIGHT_READ},
     };
     size_t known = 0;
 
