@@ -26,6 +26,7 @@ int cmd_status(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);
 int cmd_completion(struct call *call);
+int cmd_doctor(struct call *call);
 int cmd_help(struct call *call);
 
 #endif

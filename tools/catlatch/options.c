@@ -80,6 +80,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
                          "write bad lines to a new file, 0600, as they are, and take the others", 0,
                          false},
     [OPTION_TRY] = {"dry-run", NULL, "check and compare; change nothing", 'n', false},
+    [OPTION_AS_USER] = {"user", "NAME", "look as this user too, whose processes verify keys", 0,
+                        false},
 };
 
 const struct option_spec *option_spec(enum option_id option)

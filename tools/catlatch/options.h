@@ -64,6 +64,7 @@ enum option_id {
     OPTION_FORCE,
     OPTION_SKIP_BAD,
     OPTION_TRY,
+    OPTION_AS_USER,
     OPTION_COUNT,
 };
 

@@ -102,7 +102,7 @@ void output_array_end(const struct output_array *array)
     fputs(array->count > 0 ? "\n]\n" : "[]\n", stdout);
 }
 
-static bool colour_is_wanted(FILE *stream)
+bool output_has_colour(FILE *stream)
 {
     const char *no_color = getenv("NO_COLOR"); /* https://no-color.org: set and not empty */
     const char *term = getenv("TERM");
@@ -207,7 +207,7 @@ static struct libscols_table *table_new(FILE *stream)
     if (table == NULL)
         return NULL;
     scols_table_set_stream(table, stream);
-    scols_table_enable_colors(table, colour_is_wanted(stream));
+    scols_table_enable_colors(table, output_has_colour(stream));
     return table;
 }
 

@@ -30,6 +30,9 @@ bool output_was_lost(void);
 /* strerror's text for an errno of a write. */
 const char *output_why(int errnum);
 
+/* Whether the stream is a terminal that takes colours, and NO_COLOR is not set. */
+bool output_has_colour(FILE *stream);
+
 /* One JSON document and a newline on stdout, keys in the order in which they were set. */
 void output_json(const json_t *value);
 

@@ -95,6 +95,13 @@ const struct command command_list[] = {
      "`make install` puts them where shells look. For this session alone: "
      "source <(catlatch completion bash)",
      0, 1, 1, cmd_completion},
+    {"doctor", "find out what is wrong, and how to mend it", "",
+     "Looks at configuration, accounts, daemon, sockets, folders, table, the processes that map "
+     "it, "
+     "disk, clock and backups, and changes nothing. Works with the daemon down; what only root can "
+     "see is skipped for others, and says so. Exit status 0: all well, notes allowed; 1: warnings "
+     "or problems.",
+     BITS1(AS_USER), 0, 0, cmd_doctor},
     {"help", "show help for a command", "[COMMAND]", "", 0, 0, 2, cmd_help},
 };
 const size_t command_list_len = sizeof command_list / sizeof *command_list;
