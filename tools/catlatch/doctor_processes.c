@@ -20,8 +20,8 @@
 /* Mount namespaces: more are looked at again. */
 #define NAMESPACES_MAX 512u
 
-/* A daemon beats every two seconds at least. */
-#define ALIVE_MS 10000u
+/* A daemon beats every two seconds at the slowest. */
+#define ALIVE_MS 5000u
 
 #define COMMAND_SIZE 17 /* TASK_COMM_LEN and a NUL */
 

@@ -158,15 +158,49 @@ void doctor_table(struct doctor *doctor)
 }
 
 struct leftovers {
-    unsigned count;
+    unsigned count; /* generations that the next start will mark and remove */
     uint64_t bytes;
-    bool current_is_named; /* the table has its second name, by which it will be found and marked */
     char first[NAME_MAX + 1];
+    char foreign[NAME_MAX + 1]; /* the first that it will leave alone; "": none */
+    bool current_is_named; /* the table has its second name, by which it will be found and marked */
 };
+
+/* The daemon believes what is its own and whole; the rest it leaves where it is. */
+static bool is_markable(const struct doctor *doctor, const char *name, const struct stat *st)
+{
+    struct doctor_table table = {.there = false};
+    char path[PATH_MAX];
+
+    if (!S_ISREG(st->st_mode) || st->st_size < (off_t)TABLE_PAGE ||
+        (doctor->knows_uid && st->st_uid != doctor->uid) || !doctor_run_path(doctor, name, path))
+        return false;
+    if (table_map(path, &table, NULL) < 0)
+        return false;
+    if (table.mapped)
+        munmap((void *)(uintptr_t)table.view.header, table.view.size);
+    return true;
+}
+
+static void leftover_look(const struct doctor *doctor, const char *name, const struct stat *st,
+                          struct leftovers *found)
+{
+    const struct stat *current = &doctor->table.file;
+
+    if (doctor->table.there && st->st_dev == current->st_dev && st->st_ino == current->st_ino) {
+        found->current_is_named = true;
+        return;
+    }
+    if (!is_markable(doctor, name, st)) {
+        snprintf(found->foreign, sizeof found->foreign, "%s", name);
+        return;
+    }
+    if (found->count++ == 0)
+        snprintf(found->first, sizeof found->first, "%s", name);
+    found->bytes += (uint64_t)st->st_blocks * 512;
+}
 
 static bool leftovers_find(const struct doctor *doctor, struct leftovers *ret)
 {
-    const struct stat *current = &doctor->table.file;
     DIR *stream = opendir(doctor->config->run_dir);
     struct stat st;
     uint64_t number;
@@ -176,16 +210,9 @@ static bool leftovers_find(const struct doctor *doctor, struct leftovers *ret)
         return false;
     for (struct dirent *entry; (entry = readdir(stream)) != NULL;) {
         const char *name = entry->d_name;
-        if (!procfs_is_table(name, &number) || strcmp(name, "table") == 0 ||
-            fstatat(dirfd(stream), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        if (doctor->table.there && st.st_dev == current->st_dev && st.st_ino == current->st_ino) {
-            ret->current_is_named = true;
-            continue;
-        }
-        if (ret->count++ == 0)
-            snprintf(ret->first, sizeof ret->first, "%s", name);
-        ret->bytes += (uint64_t)st.st_blocks * 512;
+        if (procfs_is_table(name, &number) && strcmp(name, "table") != 0 &&
+            fstatat(dirfd(stream), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            leftover_look(doctor, name, &st, ret);
     }
     closedir(stream);
     return true;
@@ -203,6 +230,13 @@ static void generations_tell(struct doctor *doctor, const struct leftovers *foun
                    found->bytes / 1024);
         doctor_mend(doctor, "systemctl restart catlatchd, which marks it and removes it; not rm: "
                             "whoever maps it would not know");
+    }
+    if (found->foreign[0] != '\0') {
+        doctor_say(doctor, DOCTOR_WARNING,
+                   "%s/%s is left by nobody who could mark it: damaged, or not the daemon's",
+                   run_dir, found->foreign);
+        doctor_mend(doctor, "rm %s/%s, and restart whatever maps it (see `processes`)", run_dir,
+                    found->foreign);
     }
     if (doctor->table.mapped && !found->current_is_named) {
         doctor_say(
