@@ -216,7 +216,8 @@ static void config_try(struct doctor *doctor, const struct worker *worker)
     config_free(own);
 }
 
-static void socket_try(struct doctor *doctor, const struct worker *worker)
+/* Whose group is missing gets the right with it, as [access] has it by default. */
+static void socket_try(struct doctor *doctor, const struct worker *worker, bool maps)
 {
     char path[PATH_MAX], line[256] = "";
 
@@ -227,7 +228,7 @@ static void socket_try(struct doctor *doctor, const struct worker *worker)
         doctor_say(doctor, DOCTOR_PROBLEM, "%s cannot connect to %s: %s", worker->name, path,
                    strerror(errnum));
         doctor_mend(doctor, "chmod 666 %s", path);
-    } else if (errnum == 0 && strncmp(line, "-NOPERM", 7) == 0) {
+    } else if (errnum == 0 && strncmp(line, "-NOPERM", 7) == 0 && maps) {
         doctor_say(doctor, DOCTOR_NOTE,
                    "%s may not verify by the socket: what uses the library needs no right there",
                    worker->name);
@@ -254,10 +255,11 @@ static void worker_look(struct doctor *doctor, const struct worker *worker)
     config_try(doctor, worker);
     table_try(doctor, worker);
     run_dir_try(doctor);
-    if (doctor_is_clean(doctor))
+    bool maps = doctor_is_clean(doctor);
+    if (maps)
         doctor_say(doctor, DOCTOR_OK, "%s reads the configuration and maps the table",
                    worker->name);
-    socket_try(doctor, worker);
+    socket_try(doctor, worker, maps);
 }
 
 /* The child's whole life. */
