@@ -179,6 +179,10 @@ expect_amiss() { # [CHECK...]
     expect_finding problem table 'No such file' 'systemctl restart catlatchd'
     expect_finding skipped keys 'the daemon did not answer'
     daemon_up
+    kill -STOP "$daemon_pid"
+    look
+    expect_finding problem daemon 'answers none' 'systemctl restart catlatchd'
+    expect_finding problem verify_socket 'timed out'
     end_daemon KILL || true
     look
     expect_finding problem daemon 'nobody listens' 'systemctl start catlatchd'
@@ -202,9 +206,12 @@ expect_amiss() { # [CHECK...]
     until_true too_old
     rm "$dir/admin/catlatch.sock"
     start_fake_daemon <<'RULES'
-STATS {"version": "9.9", "pid": 0}
+STATS {"version": "9.9", "pid": 0, "epoch": 1, "sequence": 5, "last_backup_at": "2026-01-01T00:00:00Z"}
+LOG {"cursor": "1:5", "end": true, "changes": [{"time": "2099-01-01T00:00:00.000Z"}]}
 RULES
     look
+    expect_finding problem clock 'the last key was changed at 2099-01-01T00:00:00Z' 'set-ntp'
+    expect_finding warning backup 'the last backup is of 2026-01-01T00:00:00Z' 'catlatch backup FILE'
     expect_finding warning daemon 'catlatchd is version 9.9' 'systemctl restart catlatchd'
 }
 
@@ -369,6 +376,15 @@ RULES
         "restart process $held"
     kill -9 "$held"
     : >"$dir/held"
+    cp "$CATLATCH_BUILD/libcatlatch.so.0" "$dir/libcatlatch.so.0"
+    hold python3 "$BATS_TEST_DIRNAME/doctor_table.py" "$dir/libcatlatch.so.0" map
+    until_true grep -q mapped "$dir/held"
+    rm "$dir/libcatlatch.so.0"
+    look
+    expect_amiss
+    expect_finding note processes "process $held (python3) runs a libcatlatch.so.0 that was replaced" \
+        "restart process $held"
+    : >"$dir/held"
     hold nsenter -t "$space" -m -- python3 "$BATS_TEST_DIRNAME/doctor_table.py" "$dir/run/table" map
     until_true grep -q mapped "$dir/held"
     end_daemon KILL || true
@@ -433,4 +449,8 @@ RULES
     ns mount -o remount,ro "$dir/state"
     look
     expect_finding problem disk 'mounted read-only' 'remount,rw'
+    ns mount -o remount,rw "$dir/state"
+    ns truncate -s 100M "$dir/state/log.0000099999"
+    look
+    expect_finding warning disk "of Berkeley DB's log lie in" 'journalctl -u catlatchd'
 }

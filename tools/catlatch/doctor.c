@@ -156,7 +156,7 @@ int doctor_ping(const char *path, char *ret_line, size_t size)
     if (errnum != 0)
         return errnum;
     /* A peer without any right is told so before it said a word: then nobody reads the PING. */
-    (void)send(fd, "PING\r\n", 6, MSG_NOSIGNAL);
+    (void)send(fd, "*1\r\n$4\r\nPING\r\n", 14, MSG_NOSIGNAL);
     while (n > 0 && len + 1 < size && memchr(ret_line, '\n', len) == NULL) {
         n = read(fd, ret_line + len, size - 1 - len);
         len += n > 0 ? (size_t)n : 0;

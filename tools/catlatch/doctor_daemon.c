@@ -196,11 +196,28 @@ static void daemon_look(struct doctor *doctor)
                    doctor->config->admin_dir);
 }
 
+/* Asked first, for a session waits two minutes for its answer. */
+static bool daemon_hangs(const struct doctor *doctor)
+{
+    char path[PATH_MAX], line[256];
+
+    return snprintf(path, sizeof path, "%s/catlatch.sock", doctor->config->admin_dir) <
+               (int)sizeof path &&
+           doctor_ping(path, line, sizeof line) == ETIMEDOUT;
+}
+
 void doctor_daemon(struct doctor *doctor)
 {
     struct error error = {0};
-    int code = stats_ask(doctor, &error);
 
+    if (daemon_hangs(doctor)) {
+        doctor_say(doctor, DOCTOR_PROBLEM,
+                   "the daemon takes connections on %s/catlatch.sock and answers none",
+                   doctor->config->admin_dir);
+        doctor_mend(doctor, "systemctl restart catlatchd; what it said: journalctl -u catlatchd");
+        return;
+    }
+    int code = stats_ask(doctor, &error);
     if (code == 0)
         daemon_look(doctor);
     else if (code == CATLATCH_E_PERMISSION)

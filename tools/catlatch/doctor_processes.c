@@ -34,7 +34,9 @@ struct survey {
     unsigned current;       /* processes on the current table */
     unsigned told, untold;
     unsigned unreadable;
+    pid_t library_pid; /* the last that was told to have an old library */
     /* mounts: */
+    unsigned major, minor;
     char base[PATH_MAX]; /* run_dir within its file system */
     ino_t namespaces[NAMESPACES_MAX];
     unsigned namespace_count;
@@ -207,6 +209,23 @@ static int mapping_look(struct survey *survey, pid_t pid, const struct procfs_ma
     return -1;
 }
 
+/* A library that was replaced goes on in who had it loaded. */
+static void library_look(struct survey *survey, pid_t pid, const struct procfs_map *map)
+{
+    struct doctor *doctor = survey->doctor;
+    const char *slash = strrchr(map->path, '/');
+    char command[COMMAND_SIZE];
+
+    if (!map->deleted || strncmp(slash, "/libcatlatch.so", sizeof "/libcatlatch.so" - 1) != 0 ||
+        survey->library_pid == pid)
+        return;
+    survey->library_pid = pid;
+    command_of(pid, command);
+    doctor_say(doctor, DOCTOR_NOTE, "process %ld (%s) runs a %s that was replaced since", (long)pid,
+               command, slash + 1);
+    doctor_mend(doctor, "restart process %ld when it suits", (long)pid);
+}
+
 static void maps_look(struct survey *survey, pid_t pid)
 {
     char line[PATH_MAX + 128];
@@ -221,6 +240,7 @@ static void maps_look(struct survey *survey, pid_t pid)
     errno = 0;
     while (found >= 0 && fgets(line, sizeof line, stream) != NULL)
         if (procfs_map_parse(line, &map) == 0) {
+            library_look(survey, pid, &map);
             int one = mapping_look(survey, pid, &map);
             found = one != 0 ? one : found;
         }
@@ -249,7 +269,7 @@ void doctor_processes(struct doctor *doctor)
         return;
     if (!processes_visit(&survey, maps_look))
         doctor_say(doctor, DOCTOR_SKIPPED, "/proc: %s", strerror(errno));
-    if (doctor_is_clean(doctor))
+    else if (survey.told == 0)
         doctor_say(doctor, DOCTOR_OK, "%u process%s the current table, no other%s an old one",
                    survey.current, survey.current == 1 ? " maps" : "es map",
                    survey.unreadable > 0 ? " that can be seen" : "");
@@ -268,7 +288,7 @@ static void path_join(char ret[PATH_MAX], const char *root, const char *rest)
 }
 
 /* Where run_dir is within its file system, and which that is. */
-static bool base_find(struct survey *survey, unsigned *ret_major, unsigned *ret_minor)
+static bool base_find(struct survey *survey)
 {
     char line[2 * PATH_MAX + 256];
     struct procfs_mount mount;
@@ -284,8 +304,8 @@ static bool base_find(struct survey *survey, unsigned *ret_major, unsigned *ret_
             continue;
         best = strlen(mount.point);
         found = true;
-        *ret_major = mount.major;
-        *ret_minor = mount.minor;
+        survey->major = mount.major;
+        survey->minor = mount.minor;
         path_join(survey->base, mount.root, survey->run_dir + (best == 1 ? 0 : best));
     }
     fclose(stream);
@@ -341,8 +361,8 @@ static void mounts_look(struct survey *survey, pid_t pid)
     if (stream == NULL)
         return;
     while (fgets(line, sizeof line, stream) != NULL) {
-        if (procfs_mount_parse(line, &mount) != 0 || mount.major != survey->doctor->table.major ||
-            mount.minor != survey->doctor->table.minor || !procfs_is_table(mount.root, &number))
+        if (procfs_mount_parse(line, &mount) != 0 || mount.major != survey->major ||
+            mount.minor != survey->minor || !procfs_is_table(mount.root, &number))
             continue;
         snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(mount.root, '/') - mount.root),
                  mount.root);
@@ -358,7 +378,7 @@ void doctor_mounts(struct doctor *doctor)
 
     if (!survey_begin(doctor, &survey))
         return;
-    if (!base_find(&survey, &doctor->table.major, &doctor->table.minor)) {
+    if (!base_find(&survey)) {
         doctor_say(doctor, DOCTOR_SKIPPED, "/proc/self/mountinfo cannot be read");
         return;
     }
