@@ -14,6 +14,29 @@ struct feed {
     struct client *client; /* NULL: it is gone */
 };
 
+static void look_up_standing(const struct client *client, struct standing *ret_standing)
+{
+    const struct daemon *daemon = client->server->daemon;
+
+    session_standing(&client->session, &daemon->settings.services[0], changer_view(daemon->changer),
+                     ret_standing);
+}
+
+/* Whether what was read is still what the subscriber is to be told: it may have gone on to another
+ * place, or by AUTH to other rights, or lost them, while the log was read. */
+static bool is_wanted(const struct client *client, const struct op *op)
+{
+    const struct session *session = &client->session;
+    struct standing standing;
+
+    if (!session->subscribed || session->fed.epoch != op->after.epoch ||
+        session->fed.sequence != op->after.sequence)
+        return false;
+    look_up_standing(client, &standing);
+    return standing.right >= CONFIG_RIGHT_READ &&
+           text_is(op->confined_owner, standing.confined ? standing.owner : "");
+}
+
 static void on_fed(struct op *op)
 {
     struct feed *feed = op->context;
@@ -25,6 +48,11 @@ static void on_fed(struct op *op)
         return;
     }
     client->feed = NULL;
+    if (!is_wanted(client, op)) {
+        op_free(op);
+        client_continue(client); /* reads anew, if there is anything to be told */
+        return;
+    }
     /* The log cannot be read, or the daemon stops: the subscriber must not think that all is well.
      */
     if (op->error.code != 0) {
@@ -34,7 +62,7 @@ static void on_fed(struct op *op)
     }
     struct reply *output = &client->server->output;
     output->protocol = client->session.protocol;
-    for (size_t i = 0; i < op->change_count && client->session.subscribed; i++)
+    for (size_t i = 0; i < op->change_count; i++)
         event_write(output, SUBSCRIPTION_CHANNEL, &op->changes[i]);
     client->session.fed = op->at;
     op_free(op);
@@ -68,14 +96,12 @@ static bool is_behind(const struct client *client)
 
 void subscription_feed(struct client *client)
 {
-    struct daemon *daemon = client->server->daemon;
     struct standing standing;
 
     if (!client->session.subscribed || client->feed || client->closing || client->finishing ||
         client->unsent > 0 || !is_behind(client))
         return;
-    session_standing(&client->session, &daemon->settings.services[0], changer_view(daemon->changer),
-                     &standing);
+    look_up_standing(client, &standing);
     struct op *op = standing.right >= CONFIG_RIGHT_READ ? make_op(client, &standing) : NULL;
     struct feed *feed = op ? malloc(sizeof *feed) : NULL;
     if (!feed) {
@@ -87,7 +113,7 @@ void subscription_feed(struct client *client)
     client->feed = feed;
     op->done = on_fed;
     op->context = feed;
-    changer_submit(daemon->changer, op);
+    changer_submit(client->server->daemon->changer, op);
 }
 
 void subscription_feed_all(struct server *server)

@@ -86,3 +86,8 @@ END
     expect_text "$output" 'ERR in RESP2 a subscriber may send'
     expect_text "$output" $'pong\n\nunsubscribe\nchanges\n0\nPONG'
 }
+
+@test "what was being read for a subscriber is not told once its rights are others" {
+    run /usr/bin/python3 "$BATS_TEST_DIRNAME/late_feed.py" "$admin"
+    expect_status 0
+}
