@@ -28,10 +28,12 @@ struct changer {
     struct op_queue finished;
     struct generation *retired; /* to be unmapped by the loop, which may be looking at them */
     const struct config *fresh_config;
-    bool news; /* something was published */
-    bool made; /* the thread that makes a file is done */
-    bool lost; /* run_dir/table is not ours any more */
-    bool tend; /* it is time to look for what is old */
+    bool news;         /* something was published */
+    bool made;         /* the thread that makes a file is done */
+    bool lost;         /* run_dir/table is not ours any more */
+    bool tend;         /* it is time to look for what is old */
+    bool purging;      /* an operation that purges what is old is on its way */
+    bool purging_more; /* it is not all that is old */
     bool stopping;
     bool ended;
     bool has_warning, has_fatal;

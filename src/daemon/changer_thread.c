@@ -353,13 +353,29 @@ static void run_read(struct changer *changer, struct op *op)
     finish(changer, &done);
 }
 
-/* In the loop: what nobody asked for is told to nobody, unless it failed. */
+/* In the loop: what nobody asked for is told to nobody, unless it failed. Then there is no use in
+ * trying again at once. */
 static void tended(struct op *op)
 {
     struct changer *changer = op->context;
     if (op->error.code != 0)
         changer_warn(changer, &op->error);
+    uv_mutex_lock(&changer->lock);
+    changer->purging = false;
+    changer->tend |= changer->purging_more && op->error.code == 0;
+    uv_cond_signal(&changer->wake);
+    uv_mutex_unlock(&changer->lock);
     op_free(op);
+}
+
+/* Nothing is begun while the last purge is on its way, which would name the same keys, nor when the
+ * daemon is to stop, which would wait for it. */
+static bool may_tend(struct changer *changer)
+{
+    uv_mutex_lock(&changer->lock);
+    bool may = !changer->purging && !changer->stopping;
+    uv_mutex_unlock(&changer->lock);
+    return may && changer->growth.stage == GROWTH_IDLE; /* which needs the log as it is */
 }
 
 /* Forgets a little of what is old; the operation goes the way of all others. */
@@ -368,8 +384,8 @@ static void tend(struct changer *changer)
     struct error error = {0};
     struct op *op;
     bool more;
-    if (changer->growth.stage != GROWTH_IDLE)
-        return; /* it needs the log as it is */
+    if (!may_tend(changer))
+        return;
     if (retention_step(&changer->retention, changer->keys.config, &op, &more, &error) != 0) {
         changer_warn(changer, &error);
         return;
@@ -379,8 +395,10 @@ static void tend(struct changer *changer)
         op->done = tended;
         op->context = changer;
         op_queue_add(&changer->changes, op);
+        changer->purging = true;
+        changer->purging_more = more;
     }
-    changer->tend |= more;
+    changer->tend |= more && op == NULL;
     uv_mutex_unlock(&changer->lock);
 }
 

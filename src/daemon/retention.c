@@ -75,7 +75,8 @@ int retention_step(struct retention *retention, const struct config *config, str
     *ret_op = NULL;
     *ret_more = false;
     int r = check_clock(retention, now_ms, &believed, error);
-    if (r != 0 || !believed)
+    /* The room that the ballast left is not for this. */
+    if (r != 0 || !believed || store_ballast_is_spent(retention->store))
         return r;
     if (config->audit_retain_s != 0)
         r = store_prune(retention->store, now_ms - config->audit_retain_s * 1000, STEP_MAX, &pruned,
