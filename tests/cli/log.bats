@@ -34,6 +34,14 @@ changes() {
     [[ $output != *"$key"* ]]
 }
 
+@test "quotes and backslashes of a text cannot be taken for the log's own" {
+    make_key 'a" -> "b' --owner 'acme by root pid 1' --meta 'path=C:\x'
+    run --separate-stderr catlatch log
+    expect_status 0
+    expect_text "$output" 'name "a\" -> \"b", metadata.path "C:\\x"'
+    expect_text "$output" 'of "acme by root pid 1" by '
+}
+
 @test "the log is narrowed by key, owner, kind, actor and time" {
     make_key one --owner acme
     local first=$id
@@ -79,6 +87,24 @@ changes() {
     catlatch owner suspend acme
     until_true grep -q owner_suspended "$dir/followed"
     jq -s -e 'map(.change) == ["created", "created", "owner_suspended"]' "$dir/followed"
+}
+
+@test "--follow goes on after a pause in which idle connections were closed" {
+    stop_daemon
+    printf 'idle_timeout = 1s\n' >>"$CATLATCH_CONFIG"
+    start_daemon
+    catlatch log --follow --json >"$dir/followed" 3>&- &
+    follower=$!
+    connections() { redis-cli -s "$dir/admin/catlatch.sock" CLIENT LIST | grep -c '^id='; }
+    both() { [ "$(connections)" -eq 3 ]; }
+    one() { [ "$(connections)" -eq 2 ]; }
+    until_true both
+    until_true one
+    make_key later
+    until_true grep -q created "$dir/followed"
+    make_key again
+    until_true grep -q again "$dir/followed"
+    jq -s -e 'map(.sequence) == ["1:1", "1:2"]' "$dir/followed"
 }
 
 @test "--follow that loses its daemon says so" {

@@ -21,6 +21,7 @@
 
 struct reading {
     struct call *call;
+    struct session *session;
     bool json;
     bool follow;
     struct output_array array;
@@ -97,6 +98,7 @@ static int reading_begin(struct call *call, struct reading *reading, struct erro
     int code = 0;
 
     *reading = (struct reading){.call = call,
+                                .session = call->session,
                                 .json = option_given(options, OPTION_JSON),
                                 .follow = option_given(options, OPTION_FOLLOW),
                                 .left = UINT64_MAX};
@@ -141,7 +143,7 @@ static int page_ask(struct reading *reading, json_t **ret_page, struct error *er
     for (size_t i = 0; code == 0 && i < sizeof pairs / sizeof *pairs; i++)
         code = session_pair(&request, pairs[i].word, pairs[i].value, error);
     if (code == 0)
-        code = session_ask(reading->call->session, &request, ret_page, error);
+        code = session_ask(reading->session, &request, ret_page, error);
     session_words_free(&request);
     if (code == 0)
         snprintf(reading->cursor, sizeof reading->cursor, "%s", value_text(*ret_page, "cursor"));
@@ -171,15 +173,40 @@ static void actor_print(const json_t *actor)
         printf(" with %s", value_text(actor, "key_id"));
 }
 
+static void quoted_print(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+/* In quotes only if it could be taken for more than one word. */
+static void word_print(const char *text)
+{
+    if (text[strcspn(text, " \"\\")] == '\0')
+        fputs(text, stdout);
+    else
+        quoted_print(text);
+}
+
 static void fields_print(const json_t *fields)
 {
     for (size_t i = 0; i < json_array_size(fields); i++) {
         const json_t *field = json_array_get(fields, i);
         const char *before = value_text(field, "before"), *after = value_text(field, "after");
         printf("%s %s ", i > 0 ? "," : ":", value_text(field, "field"));
-        if (*before != '\0')
-            printf("\"%s\" -> ", before);
-        printf(*after != '\0' ? "\"%s\"" : "none", after);
+        if (*before != '\0') {
+            quoted_print(before);
+            fputs(" -> ", stdout);
+        }
+        if (*after != '\0')
+            quoted_print(after);
+        else
+            fputs("none", stdout);
     }
 }
 
@@ -189,7 +216,8 @@ static void change_print(const json_t *change)
            value_text(change, "change"));
     if (*value_text(change, "id") != '\0')
         printf(" %s", value_text(change, "id"));
-    printf(" of %s", value_text(change, "owner"));
+    fputs(" of ", stdout);
+    word_print(value_text(change, "owner"));
     actor_print(json_object_get(change, "actor"));
     fields_print(json_object_get(change, "fields"));
     if (*value_text(change, "comment") != '\0')
@@ -229,7 +257,22 @@ static int read_all(struct reading *reading, struct error *error)
     return 0;
 }
 
-/* A second connection tells when there is something to read on the first. */
+/* One connection tells when there is something to read, and each reading has one of its own, which
+ * else might have been closed for being idle in between. */
+static int follow_on(struct reading *reading, struct session *bell, struct error *error)
+{
+    const char *admin_dir = reading->call->config->admin_dir;
+    int code = session_wait(bell, error);
+
+    if (code == 0)
+        code = session_open(admin_dir, &reading->session, error);
+    if (code == 0) {
+        code = read_all(reading, error);
+        session_close(reading->session);
+    }
+    return code;
+}
+
 static int follow(struct reading *reading, struct error *error)
 {
     struct session *bell = NULL;
@@ -237,13 +280,11 @@ static int follow(struct reading *reading, struct error *error)
 
     if (code == 0)
         code = session_subscribe(bell, error);
-    while (code == 0 && reading->left > 0) {
+    if (code == 0)
         code = read_all(reading, error);
-        if (code == 0 && !output_flush())
-            break; /* whoever read it has gone, and process_finish says so */
-        if (code == 0 && reading->left > 0)
-            code = session_wait(bell, error);
-    }
+    /* Whoever read it may have gone: process_finish says so. */
+    while (code == 0 && output_flush() && reading->left > 0)
+        code = follow_on(reading, bell, error);
     session_close(bell);
     return code;
 }

@@ -342,9 +342,20 @@ int session_subscribe(struct session *session, struct error *error)
     return code != 0 ? code : take_push(session, ANSWER_TIMEOUT_MS, error);
 }
 
+static bool has_more(const struct session *session)
+{
+    struct pollfd ready = {.fd = session->fd, .events = POLLIN};
+
+    return session->reader->len > session->reader->pos || poll(&ready, 1, 0) > 0;
+}
+
 int session_wait(struct session *session, struct error *error)
 {
-    return take_push(session, -1, error);
+    int code = take_push(session, -1, error);
+
+    while (code == 0 && has_more(session))
+        code = take_push(session, -1, error);
+    return code;
 }
 
 int session_ask(struct session *session, const struct session_words *request, json_t **ret_map,
