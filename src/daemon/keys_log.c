@@ -5,9 +5,14 @@
 /* Changes that one call looks at before it returns what it has: some tens of milliseconds. */
 #define LOOK_MAX 20000u
 
+/* Bytes of texts after which a page is full: every subscriber can have one, and a change alone can
+ * take 90 KiB. */
+#define PAGE_BYTES_MAX ((size_t)1 << 20)
+
 struct looking {
     struct op *op;
     size_t looked_at;
+    size_t bytes;
 };
 
 static bool matches(const struct op *op, const struct change *change)
@@ -26,8 +31,9 @@ static bool matches(const struct op *op, const struct change *change)
            (!wanted->has_kind || change->kind == wanted->kind);
 }
 
-static int keep(struct op *op, const struct change *change)
+static int keep(struct looking *looking, const struct change *change)
 {
+    struct op *op = looking->op;
     struct change *kept = &op->changes[op->change_count];
     struct change_difference *differences =
         op_alloc(op, (change->difference_count + 1) * sizeof *differences);
@@ -44,7 +50,9 @@ static int keep(struct op *op, const struct change *change)
             op_text(op, from->before.bytes, from->before.len, &differences[i].before) != 0 ||
             op_text(op, from->after.bytes, from->after.len, &differences[i].after) != 0)
             return CATLATCH_E_MEMORY;
+        looking->bytes += from->field.len + from->before.len + from->after.len;
     }
+    looking->bytes += change->owner.len + change->detail.len;
     op->change_count++;
     return 0;
 }
@@ -55,9 +63,9 @@ static int look_at(void *context, const struct change *change)
     struct op *op = looking->op;
 
     looking->looked_at++;
-    if (matches(op, change) && keep(op, change) != 0)
+    if (matches(op, change) && keep(looking, change) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading the change log");
-    return op->change_count == op->limit;
+    return op->change_count == op->limit || looking->bytes >= PAGE_BYTES_MAX;
 }
 
 static bool is_at_end(const struct keys *keys, struct store_position at)
@@ -65,19 +73,44 @@ static bool is_at_end(const struct keys *keys, struct store_position at)
     return at.epoch == store_epoch(keys->store) && at.sequence == store_sequence(keys->store);
 }
 
+static bool is_before(struct store_position a, struct store_position b)
+{
+    return a.epoch < b.epoch || (a.epoch == b.epoch && a.sequence < b.sequence);
+}
+
+/* What was removed on purpose is not missing, but whoever stands before it should know. */
+static int check_start(const struct keys *keys, struct op *op, const char *advice)
+{
+    const struct store_position start = store_log_start(keys->store);
+
+    if (op->after.epoch == 0 || !is_before(op->after, start))
+        return 0;
+    return error_set(&op->error, CATLATCH_E_CONFLICT,
+                     "the log begins behind %llu:%llu: [audit] retain removed what was before "
+                     "it%s",
+                     (unsigned long long)start.epoch, (unsigned long long)start.sequence, advice);
+}
+
+/* Behind its end the log has nothing yet, and later something else than what the asker waits for.
+ */
+static int check_end(const struct keys *keys, struct op *op)
+{
+    const struct store_position end = {store_epoch(keys->store), store_sequence(keys->store)};
+
+    if (!is_before(end, op->after))
+        return 0;
+    return error_set(&op->error, CATLATCH_E_CONFLICT,
+                     "the log ends with %llu:%llu, before that place: the store was put back from "
+                     "an older copy, so read all keys anew",
+                     (unsigned long long)end.epoch, (unsigned long long)end.sequence);
+}
+
 int keys_log(struct keys *keys, struct op *op)
 {
     struct looking looking = {.op = op};
 
-    struct store_position start = store_log_start(keys->store);
-
-    if (op->after.epoch != 0 &&
-        (op->after.epoch < start.epoch ||
-         (op->after.epoch == start.epoch && op->after.sequence < start.sequence)))
-        return error_set(&op->error, CATLATCH_E_CONFLICT,
-                         "the log begins behind %llu:%llu: [audit] retain removed what was before "
-                         "it, so read all keys anew",
-                         (unsigned long long)start.epoch, (unsigned long long)start.sequence);
+    if (check_start(keys, op, ", so read all keys anew") != 0 || check_end(keys, op) != 0)
+        return op->error.code;
     if (op->limit == 0 || op->limit > OP_PAGE_MAX)
         op->limit = OP_PAGE_MAX;
     op->changes = op_alloc(op, op->limit * sizeof *op->changes);
@@ -94,6 +127,8 @@ int keys_log_verify(struct keys *keys, struct op *op)
 {
     size_t count = 0;
 
+    if (check_start(keys, op, "") != 0)
+        return op->error.code;
     op->at = op->after;
     int r = store_changes_verify(keys->store, &op->at, &op->chain, LOOK_MAX, &count, &op->problem);
     op->verified = count;

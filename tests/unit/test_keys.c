@@ -108,6 +108,75 @@ static int run_and_free(struct op *op)
     return r;
 }
 
+static struct op *read_log(uint64_t after)
+{
+    struct op *op = op_new(OP_LOG);
+    assert_non_null(op);
+    op->after = (struct store_position){after != 0, after};
+    keys_read(&keys, op);
+    return op;
+}
+
+static int read_and_free(struct op *op)
+{
+    int r = op->error.code;
+    op_free(op);
+    return r;
+}
+
+static void a_place_that_the_log_does_not_have_is_refused(void **state)
+{
+    struct error error;
+    size_t count;
+    (void)state;
+    for (uint64_t id = 1; id <= 5; id++)
+        add_key(id);
+    assert_int_equal(read_and_free(read_log(5)), 0);
+    assert_int_equal(read_and_free(read_log(6)), CATLATCH_E_CONFLICT);
+    assert_int_equal(store_prune(store, INT64_MAX, 3, &count, &error), 0);
+    assert_int_equal(read_and_free(read_log(0)), 0);
+    assert_int_equal(read_and_free(read_log(3)), 0);
+    assert_int_equal(read_and_free(read_log(2)), CATLATCH_E_CONFLICT);
+    struct op *op = op_new(OP_LOG_VERIFY); /* nor is what was removed said to be missing */
+    assert_non_null(op);
+    op->after = (struct store_position){1, 2};
+    keys_read(&keys, op);
+    assert_int_equal(read_and_free(op), CATLATCH_E_CONFLICT);
+}
+
+/* Such changes are ninety times as long as most. */
+static void a_page_of_long_changes_is_short_and_the_next_goes_on(void **state)
+{
+    static char value[RECORD_COMMENT_MAX];
+    uint64_t id = 7, at = 1;
+    (void)state;
+    memset(value, 'x', sizeof value);
+    add_key(id);
+    for (unsigned i = 0; i < 60; i++) {
+        struct op *op = make_op(OP_UPDATE, &id, 1);
+        op->fields.has = OP_HAS_METADATA;
+        op->fields.metadata_count = RECORD_METADATA_MAX;
+        for (unsigned j = 0; j < RECORD_METADATA_MAX; j++) {
+            const char name[] = {(char)('A' + j % 16), (char)('A' + j / 16)};
+            assert_int_equal(op_text(op, name, sizeof name, &op->fields.metadata[j].name), 0);
+            value[0] = (char)('a' + i % 2);
+            assert_int_equal(op_text(op, value, sizeof value, &op->fields.metadata[j].value), 0);
+        }
+        assert_int_equal(run_and_free(op), 0);
+        keys_publish(&keys);
+    }
+    for (bool end = false; !end;) {
+        struct op *op = read_log(at);
+        assert_int_equal(op->error.code, 0);
+        assert_true(op->change_count > 0 && op->change_count < 40);
+        for (size_t i = 0; i < op->change_count; i++)
+            assert_int_equal(op->changes[i].sequence, ++at);
+        end = op->at_end;
+        op_free(op);
+    }
+    assert_int_equal(at, 61);
+}
+
 static void fill_table(uint64_t id)
 {
     char name[] = "name a";
@@ -399,6 +468,8 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(an_operation_names_each_key_once_and_in_order),
+        EACH(a_place_that_the_log_does_not_have_is_refused),
+        EACH(a_page_of_long_changes_is_short_and_the_next_goes_on),
         EACH(operations_share_a_key_wherever_it_stands),
         EACH(a_refused_change_of_many_keys_leaves_the_table_as_it_was),
         EACH(a_refused_change_gives_up_its_own_claims_alone),
