@@ -66,6 +66,20 @@ listen() { # NAME [REQUEST]...
     ! grep -q '"change":"revoked"' "$dir/heard"
 }
 
+@test "a subscriber is not idle, and does not keep the daemon from stopping" {
+    stop_daemon
+    printf 'idle_timeout = 1s\n' >>"$CATLATCH_CONFIG"
+    start_daemon
+    listen heard
+    run /usr/bin/python3 "$BATS_TEST_DIRNAME/talk.py" "$admin" stay <<<PING # until it is closed
+    expect_text "$output" closed
+    make_key later
+    until_true grep -q "$id" "$dir/heard"
+    stop_daemon
+    grep -qx closed "$dir/heard"
+    ! grep -q 'did not take their answers' "$dir/log"
+}
+
 @test "reading the log takes the right read, and subscribing too" {
     run redis-cli -s "$dir/run/catlatch.sock" SUBSCRIBE changes
     expect_text "$output" 'needs the right read'

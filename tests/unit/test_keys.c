@@ -10,6 +10,7 @@
 
 #include "core/config_environments.h"
 #include "daemon/keys.h"
+#include "daemon/store_internal.h"
 #include "lib_store.h"
 #include "lib_table.h"
 
@@ -142,6 +143,25 @@ static void a_place_that_the_log_does_not_have_is_refused(void **state)
     op->after = (struct store_position){1, 2};
     keys_read(&keys, op);
     assert_int_equal(read_and_free(op), CATLATCH_E_CONFLICT);
+}
+
+static void changes_that_are_missing_at_the_end_are_missed(void **state)
+{
+    unsigned char last[16];
+    (void)state;
+    add_key(1);
+    add_key(2);
+    store_pack(1, last);
+    store_pack(2, last + 8);
+    DBT key = store_dbt(last, sizeof last);
+    struct op *op = op_new(OP_LOG_VERIFY);
+    assert_non_null(op);
+    assert_int_equal(store->db[STORE_CHANGES]->del(store->db[STORE_CHANGES], NULL, &key, 0), 0);
+    keys_read(&keys, op);
+    assert_int_equal(op->error.code, 0);
+    assert_int_equal(op->verified, 1);
+    assert_int_equal(op->problem.code, CATLATCH_E_DATA);
+    op_free(op);
 }
 
 /* Such changes are ninety times as long as most. */
@@ -469,6 +489,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(an_operation_names_each_key_once_and_in_order),
         EACH(a_place_that_the_log_does_not_have_is_refused),
+        EACH(changes_that_are_missing_at_the_end_are_missed),
         EACH(a_page_of_long_changes_is_short_and_the_next_goes_on),
         EACH(operations_share_a_key_wherever_it_stands),
         EACH(a_refused_change_of_many_keys_leaves_the_table_as_it_was),
