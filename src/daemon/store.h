@@ -11,9 +11,11 @@
  * A commit looks for room before it commits, so that E_FULL undoes it; if somebody else takes that
  * room before the flush, the flush gives up the ballast rather than fail.
  *
- * Files (0600 in a 0700 folder): the environment's own, keys.db, owners.db, index.db, changes.db,
- * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent`
- * once that was used), `published` (how far the last table went), `format` (who may read all this).
+ * Files (0600 in a 0700 folder): `format` (who may read all this, and which store.<n> counts),
+ * store.<n>/ with the environment's own, keys.db, owners.db, index.db, changes.db and meta.db;
+ * `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent` once that
+ * was used), `published` (how far the last table went). So a whole store is replaced by one rename,
+ * that of `format`; what it no longer names is removed by the next start.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -30,7 +32,19 @@ struct store_options {
      * since the last checkpoint, at most about 24 MB. */
     uint64_t ballast_size_bytes;
     int64_t checkpoint_interval_ms; /* 0: a minute */
+    /* An environment in this folder of `directory`, whatever `format` says, and nothing beside it:
+     * one that is to take the other's place (STORE_PLACE_NEW). NULL: the one that counts. */
+    const char *place;
 };
+
+#define STORE_PLACE_NEW "store.new"
+
+/* Gives STORE_PLACE_NEW, closed and flushed, the place of the store that counts until then. A crash
+ * leaves one or the other. */
+int store_place_adopt(int directory_fd, const char *directory, struct error *error);
+
+/* Removes what earlier stores left, once it is certain that this one can be used. */
+void store_tidy(struct store *store);
 
 /* Opens, recovers, and creates what is not there. The ballast is released if recovery finds the
  * disk full, and laid again when there is room. Returns 0, E_VERSION (newer data), E_DATA (damage:
@@ -148,6 +162,10 @@ int store_published(struct store *store, uint64_t *ret_epoch, uint64_t *ret_sequ
                     struct error *error);
 int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence,
                         struct error *error);
+
+/* The same where no store can be opened; zeros when there is none. */
+int store_read_published(const char *directory, uint64_t *ret_epoch, uint64_t *ret_sequence,
+                         struct error *error);
 
 /* Writes dirty pages out and lets old logs go, if there was work worth it since the last one
  * (bytes of log or `interval` passed) or if force. Any thread; not two at once. */

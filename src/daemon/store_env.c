@@ -184,7 +184,7 @@ static int env_open(struct store *store, uint64_t cache_size_bytes)
     store->env->set_msgcall(store->env, on_message);
     r = env_configure(store->env, cache_size_bytes);
     if (r == 0)
-        r = store->env->open(store->env, store->directory,
+        r = store->env->open(store->env, store->place,
                              DB_CREATE | DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN |
                                  DB_THREAD | DB_PRIVATE | DB_RECOVER,
                              0600);
@@ -297,7 +297,7 @@ static int sync_directory(struct store *store, struct error *error)
         return store_fail(store, r, error, "look at the log");
     if (position.file == store->flushed_log_file)
         return 0;
-    if (fsync(store->directory_fd) != 0)
+    if (fsync(store->place_fd) != 0)
         return store_fail(store, errno, error, "flush the folder");
     store->flushed_log_file = position.file;
     return 0;

@@ -3,8 +3,8 @@
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
  * store_txn.c writes, store_index.c keeps the indexes, store_walk.c and store_read.c read,
- * store_log.c walks the changes, store_meta.c holds the small facts, store_files.c the plain files
- * beside the databases.
+ * store_log.c walks the changes, store_meta.c holds the small facts, store_place.c knows in which
+ * folder the environment lies, store_files.c keeps `published`.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
@@ -69,8 +69,11 @@ struct store_txn {
 };
 
 struct store {
-    char *directory;
+    char *directory; /* state_dir */
     int directory_fd;
+    char *place; /* the environment's own folder in it */
+    int place_fd;
+    uint64_t number; /* of that folder */
     int published_fd;
     DB_ENV *env;
     DB *db[STORE_DATABASES];
@@ -177,12 +180,27 @@ int store_meta_load(struct store *store, struct error *error);
 
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
 
-/* Reads the format's version. 0 and *ret_is_new when there is none, E_VERSION for a newer one. */
-int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
+/* store_place.c: the environment lies in store.<number>, and `format` says in which. */
+#define STORE_PLACE_WORDS "store."
+#define STORE_PLACE_SIZE 32 /* "store." and 20 digits */
+void store_place_name(uint64_t number, char ret_name[STORE_PLACE_SIZE]);
+
+/* Reads format and number. 0 and *ret_number 0 when there is none, E_VERSION for another format. */
+int store_format_read(int directory_fd, const char *directory, uint64_t *ret_number,
                       struct error *error);
 
-/* Says that the store is whole. */
-int store_format_write(int directory_fd, const char *directory, struct error *error);
+/* Says that the store of this number is whole, and the one that counts. */
+int store_format_write(int directory_fd, const char *directory, uint64_t number,
+                       struct error *error);
+
+/* Removes the folder and the files in it. Returns 0 or an errno. */
+int store_place_remove(int directory_fd, const char *name);
+
+/* Removes what other stores were, and what was to be one. */
+void store_place_tidy(int directory_fd, uint64_t number);
+
+/* The highest number that there is a folder of; 0: none. */
+uint64_t store_place_highest(int directory_fd);
 
 int store_published_open(struct store *store, struct error *error);
 

@@ -1,8 +1,8 @@
 #include "lib_store.h"
 
-#include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +17,18 @@ void store_folder_make(char ret_path[STORE_FOLDER_SIZE])
         err(99, "mkdtemp %s", ret_path);
 }
 
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)info;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 void store_folder_remove(const char *path)
 {
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-
-    if (folder == NULL)
-        err(99, "opendir %s", path);
-    while ((entry = readdir(folder)) != NULL)
-        unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    rmdir(path);
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        err(99, "removing %s", path);
 }
 
 struct store *store_open_or_die(const char *folder)
