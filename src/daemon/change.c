@@ -17,6 +17,7 @@ static const char *const kind_names[CHANGE_KIND_END] = {
     [CHANGE_ROTATED] = "rotated",
     [CHANGE_OWNER_SUSPENDED] = "owner_suspended",
     [CHANGE_OWNER_RESUMED] = "owner_resumed",
+    [CHANGE_RESTORED] = "restored",
 };
 
 const char *change_kind_name(enum change_kind kind)

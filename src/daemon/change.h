@@ -25,6 +25,7 @@ enum change_kind {
     CHANGE_ROTATED, /* the new key of a rotation */
     CHANGE_OWNER_SUSPENDED,
     CHANGE_OWNER_RESUMED,
+    CHANGE_RESTORED, /* a new epoch: of no key and no owner */
     CHANGE_KIND_END,
 };
 

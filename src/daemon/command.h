@@ -96,6 +96,8 @@ command_handler handle_key_verify, handle_key_create, handle_key_list, handle_ke
 command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handle_owner_resume;
 /* command_log.c, */
 command_handler handle_log, handle_log_verify, handle_subscribe, handle_unsubscribe;
+/* command_backup.c, */
+command_handler handle_backup, handle_backup_done, handle_restore;
 /* command_stats.c, */
 command_handler handle_stats, handle_reload, handle_info, handle_config;
 /* command_docs.c, */
@@ -105,6 +107,7 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
     handle_select, handle_client;
 /* and the answers: answer.c. */
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
-    answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified;
+    answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
+    answer_backup, answer_backup_done;
 
 #endif

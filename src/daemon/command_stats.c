@@ -5,6 +5,7 @@
 
 #include "daemon/command.h"
 #include "daemon/daemon.h"
+#include "daemon/pairs.h"
 
 static void pair(struct reply *reply, const char *name, uint64_t value)
 {
@@ -24,7 +25,7 @@ void handle_stats(struct call *call)
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 20);
+    reply_map(reply, 21);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -48,6 +49,7 @@ void handle_stats(struct call *call)
     pair(reply, "changes", status.changes);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);
+    pair_time(reply, "last_backup_at", store_backup_time(daemon->store));
 }
 
 void handle_reload(struct call *call)

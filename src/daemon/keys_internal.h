@@ -44,6 +44,10 @@ int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_bef
 int keys_log(struct keys *keys, struct op *op);
 int keys_log_verify(struct keys *keys, struct op *op);
 
+/* keys_backup.c: a chunk of a backup; and that one was completed, which is no change of a key. */
+int keys_backup(struct keys *keys, struct op *op);
+void keys_backup_done(struct keys *keys, struct op *op);
+
 /* keys_issue.c */
 int keys_create(struct run *run);
 int keys_rotate(struct run *run, uint64_t id);

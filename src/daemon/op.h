@@ -20,12 +20,15 @@ enum op_kind {
     OP_ROTATE,
     OP_OWNER_SUSPEND,
     OP_OWNER_RESUME,
+    OP_BACKUP_DONE,
     OP_LIST, /* from here on: reads only */
     OP_GET,
     OP_OWNER_LIST,
     OP_OWNER_GET,
     OP_LOG,
     OP_LOG_VERIFY,
+    OP_BACKUP,
+    OP_RESTORE_COMPARE,
 };
 
 #define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
@@ -100,6 +103,7 @@ struct op_key {
 };
 
 struct op;
+struct restore;
 typedef void op_done(struct op *op); /* in the event loop */
 
 struct op {
@@ -123,6 +127,8 @@ struct op {
     struct op_log_selection log_selection; /* LOG */
     struct store_position after;           /* LOG, LOG_VERIFY: the cursor */
     struct digest chain;                   /* LOG_VERIFY: the value there */
+    struct text cursor;                    /* BACKUP; empty: the beginning */
+    struct restore *restore;               /* RESTORE_COMPARE */
     op_done *done;
     void *context;
 
@@ -142,6 +148,8 @@ struct op {
     uint64_t verified;        /* LOG_VERIFY: changes whose place in the chain is right; `chain` is
                                  the last one's value */
     struct error problem;     /* LOG_VERIFY: what is wrong behind `at`; code 0: nothing */
+    struct text data;         /* BACKUP: whole entries */
+    struct text next_cursor;  /* BACKUP: go on from there; at_end: that was all */
     bool owner_changed;       /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
     int64_t time_unix_ms;     /* when it took effect: after the table was published */
     uint64_t epoch;

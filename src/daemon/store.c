@@ -88,7 +88,7 @@ static int open_environment(struct store *store, uint64_t cache_size_bytes, stru
     return store_env_open(store, cache_size_bytes, error);
 }
 
-static int open_place(struct store *store, const char *name, struct error *error)
+int store_open_place(struct store *store, const char *name, struct error *error)
 {
     if (store->is_new && mkdirat(store->directory_fd, name, 0700) != 0 && errno != EEXIST)
         return error_errno(error, errno, "cannot make %s/%s", store->directory, name);
@@ -108,7 +108,7 @@ static int open_place(struct store *store, const char *name, struct error *error
 /* An environment alone, which is not the one that counts. */
 static int open_aside(struct store *store, const struct store_options *options, struct error *error)
 {
-    int r = open_place(store, options->place, error);
+    int r = store_open_place(store, options->place, error);
     if (r == 0)
         r = store_env_open(store, options->cache_size_bytes, error);
     return r == 0 ? store_meta_load(store, error) : r;
@@ -145,7 +145,7 @@ static int open_all(struct store *store, const struct store_options *options, st
     if (r != 0)
         return r;
     store_place_name(number, name);
-    r = open_place(store, name, error);
+    r = store_open_place(store, name, error);
     if (r != 0)
         return r;
     store->number = number;
@@ -170,7 +170,7 @@ void store_tidy(struct store *store)
     store_place_tidy(store->directory_fd, store->number);
 }
 
-static void store_free(struct store *store)
+void store_free(struct store *store)
 {
     store_env_close(store);
     store_index_free(&store->txn.index);
@@ -186,30 +186,42 @@ static void store_free(struct store *store)
     free(store);
 }
 
-int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+int store_alloc(const char *directory, struct store **ret_store, struct error *error)
 {
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
     store->published_fd = store->place_fd = -1;
-    store->ballast_size_bytes = options->ballast_size_bytes;
-    store->checkpoint_interval_ms = options->checkpoint_interval_ms;
     pthread_mutex_init(&store->said_lock, NULL);
-    store->directory_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = store->directory_fd >= 0
                 ? 0
-                : error_errno(error, errno, "cannot open state_dir %s", options->directory);
-    store->directory = strdup(options->directory);
+                : error_errno(error, errno, "cannot open state_dir %s", directory);
+    store->directory = strdup(directory);
     if (r == 0 && store->directory == NULL)
         r = error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
     if (r == 0)
-        r = open_all(store, options, error);
-    if (r != 0) {
+        *ret_store = store;
+    else
         store_free(store);
+    return r;
+}
+
+int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+{
+    struct store *store = NULL;
+
+    int r = store_alloc(options->directory, &store, error);
+    if (r != 0)
         return r;
-    }
-    *ret_store = store;
-    return 0;
+    store->ballast_size_bytes = options->ballast_size_bytes;
+    store->checkpoint_interval_ms = options->checkpoint_interval_ms;
+    r = open_all(store, options, error);
+    if (r == 0)
+        *ret_store = store;
+    else
+        store_free(store);
+    return r;
 }
 
 void store_close(struct store *store)

@@ -58,7 +58,8 @@ struct store_index_batch {
 struct store_txn {
     struct store *store;
     DB_TXN *txn;
-    uint64_t sequence;   /* of the last change in it, */
+    uint64_t epoch;      /* of the changes in it, */
+    uint64_t sequence;   /* of the last of them, */
     struct digest chain; /* and its chain value */
     uint64_t key_count;  /* as it will be */
     void *owners;        /* a tree of struct owner_entry: owners that it touched */
@@ -84,9 +85,10 @@ struct store {
 
     uint64_t epoch;
     uint64_t sequence;
-    struct digest chain;        /* of the last change */
-    _Atomic uint64_t key_count; /* other threads may ask */
-    uint64_t last_id;           /* the highest that is stored or was given out */
+    struct digest chain;           /* of the last change */
+    _Atomic uint64_t key_count;    /* other threads may ask */
+    _Atomic int64_t backup_unix_s; /* likewise; 0: never */
+    uint64_t last_id;              /* the highest that is stored or was given out */
     uint64_t published_count;
     uint32_t flushed_log_file;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
@@ -101,7 +103,18 @@ struct store {
     char said[256]; /* Berkeley DB's last words; under said_lock */
 };
 
+/* A store with nothing open but its directory; and the end of whatever is open of one. */
+int store_alloc(const char *directory, struct store **ret_store, struct error *error);
+void store_free(struct store *store);
+
+/* Opens the folder of an environment, and makes it if the store is new. */
+int store_open_place(struct store *store, const char *name, struct error *error);
+
 int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error);
+
+/* Without log, locks and transactions: for a store that is being built, by one thread, and is
+ * thrown away if anything fails. */
+int store_env_open_bare(struct store *store, uint64_t cache_size_bytes, struct error *error);
 
 /* Closes databases and environment, whatever their state. */
 void store_env_close(struct store *store);
@@ -179,6 +192,11 @@ int store_last(struct store *store, enum store_database database, void *ret_key,
 int store_meta_load(struct store *store, struct error *error);
 
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
+int store_txn_put_epoch(struct store_txn *txn, struct error *error);
+
+/* The facts of a store that is being built, outside of any transaction. */
+int store_put_meta(struct store *store, uint64_t epoch, uint64_t key_count,
+                   const struct store_identity *identity, struct error *error);
 
 /* store_place.c: the environment lies in store.<number>, and `format` says in which. */
 #define STORE_PLACE_WORDS "store."

@@ -86,6 +86,20 @@ int store_format_read(int directory_fd, const char *directory, uint64_t *ret_num
     return format_parse(text, directory, ret_number, error);
 }
 
+int store_exists(const char *directory, bool *ret_exists, struct error *error)
+{
+    uint64_t number = 0;
+
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(error, errno, "cannot open state_dir %s", directory);
+    int r = store_format_read(fd, directory, &number, error);
+    close(fd);
+    if (r == 0)
+        *ret_exists = number != 0;
+    return r;
+}
+
 static int write_and_sync(int fd, const char *text, size_t len)
 {
     ssize_t written = write(fd, text, len);
@@ -174,6 +188,16 @@ uint64_t store_place_highest(int directory_fd)
     return highest;
 }
 
+void store_place_drop(int directory_fd)
+{
+    (void)store_place_remove(directory_fd, STORE_PLACE_NEW);
+}
+
+int store_sync_place(struct store *store, struct error *error)
+{
+    return fsync(store->place_fd) == 0 ? 0 : store_fail(store, errno, error, "flush the folder");
+}
+
 int store_place_adopt(int directory_fd, const char *directory, struct error *error)
 {
     char name[STORE_PLACE_SIZE];
@@ -187,7 +211,9 @@ int store_place_adopt(int directory_fd, const char *directory, struct error *err
         fsync(directory_fd) != 0)
         return error_errno(error, errno, "cannot put the new store into state_dir %s", directory);
     int r = store_format_write(directory_fd, directory, number, error);
-    if (r != 0)
+    /* If what failed came after the rename, the new one is what the next start takes. */
+    if (r != 0 &&
+        (store_format_read(directory_fd, directory, &current, NULL) != 0 || current != number))
         (void)store_place_remove(directory_fd, name);
     return r;
 }
