@@ -67,6 +67,9 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_VERIFY] = {"verify", NULL, "check that no record was altered or removed", 0, false},
     [OPTION_HEAD] = {"head", "SEQUENCE/HASH", "with --verify: what an earlier --verify printed", 0,
                      false},
+    [OPTION_FORCE] = {"force", NULL, "overwrite the file", 0, false},
+    [OPTION_ACCEPT_RESURRECTION] = {"accept-resurrection", NULL,
+                                    "though revoked keys may come back to life", 0, false},
 };
 
 const struct option_spec *option_spec(enum option_id option)

@@ -27,6 +27,7 @@ static enum kind kind_of(const char *name, const redisReply *value)
         {"fields", REDIS_REPLY_ARRAY, MAPS},
         {"actor", REDIS_REPLY_ARRAY, TEXT_MAP},
         {"end", REDIS_REPLY_INTEGER, BOOLEAN},
+        {"known", REDIS_REPLY_INTEGER, BOOLEAN},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
