@@ -101,7 +101,8 @@ struct look {
     size_t key_room;
     struct index_key *index;
     size_t index_count;
-    uint64_t sequence;
+    uint64_t epoch, sequence; /* of the last change */
+    uint64_t change_count;
     const char *wrong;
 };
 
@@ -153,8 +154,13 @@ static int see_change(void *context, const struct change *change)
 {
     struct look *look = context;
 
-    if (change->sequence != look->sequence + 1)
+    bool follows = change->epoch == look->epoch
+                       ? change->sequence == look->sequence + 1
+                       : change->epoch > look->epoch && change->sequence > look->sequence;
+    if (!follows)
         look->wrong = "the change log has a gap";
+    look->change_count++;
+    look->epoch = change->epoch;
     look->sequence = change->sequence;
     if (change->key_id == 0)
         return look->wrong != NULL;
@@ -220,7 +226,7 @@ static void look_at_log(struct look *look, struct error *error)
         look->wrong = "the change log cannot be read";
     if (look->wrong == NULL &&
         (store_changes_verify(look->store, &walked, &chain, SIZE_MAX, &count, error) != 0 ||
-         count != look->sequence))
+         count != look->change_count))
         look->wrong = "the change log's chain is broken";
     if (look->wrong == NULL && look->sequence != store_sequence(look->store))
         look->wrong = "the change log does not end with the store's sequence";
