@@ -175,9 +175,6 @@ static void every_command_has_the_right_that_the_protocol_states(void **state)
         {"LOG", CONFIG_RIGHT_READ},
         {"LOG.VERIFY", CONFIG_RIGHT_READ},
         {"SUBSCRIBE", CONFIG_RIGHT_READ},
-        {"BACKUP", CONFIG_RIGHT_ADMIN},
-        {"BACKUP.DONE", CONFIG_RIGHT_ADMIN},
-        {"RESTORE", CONFIG_RIGHT_ADMIN},
     };
     size_t known = 0;
 
