@@ -352,3 +352,15 @@ assert_untouched() { # the store is the one before a restore
     start_daemon
     [ "$(stat_of epoch)" -eq 2 ]
 }
+
+@test "the recipe of the README works as it stands" {
+    make_key one
+    local recipe
+    recipe=$(sed -n '/^## Backups/,/^## Find/p' "$BATS_TEST_DIRNAME/../../README.md" |
+        sed -n '/^```sh/,/^```/p' | grep -v '^```')
+    [ "$(grep -c '^catlatch' <<<"$recipe")" -eq 3 ]
+    run bash -euc "${recipe//\/var\/backups/$dir}"
+    expect_status 0
+    [ "$(verdict "$key")" = valid ]
+    [ "$(stat_of epoch)" -eq 2 ]
+}
