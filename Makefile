@@ -9,7 +9,8 @@
 #   make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, include directions
 #   make bench      the figures that the README quotes
 #   make fuzz       the fuzzers, for FUZZ_SECONDS each
-#   make install    PREFIX=/usr/local DESTDIR=
+#   make install    PREFIX=/usr/local DESTDIR=, and make uninstall
+#   make deb        Debian packages, in build/deb
 #   make clean
 
 VERSION := 0.1.0
@@ -23,6 +24,13 @@ INCLUDEDIR ?= $(PREFIX)/include
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
 RUNSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/run,$(PREFIX)/var/run)
+MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 
 BUILD ?= build
 CC ?= cc
@@ -65,7 +73,8 @@ TEST_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(filter-out \
 	$(wildcard tests/*/test_*.c tests/*/lib_*.c tests/fuzz/*.c),$(wildcard tests/*/*.c))))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: FORCE all deps demo check check-long tests sanitize lint bench fuzz install clean help
+.PHONY: FORCE all deps demo check check-long tests sanitize lint bench fuzz install uninstall deb \
+	clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -74,13 +83,13 @@ all: $(PROGRAMS) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 FORCE:
 
 help:
-	@sed -n '3,16s/^#  *//p' Makefile
+	@sed -n '3,17s/^#  *//p' Makefile
 
 deps:
 	@tools/deps
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
-FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS)
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
@@ -102,7 +111,7 @@ $(BUILD)/libcatlatch.so: $(LIBRARY)
 	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
 	ln -sf libcatlatch.so.$(SOVERSION) $@
 
-$(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile
+$(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
 
@@ -178,21 +187,79 @@ fuzz: deps
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
 
-install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SYSCONFDIR)/catlatch/conf.d
-	install -m 755 $(BUILD)/catlatchd $(DESTDIR)$(SBINDIR)/catlatchd
-	install -m 755 $(BUILD)/catlatch $(BUILD)/catlatch-bench $(DESTDIR)$(BINDIR)/
-	install -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/
+# What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
+FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
+	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g'
+# Users, units and the like are the whole system's; a prefix of one's own has none.
+SYSTEM := $(filter /run,$(RUNSTATEDIR))
+
+$(BUILD)/etc/%: etc/% Makefile $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(FOLDERS) $< > $@
+
+$(BUILD)/etc/man/%: etc/man/%.scd etc/man/page.awk Makefile $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(FOLDERS) $< | SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(stat -c %Y $<)} scdoc > $@.scdoc
+	awk -f etc/man/page.awk $@.scdoc > $@
+
+$(BUILD)/completion.%: $(BUILD)/catlatch
+	$< completion $* > $@
+
+# The daemon's user is named, for by it workers know whose table to believe.
+$(BUILD)/etc/catlatch.ini: etc/catlatch.ini Makefile $(BUILD)/flags
+	@mkdir -p $(@D)
+	sed -e 's|= /var/lib/|= $(LOCALSTATEDIR)/lib/|;s|= /run/|= $(RUNSTATEDIR)/|' \
+		$(if $(SYSTEM),-e 's|^;user =$$|user = catlatch|') $< > $@
+
+# mode:source:target
+INSTALLED := \
+	755:$(BUILD)/catlatchd:$(SBINDIR)/catlatchd \
+	755:$(BUILD)/catlatch:$(BINDIR)/catlatch \
+	755:$(BUILD)/catlatch-bench:$(BINDIR)/catlatch-bench \
+	644:$(LIBRARY):$(LIBDIR)/$(notdir $(LIBRARY)) \
+	644:$(BUILD)/catlatch.pc:$(LIBDIR)/pkgconfig/catlatch.pc \
+	644:src/include/catlatch.h:$(INCLUDEDIR)/catlatch.h \
+	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \
+	644:$(BUILD)/completion.zsh:$(ZSHDIR)/_catlatch \
+	644:$(BUILD)/completion.fish:$(FISHDIR)/catlatch.fish \
+	$(foreach page,$(sort $(notdir $(basename $(wildcard etc/man/*.scd)))),\
+		644:$(BUILD)/etc/man/$(page):$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
+SYSTEM_INSTALLED := \
+	$(foreach unit,$(sort $(notdir $(wildcard etc/systemd/*))),\
+		644:$(BUILD)/etc/systemd/$(unit):$(UNITDIR)/$(unit)) \
+	644:$(BUILD)/etc/catlatch.sysusers:$(SYSUSERSDIR)/catlatch.conf \
+	644:$(BUILD)/etc/catlatch.tmpfiles:$(TMPFILESDIR)/catlatch.conf
+INSTALLED += $(if $(SYSTEM),$(SYSTEM_INSTALLED))
+LINKED := $(LIBDIR)/libcatlatch.so.$(SOVERSION) $(LIBDIR)/libcatlatch.so
+field = $(word $(1),$(subst :, ,$(2)))
+
+install: all $(BUILD)/etc/catlatch.ini $(foreach file,$(INSTALLED),$(call field,2,$(file)))
+	@set -e; $(foreach file,$(INSTALLED),install -D -m $(call field,1,$(file)) \
+		$(call field,2,$(file)) $(DESTDIR)$(call field,3,$(file));)
 	ln -sf $(notdir $(LIBRARY)) $(DESTDIR)$(LIBDIR)/libcatlatch.so.$(SOVERSION)
 	ln -sf libcatlatch.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libcatlatch.so
-	install -m 644 $(BUILD)/catlatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
-	install -m 644 src/include/catlatch.h $(DESTDIR)$(INCLUDEDIR)/
+	install -d $(DESTDIR)$(SYSCONFDIR)/catlatch/conf.d $(if $(SYSTEM),,$(addprefix $(DESTDIR), \
+		$(LOCALSTATEDIR)/lib $(RUNSTATEDIR)))
 	test -e $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini || \
-		sed -e 's|= /var/lib/|= $(LOCALSTATEDIR)/lib/|;s|= /run/|= $(RUNSTATEDIR)/|' \
-			etc/catlatch.ini > $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
+		install -m 644 $(BUILD)/etc/catlatch.ini $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
+
+# Configuration and keys stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(foreach file,$(INSTALLED),$(call field,3,$(file))) $(LINKED))
+
+# The packages are built from a copy of this folder: debian/ is etc/debian/.
+DEB := $(BUILD)/deb
+deb: deps
+	rm -rf $(DEB)
+	mkdir -p $(DEB)/catlatch-$(VERSION)
+	tar -cf - --exclude=./build --exclude=./$(BUILD) --exclude-vcs . | tar -xf - -C $(DEB)/catlatch-$(VERSION)
+	cp -R etc/debian $(DEB)/catlatch-$(VERSION)/debian
+	cd $(DEB)/catlatch-$(VERSION) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u PREFIX -u DESTDIR LC_ALL=C.UTF-8 \
+		DEB_BUILD_OPTIONS="nocheck parallel=$$(nproc)" dpkg-buildpackage -us -uc >../build.log 2>&1 || \
+		{ tail -n 40 ../build.log; exit 1; }
+	ls $(DEB)/*.deb
 
 clean:
 	rm -rf build
 
--include $(shell find $(BUILD) -name "*.d" 2>/dev/null)
+-include $(shell find $(BUILD) -path $(DEB) -prune -o -name "*.d" -type f -print 2>/dev/null)

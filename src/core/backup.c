@@ -14,7 +14,7 @@ static const unsigned char magic[8] = {0x89, 'C', 'L', 'B', '\r', '\n', 0x1A, '\
 /* Holds the largest entry, and enough small ones that reading is cheap. */
 #define BUFFER_BYTES ((size_t)1 << 20)
 
-#define BEGIN_FIXED_BYTES (BACKUP_IDENTITY_BYTES + 24u)
+#define BEGIN_FIXED_BYTES (BACKUP_IDENTITY_BYTES + 72u)
 
 static unsigned char *put_u16(unsigned char *at, size_t value)
 {
@@ -83,6 +83,10 @@ size_t backup_begin_write(const struct backup_begin *begin, unsigned char ret[BA
     at = put_u64(at + BACKUP_IDENTITY_BYTES, (uint64_t)begin->time_unix_ms);
     at = put_u64(at, begin->epoch);
     at = put_u64(at, begin->sequence);
+    at = put_u64(at, begin->log_epoch);
+    at = put_u64(at, begin->log_sequence);
+    memcpy(at, begin->log_chain, sizeof begin->log_chain);
+    at += sizeof begin->log_chain;
     at = put_name(at, begin->host);
     at = put_name(at, begin->version);
     backup_head_write(BACKUP_BEGIN, (size_t)(at - entry) - BACKUP_ENTRY_HEAD_BYTES, entry);
@@ -152,7 +156,10 @@ static bool take_begin(struct backup_begin *begin, const unsigned char *at, size
     begin->time_unix_ms = (int64_t)get_u64(at);
     begin->epoch = get_u64(at + 8);
     begin->sequence = get_u64(at + 16);
-    at = take_name(at + 24, end, begin->host);
+    begin->log_epoch = get_u64(at + 24);
+    begin->log_sequence = get_u64(at + 32);
+    memcpy(begin->log_chain, at + 40, sizeof begin->log_chain);
+    at = take_name(at + 72, end, begin->host);
     return take_name(at, end, begin->version) == end && begin->epoch > 0;
 }
 

@@ -5,12 +5,12 @@
  *   head      magic (8), format version (4)
  *   entries   type (1), length (4), bytes
  *   the first entry is BEGIN: identity of the store (16), time (8), epoch and sequence at the start
- *             (16), host and version of the program (each a length (2) and text)
- *   then      KEY, OWNER, CHANGE: encoded as the daemon stores them; GONE: id (8). A later entry
- *             stands in place of an earlier one of the same key or owner; changes come in order
- *   then      POSITION: epoch and sequence at which all of it together is true, and time (24)
- *   at last   END: how many KEY, OWNER, CHANGE entries there are (24), SHA-256 over all before it
- *             (32), and nothing behind it
+ *             (16), those of the last change that was removed from the log and its chain value
+ * (48), host and version of the program (each a length (2) and text) then      KEY, OWNER, CHANGE:
+ * encoded as the daemon stores them; GONE: id (8). A later entry stands in place of an earlier one
+ * of the same key or owner; changes come in order then      POSITION: epoch and sequence at which
+ * all of it together is true, and time (24) at last   END: how many KEY, OWNER, CHANGE entries
+ * there are (24), SHA-256 over all before it (32), and nothing behind it
  *
  * Integers are little-endian, times milliseconds of Unix time. A reader refuses a format version
  * that it does not know.
@@ -55,6 +55,8 @@ struct backup_begin {
     int64_t time_unix_ms;
     uint64_t epoch;
     uint64_t sequence;
+    uint64_t log_epoch, log_sequence; /* the log begins behind it; zeros: nothing was removed */
+    unsigned char log_chain[32];
     char host[BACKUP_NAME_MAX + 1];
     char version[BACKUP_NAME_MAX + 1];
 };
@@ -66,7 +68,7 @@ struct backup_position {
 };
 
 /* Writing. The first gives head and BEGIN, the last END. */
-#define BACKUP_BEGIN_MAX (BACKUP_HEAD_BYTES + BACKUP_ENTRY_HEAD_BYTES + 40u + 2 * (2u + 255u))
+#define BACKUP_BEGIN_MAX (BACKUP_HEAD_BYTES + BACKUP_ENTRY_HEAD_BYTES + 88u + 2 * (2u + 255u))
 size_t backup_begin_write(const struct backup_begin *begin, unsigned char ret[BACKUP_BEGIN_MAX]);
 void backup_head_write(enum backup_type type, size_t len,
                        unsigned char ret[BACKUP_ENTRY_HEAD_BYTES]);

@@ -87,6 +87,10 @@ struct config {
     int64_t default_expiry_s;    /* 0: keys do not expire unless they say so */
     int64_t max_expiry_s;        /* 0: no bound; otherwise every key must expire within it */
     uint64_t max_keys_per_owner; /* 0: no bound; revoked keys do not count */
+    int64_t retain_revoked_s;    /* 0: for ever */
+
+    /* [audit] */
+    int64_t audit_retain_s; /* 0: for ever */
 
     struct config_service *services;
     size_t service_count;

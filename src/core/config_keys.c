@@ -55,6 +55,11 @@ static const struct config_key KEYS[] = {
      "1s", "100y", false},
     {"policy", "max_keys_per_owner", CONFIG_COUNT, offsetof(struct config, max_keys_per_owner),
      "none", "none", "1", "100M", false},
+    {"policy", "retain_revoked", CONFIG_S, offsetof(struct config, retain_revoked_s), "forever",
+     "forever", "1d", "100y", false},
+    /* 1d: what catches up from the log must find what it needs. */
+    {"audit", "retain", CONFIG_S, offsetof(struct config, audit_retain_s), "forever", "forever",
+     "1d", "100y", false},
 };
 
 #define KEY_COUNT (sizeof KEYS / sizeof KEYS[0])

@@ -176,3 +176,28 @@ int key_id_parse(const char *text, size_t len, uint64_t *ret_id)
     *ret_id = id;
     return 0;
 }
+
+int key_is_within(const struct key_environments *environments, const char *text, size_t len)
+{
+    for (size_t at = 0; at + KEY_PREFIX_MIN + KEY_RANDOM_LEN + KEY_CHECK_LEN <= len; at++) {
+        const struct key_environment *found = key_environment_of(environments, text + at, len - at);
+        if (found == NULL)
+            continue;
+        size_t key_len = strlen(found->prefix) + KEY_RANDOM_LEN + KEY_CHECK_LEN;
+        if (key_len <= len - at && key_is_well_formed(environments, text + at, key_len))
+            return 1;
+    }
+    return 0;
+}
+
+int key_is_start(const struct key_environment *environment, const char *text, size_t len)
+{
+    size_t at = strlen(environment->prefix);
+
+    if (len != KEY_SHOWN_LEN || memcmp(text, environment->prefix, at) != 0)
+        return 0;
+    for (; at < len; at++)
+        if (text[at] == '\0' || strchr(KEY_ALPHABET, text[at]) == NULL)
+            return 0;
+    return 1;
+}

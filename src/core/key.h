@@ -59,6 +59,13 @@ const struct key_environment *key_environment_named(const struct key_environment
  * Does not branch on more than it must, allocates nothing, reads exactly len bytes at most. */
 int key_is_well_formed(const struct key_environments *environments, const char *text, size_t len);
 
+/* True if a well-formed key of one of the environments stands somewhere in the text. */
+int key_is_within(const struct key_environments *environments, const char *text, size_t len);
+
+/* True if the text is the start of a key of this environment, as it is shown: KEY_SHOWN_LEN
+ * characters. */
+int key_is_start(const struct key_environment *environment, const char *text, size_t len);
+
 /* The six check digits of the len bytes before them. */
 void key_check_digits(const char *text, size_t len, char ret_check[KEY_CHECK_LEN]);
 

@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 20u
+#define KEY_PAIRS 21u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -40,6 +40,7 @@ static void key_pairs(struct reply *reply, const struct record *record, int64_t 
     pair_bool(reply, "disabled", record->disabled);
     pair_bool(reply, "owner_suspended", record->suspended);
     pair_time(reply, "created_at", record->created_unix_s);
+    pair_time(reply, "last_used_at", record->last_used_unix_s);
     pair_time(reply, "expires_at", record->expires_unix_s);
     pair_time(reply, "not_before", record->not_before_unix_s);
     pair_time(reply, "revoked_at", record->revoked_unix_s);
@@ -199,4 +200,32 @@ void answer_owner_change(const struct op *op, const struct answer_place *place, 
     pair_word(reply, "host", place->host);
     moment_pairs(reply, op);
     pair_count(reply, "count", op->owner_changed ? op->owners[0].key_count : 0);
+}
+
+void answer_imported(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    reply_map(reply, 7);
+    pair_word(reply, "host", place->host);
+    moment_pairs(reply, op);
+    pair_count(reply, "count", op->imported_count);
+    pair_count(reply, "skipped", op->skipped_count);
+    pair_count(reply, "under_suspended_owner", op->suspended_count);
+}
+
+void answer_exported(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    char hex[2 * DIGEST_BYTES + 1];
+
+    reply_map(reply, 2);
+    pair_cursor(reply, op);
+    reply_word(reply, "keys");
+    reply_array(reply, op->key_count);
+    for (size_t i = 0; i < op->key_count; i++) {
+        const struct record *record = &op->keys[i].record;
+        reply_map(reply, KEY_PAIRS + 2);
+        key_pairs(reply, record, place->now_unix_s);
+        digest_hex(&record->digest, hex);
+        pair_word(reply, "sha256", hex);
+        pair_count(reply, "assumed_bits", record->assumed_bits);
+    }
 }

@@ -17,6 +17,8 @@ static const char *const kind_names[CHANGE_KIND_END] = {
     [CHANGE_ROTATED] = "rotated",
     [CHANGE_OWNER_SUSPENDED] = "owner_suspended",
     [CHANGE_OWNER_RESUMED] = "owner_resumed",
+    [CHANGE_PURGED] = "purged",
+    [CHANGE_IMPORTED] = "imported",
     [CHANGE_RESTORED] = "restored",
 };
 

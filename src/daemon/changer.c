@@ -3,6 +3,9 @@
 
 #include "daemon/changer_internal.h"
 
+/* How often it is looked for what is old enough to be forgotten. */
+#define TEND_INTERVAL_MS 60000u
+
 struct generation *changer_current(struct changer *changer)
 {
     /* acquire: pairs with the switch */
@@ -115,11 +118,13 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     }
     changer->options = *options;
     op_queue_init(&changer->changes);
+    op_queue_init(&changer->imports);
     op_queue_init(&changer->reads);
     op_queue_init(&changer->finished);
     op_queue_init(&changer->waiting);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
+    retention_begin(&changer->retention, options->store);
     changer->growth = (struct growth){
         .store = options->store,
         .suspended = &changer->keys.suspended,
@@ -141,7 +146,10 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
 void changer_submit(struct changer *changer, struct op *op)
 {
     uv_mutex_lock(&changer->lock);
-    op_queue_add(op->kind >= OP_LIST ? &changer->reads : &changer->changes, op);
+    op_queue_add(op->kind >= OP_LIST     ? &changer->reads
+                 : op->kind == OP_IMPORT ? &changer->imports
+                                         : &changer->changes,
+                 op);
     uv_cond_signal(&changer->wake);
     uv_mutex_unlock(&changer->lock);
 }
@@ -188,6 +196,13 @@ void changer_beat(struct changer *changer)
 {
     struct generation *generation = changer_current(changer);
     table_beat(generation->writer.header, generation_now_ms());
+    if (generation_now_ms() - changer->tended_ms >= TEND_INTERVAL_MS) {
+        changer->tended_ms = generation_now_ms();
+        uv_mutex_lock(&changer->lock);
+        changer->tend = true;
+        uv_cond_signal(&changer->wake);
+        uv_mutex_unlock(&changer->lock);
+    }
     if (!generation_is_in_place(generation, changer->run_dir)) {
         uv_mutex_lock(&changer->lock);
         changer->lost = true;
@@ -222,7 +237,7 @@ void changer_status(struct changer *changer, struct changer_status *ret_status)
     };
     ret_status->fill_permille = (unsigned)(ret_status->slots_used * 1000 / ret_status->capacity);
     uv_mutex_lock(&changer->lock);
-    ret_status->queued = changer->changes.count + changer->reads.count;
+    ret_status->queued = changer->changes.count + changer->imports.count + changer->reads.count;
     uv_mutex_unlock(&changer->lock);
 }
 

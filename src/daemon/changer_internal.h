@@ -11,6 +11,7 @@
 #include "daemon/growth.h"
 #include "daemon/keys.h"
 #include "daemon/op_queue.h"
+#include "daemon/retention.h"
 
 struct changer {
     struct changer_options options;
@@ -22,6 +23,7 @@ struct changer {
     uv_mutex_t lock;
     uv_cond_t wake;
     struct op_queue changes;
+    struct op_queue imports; /* changes that others pass */
     struct op_queue reads;
     struct op_queue finished;
     struct generation *retired; /* to be unmapped by the loop, which may be looking at them */
@@ -29,12 +31,14 @@ struct changer {
     bool news; /* something was published */
     bool made; /* the thread that makes a file is done */
     bool lost; /* run_dir/table is not ours any more */
+    bool tend; /* it is time to look for what is old */
     bool stopping;
     bool ended;
     bool has_warning, has_fatal;
     struct error warning, fatal;
 
     /* The loop's. */
+    uint64_t tended_ms; /* when it last asked the thread to tend */
     void (*configured)(void *context, const struct error *error);
     void *configured_context;
     bool config_taken;         /* under the lock, or refused: */
@@ -47,7 +51,9 @@ struct changer {
     /* The store thread's. */
     struct keys keys;
     struct growth growth;
+    struct retention retention;
     struct op_queue waiting;
+    uint64_t expected_keys; /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */
 

@@ -9,18 +9,40 @@
 #define BATCH_OPS_MAX 1024u
 #define BATCH_CLAIMS_MAX 20000u
 
+/* Keys of imports that share one flush: what a revoke that comes meanwhile waits for, some 25 ms.
+ * One request may bring more by itself. */
+#define IMPORT_KEYS_MAX 1000u
+
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
 #define GROW_AT_PERMILLE 875u
 
 /* After a failure to make one, the next try comes no sooner than this. */
 #define GROW_RETRY_MS 5000u
 
+/* Keys that operations in line would add at most. */
+static uint64_t keys_in_line(const struct op_queue *queue)
+{
+    uint64_t count = 0;
+    for (const struct op *op = queue->first; op != NULL; op = op->next)
+        count += op->import_count > 0 ? op->import_count : 1;
+    return count;
+}
+
+/* What an import announced, with room for the generation not to be nearly full at its end. */
+static uint64_t keys_expected(const struct changer *changer)
+{
+    uint64_t configured = changer->keys.config->expected_keys;
+    uint64_t imported = changer->expected_keys + changer->expected_keys / 4;
+    return imported > configured ? imported : configured;
+}
+
 void changer_plan_growth(struct changer *changer)
 {
     const struct config *config = changer->keys.config;
     const struct op *first = changer->waiting.first;
-    growth_plan(&changer->growth, store_key_count(changer->options.store) + changer->waiting.count,
-                config->expected_keys, (uint64_t)config->max_stale_ms, changer->keys.table,
+    growth_plan(&changer->growth,
+                store_key_count(changer->options.store) + keys_in_line(&changer->waiting),
+                keys_expected(changer), (uint64_t)config->max_stale_ms, changer->keys.table,
                 first != NULL ? first->refusals : 0);
 }
 
@@ -149,6 +171,18 @@ static void fail_waiting(struct changer *changer, const struct error *why)
     finish(changer, &done);
 }
 
+/* Under the lock. What waited longest comes first again. */
+static void put_waiting_back(struct changer *changer)
+{
+    struct op_queue changes, imports;
+    op_queue_init(&changes);
+    op_queue_init(&imports);
+    for (struct op *op; (op = op_queue_take(&changer->waiting)) != NULL;)
+        op_queue_add(op->kind == OP_IMPORT ? &imports : &changes, op);
+    op_queue_put_back(&changer->changes, &changes);
+    op_queue_put_back(&changer->imports, &imports);
+}
+
 /* Readers go over to the new generation. Nothing changes meanwhile: this is the thread that
  * changes. The old one is marked before any change is published in the new one alone. */
 static int switch_generation(struct changer *changer, struct error *error)
@@ -170,7 +204,7 @@ static int switch_generation(struct changer *changer, struct error *error)
     uv_mutex_lock(&changer->lock);
     old->next = changer->retired;
     changer->retired = old;
-    op_queue_put_back(&changer->changes, &changer->waiting);
+    put_waiting_back(changer);
     uv_mutex_unlock(&changer->lock);
     atomic_store(&changer->waiting_count, 0);
     uv_async_send(&changer->async);
@@ -181,6 +215,7 @@ static void growth_failed(struct changer *changer, struct error *error)
 {
     changer->no_growth_before_ms = generation_now_ms() + GROW_RETRY_MS;
     changer->growth_error = *error;
+    changer->expected_keys = 0; /* what is needed may fit where what was announced does not */
     fail_waiting(changer, error);
     error_prefix(error, "a new table could not be published");
     changer_warn(changer, error);
@@ -193,7 +228,8 @@ static void consider_growth(struct changer *changer, bool lost)
     /* Looked at again: the heartbeat can fall between a rename and what tells it. */
     bool due = (lost && !generation_is_in_place(changer_current(changer), changer->run_dir)) ||
                changer->waiting.first != NULL ||
-               table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE;
+               table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE ||
+               changer->expected_keys > changer->keys.table->capacity / 1000 * GROW_AT_PERMILLE;
     if (!due || changer->growth.stage != GROWTH_IDLE)
         return;
     if (generation_now_ms() < changer->no_growth_before_ms) {
@@ -221,31 +257,52 @@ static bool step_growth(struct changer *changer)
 /* What the thread found to do. */
 struct work {
     struct op_queue batch;
+    struct op_queue imports;
     struct op *read;
     bool lost;
+    bool tend;
     bool stop;
 };
+
+/* Few, for a revoke that is sent now waits for them. */
+static void take_imports(struct changer *changer, struct op_queue *imports)
+{
+    size_t keys = 0;
+    while (changer->imports.first != NULL &&
+           (keys == 0 || keys + changer->imports.first->import_count <= IMPORT_KEYS_MAX)) {
+        struct op *op = op_queue_take(&changer->imports);
+        keys += op->import_count > 0 ? op->import_count : 1;
+        changer->expected_keys = store_key_count(changer->options.store) + op->expected;
+        op_queue_add(imports, op);
+    }
+}
 
 /* Takes over what waits; sleeps when there is nothing and `busy` is false. */
 static void take_work(struct changer *changer, struct work *work, bool busy)
 {
     op_queue_init(&work->batch);
+    op_queue_init(&work->imports);
     uv_mutex_lock(&changer->lock);
     while (!busy && changer->changes.first == NULL && changer->reads.first == NULL &&
-           !changer->stopping && !changer->made && !changer->lost && changer->fresh_config == NULL)
+           changer->imports.first == NULL && !changer->stopping && !changer->made &&
+           !changer->lost && !changer->tend && changer->fresh_config == NULL)
         uv_cond_wait(&changer->wake, &changer->lock);
     while (work->batch.count < BATCH_OPS_MAX && changer->changes.first != NULL)
         op_queue_add(&work->batch, op_queue_take(&changer->changes));
+    take_imports(changer, &work->imports);
     work->read = op_queue_take(&changer->reads);
     work->lost = changer->lost;
-    work->stop = changer->stopping && work->batch.first == NULL && work->read == NULL;
-    changer->lost = changer->made = false;
+    work->tend = changer->tend;
+    work->stop = changer->stopping && work->batch.first == NULL && work->imports.first == NULL &&
+                 work->read == NULL;
+    changer->lost = changer->made = changer->tend = false;
     if (changer->fresh_config != NULL) {
         changer->config_error.code = 0;
         if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
                                         &changer->config_error) == 0) {
             changer->keys.config = changer->fresh_config;
             configure_table(changer, changer->keys.table);
+            retention_confirm(&changer->retention);
         }
         changer->fresh_config = NULL;
         changer->config_taken = true;
@@ -296,6 +353,37 @@ static void run_read(struct changer *changer, struct op *op)
     finish(changer, &done);
 }
 
+/* In the loop: what nobody asked for is told to nobody, unless it failed. */
+static void tended(struct op *op)
+{
+    struct changer *changer = op->context;
+    if (op->error.code != 0)
+        changer_warn(changer, &op->error);
+    op_free(op);
+}
+
+/* Forgets a little of what is old; the operation goes the way of all others. */
+static void tend(struct changer *changer)
+{
+    struct error error = {0};
+    struct op *op;
+    bool more;
+    if (changer->growth.stage != GROWTH_IDLE)
+        return; /* it needs the log as it is */
+    if (retention_step(&changer->retention, changer->keys.config, &op, &more, &error) != 0) {
+        changer_warn(changer, &error);
+        return;
+    }
+    uv_mutex_lock(&changer->lock);
+    if (op != NULL) {
+        op->done = tended;
+        op->context = changer;
+        op_queue_add(&changer->changes, op);
+    }
+    changer->tend |= more;
+    uv_mutex_unlock(&changer->lock);
+}
+
 /* A store that panicked while it was read must be recovered by another process too. */
 static bool check_store(struct changer *changer)
 {
@@ -329,12 +417,15 @@ void changer_thread(void *context)
         take_work(changer, &work, busy);
         if (work.stop)
             break;
-        if (run_changes(changer, &work.batch, &error) != 0) {
+        if (run_changes(changer, &work.batch, &error) != 0 ||
+            run_changes(changer, &work.imports, &error) != 0) {
             changer_fail(changer, &error);
             return;
         }
         if (work.read != NULL)
             run_read(changer, work.read);
+        if (work.tend)
+            tend(changer);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
         if (check_store(changer))

@@ -24,7 +24,8 @@ const struct command command_table[] = {
      "Issues a key; the reply is the only place where it is ever shown"},
     {"KEY.LIST", READ, COMMAND_READ, 1, 0, true, handle_key_list, answer_keys, "key",
      "[CURSOR cursor] [LIMIT count] [OWNER owner] [PREFIX prefix] [ENV environment] [STATE state] "
-     "[NAME glob] [CREATED_BEFORE time] [EXPIRING_WITHIN duration] [META name value]... [KEY key]",
+     "[NAME glob] [CREATED_BEFORE time] [REVOKED_BEFORE time] [EXPIRING_WITHIN duration] [META "
+     "name value]... [KEY key]",
      "Lists the keys that meet every condition, a page at a time"},
     {"KEY.GET", READ, COMMAND_READ, 2, 2, true, handle_key_get, answer_key, "key", "id",
      "Shows one key"},
@@ -40,6 +41,8 @@ const struct command command_table[] = {
     {"KEY.ROTATE", WRITE, COMMAND_CHANGE, 2, 0, true, handle_key_rotate, answer_rotated, "key",
      "id... [GRACE duration|keep]",
      "Issues successors; the old keys expire after the grace, or stay as they are"},
+    {"KEY.PURGE", ADMIN, COMMAND_CHANGE, 2, 0, true, handle_key_purge, answer_receipt, "key",
+     "id...", "Forgets all of revoked keys but their digests, which stay refused"},
     {"OWNER.LIST", READ, COMMAND_READ, 1, 0, true, handle_owner_list, answer_owners, "owner",
      "[CURSOR cursor] [LIMIT count]", "Lists owners, a page at a time"},
     {"OWNER.GET", READ, COMMAND_READ, 2, 2, true, handle_owner_get, answer_owner, "owner", "owner",
@@ -91,6 +94,13 @@ const struct command command_table[] = {
      "What Redis' tools want to know of a server"},
     {"CONFIG", NONE, COMMAND_LOOP, 3, 0, true, handle_config, NULL, "server", "GET pattern...",
      "The few settings that Redis' tools ask for"},
+    {"KEY.IMPORT", ADMIN, COMMAND_IMPORT, 3, 0, false, handle_key_import, answer_imported, "key",
+     "[ON_CONFLICT fail|skip] [DRY_RUN] [FORCE] [EXPECT count] "
+     "SUSPENDED owner [AT time] | [KEY sha256 NAME name [OPTION value]...]...",
+     "Takes over keys that were issued elsewhere; PROTOCOL.md has the options of each"},
+    {"KEY.EXPORT", ADMIN, COMMAND_READ, 1, 5, false, handle_key_export, answer_exported, "key",
+     "[CURSOR cursor] [LIMIT count]",
+     "All that KEY.IMPORT wants to know of keys, a page at a time"},
 };
 const size_t command_count = sizeof command_table / sizeof command_table[0];
 

@@ -28,10 +28,11 @@ struct call {
     bool reload;   /* left by RELOAD */
 };
 
-/* What may run beside each other on one connection: changes beside changes and reads beside reads.
+/* What may run beside each other on one connection: changes beside changes, imports beside imports
+ * (changes of others pass them, so one of the same connection must wait) and reads beside reads.
  * Everything else waits until what came before it was answered, so that a client sees its own
  * changes: a KEY.VERIFY sent behind a KEY.REVOKE is refused. */
-enum command_class { COMMAND_LOOP, COMMAND_CHANGE, COMMAND_READ, COMMAND_ALONE };
+enum command_class { COMMAND_LOOP, COMMAND_CHANGE, COMMAND_READ, COMMAND_ALONE, COMMAND_IMPORT };
 
 typedef void command_handler(struct call *call);
 
@@ -46,12 +47,12 @@ typedef void command_answer(const struct op *op, const struct answer_place *plac
 struct command {
     const char *name;
     enum config_right right;  /* NONE: any peer that may connect */
-    enum command_class class; /* CHANGE and READ leave an operation */
+    enum command_class class; /* CHANGE, IMPORT and READ leave an operation */
     unsigned words_min;       /* with the command itself */
     unsigned words_max;       /* 0: as many as a request can have */
     bool confined;            /* a session confined to an owner may call it */
     command_handler *handle;
-    command_answer *answer; /* CHANGE, READ: called when the operation has succeeded */
+    command_answer *answer; /* of an operation: called when the operation has succeeded */
     const char *group;
     const char *usage; /* its arguments, for COMMAND DOCS */
     const char *summary;
@@ -91,11 +92,14 @@ void call_leave(struct call *call, struct op *op, bool ok);
 
 /* The handlers: command_key.c, command_verify.c, */
 command_handler handle_key_verify, handle_key_create, handle_key_list, handle_key_get,
-    handle_key_update, handle_key_revoke, handle_key_disable, handle_key_enable, handle_key_rotate;
+    handle_key_update, handle_key_revoke, handle_key_disable, handle_key_enable, handle_key_rotate,
+    handle_key_purge;
 /* command_owner.c, */
 command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handle_owner_resume;
 /* command_log.c, */
 command_handler handle_log, handle_log_verify, handle_subscribe, handle_unsubscribe;
+/* command_import.c, */
+command_handler handle_key_import, handle_key_export;
 /* command_backup.c, */
 command_handler handle_backup, handle_backup_done, handle_restore;
 /* command_stats.c, */
@@ -108,6 +112,6 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
 /* and the answers: answer.c. */
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
-    answer_backup, answer_backup_done;
+    answer_imported, answer_exported, answer_backup, answer_backup_done;
 
 #endif

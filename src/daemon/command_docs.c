@@ -103,7 +103,9 @@ static void write_info(struct reply *reply, const struct command *command)
     write_name_lower(reply, command->name);
     reply_integer(reply, exact ? words : -words);
     reply_array(reply, 1);
-    reply_simple(reply, command->class == COMMAND_CHANGE ? "write" : "readonly");
+    reply_simple(reply, command->class == COMMAND_CHANGE || command->class == COMMAND_IMPORT
+                            ? "write"
+                            : "readonly");
     reply_integer(reply, 0);
     reply_integer(reply, 0);
     reply_integer(reply, 0);

@@ -195,17 +195,28 @@ static bool take_list_name(struct call *call, struct op *op, const char *word,
     return options_text(call, op, word, values[0], 1, RECORD_TEXT_MAX, &op->selection.name_glob);
 }
 
-static bool take_created_before(struct call *call, struct op *op, const char *word,
-                                const struct text *values)
+static bool take_before(struct call *call, const char *word, struct text value, int64_t *ret_unix_s)
 {
     int64_t ms;
 
-    if (values[0].len == 0)
+    if (value.len == 0)
         return call_refuse(call, "INVALID", "%s is empty", word);
-    /* It would lie ahead of now, where every key was created before. */
-    if (timespan_parse_ms(values[0].bytes, values[0].len, &ms) == 0)
+    /* It would lie ahead of now, where every key was created, or revoked, before. */
+    if (timespan_parse_ms(value.bytes, value.len, &ms) == 0)
         return call_refuse(call, "INVALID", "%s is a duration: a date or RFC 3339 is wanted", word);
-    return options_time(call, word, values[0], &op->selection.created_before_unix_s);
+    return options_time(call, word, value, ret_unix_s);
+}
+
+static bool take_created_before(struct call *call, struct op *op, const char *word,
+                                const struct text *values)
+{
+    return take_before(call, word, values[0], &op->selection.created_before_unix_s);
+}
+
+static bool take_revoked_before(struct call *call, struct op *op, const char *word,
+                                const struct text *values)
+{
+    return take_before(call, word, values[0], &op->selection.revoked_before_unix_s);
 }
 
 static bool take_expiring_within(struct call *call, struct op *op, const char *word,
@@ -249,6 +260,7 @@ void handle_key_list(struct call *call)
         {"STATE", 1, false, take_list_state},
         {"NAME", 1, false, take_list_name},
         {"CREATED_BEFORE", 1, false, take_created_before},
+        {"REVOKED_BEFORE", 1, false, take_revoked_before},
         {"EXPIRING_WITHIN", 1, false, take_expiring_within},
         {"META", 2, true, take_list_metadata},
         {"KEY", 1, false, take_list_key},
@@ -368,6 +380,11 @@ void handle_key_disable(struct call *call)
 {
     static const struct option options[] = {{"COMMENT", 1, false, options_comment}};
     handle_ids(call, OP_DISABLE, options, COUNT(options));
+}
+
+void handle_key_purge(struct call *call)
+{
+    handle_ids(call, OP_PURGE, NULL, 0);
 }
 
 void handle_key_enable(struct call *call)

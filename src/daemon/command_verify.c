@@ -116,9 +116,9 @@ static void answer_matched(struct reply *reply, enum catlatch_result result,
     reply_literal(reply, "$2\r\nid\r\n");
     reply_bulk(reply, id, CATLATCH_ID_SIZE - 1);
     reply_literal(reply, "$4\r\nname\r\n");
-    reply_word(reply, key->identity.name);
+    reply_word(reply, key->identity.name[0] ? key->identity.name : NULL); /* it was purged */
     reply_literal(reply, "$5\r\nowner\r\n");
-    reply_word(reply, key->identity.owner);
+    reply_word(reply, key->identity.owner[0] ? key->identity.owner : NULL);
     if (has_environment) {
         reply_literal(reply, "$11\r\nenvironment\r\n");
         reply_word(reply, key->environment);

@@ -35,6 +35,14 @@ static struct text id_text(uint64_t id, char room[CATLATCH_ID_SIZE])
     return text_of(room);
 }
 
+static struct text bits_text(uint32_t bits, char room[12])
+{
+    if (bits == 0)
+        return text_of(NULL);
+    snprintf(room, 12, "%u", (unsigned)bits);
+    return text_of(room);
+}
+
 static struct text scopes_text(const struct record *record, char room[RECORD_SCOPES_BYTES_MAX + 1])
 {
     size_t at = 0;
@@ -108,6 +116,8 @@ void difference_find(const struct record *old, const struct record *fresh,
         id_text(fresh->rotated_from, room->ids[1]));
     add(&finding, "rotated_to", id_text(old->rotated_to, room->ids[2]),
         id_text(fresh->rotated_to, room->ids[3]));
+    add(&finding, "assumed_bits", bits_text(old->assumed_bits, room->bits[0]),
+        bits_text(fresh->assumed_bits, room->bits[1]));
     find_metadata(&finding, old, fresh);
     change->differences = room->found.list;
     change->difference_count = finding.count;

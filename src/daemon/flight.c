@@ -93,7 +93,7 @@ static void on_reloaded(void *context, const struct error *error)
 /* How many keys the answer may tell of: what an operation in flight costs in memory. */
 static size_t op_keys(const struct op *op)
 {
-    size_t keys = op ? op->limit + op->id_count : 0;
+    size_t keys = op ? op->limit + op->id_count + op->import_count : 0;
 
     return keys > 0 ? keys : 1;
 }
@@ -132,7 +132,8 @@ bool flight_may_run(const struct client *client, enum command_class class)
 {
     if (client->flights == 0)
         return true;
-    return class == client->flying && (class == COMMAND_CHANGE || class == COMMAND_READ);
+    return class == client->flying &&
+           (class == COMMAND_CHANGE || class == COMMAND_READ || class == COMMAND_IMPORT);
 }
 
 bool flight_may_launch(const struct client *client, const struct op *op)

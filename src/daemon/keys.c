@@ -56,7 +56,8 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
     struct op *op = run->op;
     char text[CATLATCH_ID_SIZE];
     int r = store_key(run->keys->store, run->txn, id, &run->keys->buffer, ret_record, &op->error);
-    if (r == 0 && op->confined_owner.len > 0 && !text_equal(op->confined_owner, ret_record->owner))
+    if (r == 0 && (ret_record->purged || (op->confined_owner.len > 0 &&
+                                          !text_equal(op->confined_owner, ret_record->owner))))
         r = CATLATCH_E_NOT_FOUND;
     if (r == CATLATCH_E_NOT_FOUND) {
         key_id_format(id, text);
@@ -129,11 +130,14 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
     change.kind = kind;
     change.key_id = record->id;
     change.actor = op->actor;
-    change.owner = record->owner;
+    change.owner = old != NULL ? old->owner : record->owner;
     change.detail = kind == CHANGE_REVOKED ? text_of(NULL) : op->comment; /* that is a property */
-    difference_find(old, record, &room, &change);
+    difference_find(kind == CHANGE_PURGED ? record : old, record, &room, &change);
     keys_entry(record, suspended_has(&run->keys->suspended, record->owner), &entry);
-    int r = keys_claim(run->keys, &entry, purpose_of(old, record), &op->error);
+    /* A purged key's slot stays as it is until the next generation: it is refused already. */
+    int r = kind == CHANGE_PURGED
+                ? 0
+                : keys_claim(run->keys, &entry, purpose_of(old, record), &op->error);
     if (r != 0)
         return r;
     if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
@@ -222,10 +226,14 @@ static int dispatch(struct run *run)
         return each_key(run, keys_revoke);
     case OP_ROTATE:
         return each_key(run, keys_rotate);
+    case OP_PURGE:
+        return each_key(run, keys_purge);
     case OP_OWNER_SUSPEND:
         return keys_owner_switch(run, true);
     case OP_OWNER_RESUME:
         return keys_owner_switch(run, false);
+    case OP_IMPORT:
+        return run->op->owner.len > 0 ? keys_owner_import(run) : keys_import(run);
     case OP_LIST:
     case OP_GET:
     case OP_OWNER_LIST:

@@ -169,6 +169,11 @@ static void begin(struct chunk *chunk)
     if (store_identity(store, &identity, &chunk->op->error) != 0)
         return;
     memcpy(begin.identity, identity.bytes, sizeof begin.identity);
+    struct store_position start = store_log_start(store);
+    struct digest chain = store_log_start_chain(store);
+    begin.log_epoch = start.epoch;
+    begin.log_sequence = start.sequence;
+    memcpy(begin.log_chain, &chain, sizeof begin.log_chain);
     if (gethostname(begin.host, sizeof begin.host - 1) != 0)
         begin.host[0] = '\0';
     chunk->len = backup_begin_write(&begin, chunk->bytes);
@@ -268,6 +273,18 @@ static int cursor_read(struct chunk *chunk)
     return 0;
 }
 
+/* What was removed from the log before it was given out would be missing in the middle of it. */
+static int check_pruned(const struct chunk *chunk)
+{
+    struct store_position start = store_log_start(chunk->keys->store);
+
+    if (chunk->at.epoch > start.epoch ||
+        (chunk->at.epoch == start.epoch && chunk->at.sequence >= start.sequence))
+        return 0;
+    return error_set(&chunk->op->error, CATLATCH_E_UNAVAILABLE,
+                     "old changes were removed from the log meanwhile; begin the backup again");
+}
+
 static int cursor_write(const struct chunk *chunk)
 {
     char text[CURSOR_SIZE];
@@ -294,6 +311,8 @@ int keys_backup(struct keys *keys, struct op *op)
         return error_set(&op->error, CATLATCH_E_MEMORY, "out of memory for a backup");
     if (op->cursor.len == 0)
         begin(&chunk);
+    else
+        check_pruned(&chunk);
     r = op->error.code;
     if (r == 0)
         r = step(&chunk);

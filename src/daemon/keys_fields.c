@@ -10,28 +10,13 @@ static bool is_admin_scope(struct text scope)
     return scope.len >= 9 && memcmp(scope.bytes, "catlatch:", 9) == 0;
 }
 
-/* A whole key in a text: somebody pasted it into the wrong place, and it would be kept for ever. */
-static bool holds_key(const struct key_environments *environments, struct text text)
-{
-    for (uint32_t at = 0; at < text.len; at++) {
-        const struct key_environment *found =
-            key_environment_of(environments, text.bytes + at, text.len - at);
-        if (found == NULL)
-            continue;
-        size_t len = strlen(found->prefix) + KEY_RANDOM_LEN + KEY_CHECK_LEN;
-        if (len <= text.len - at && key_is_well_formed(environments, text.bytes + at, len))
-            return true;
-    }
-    return false;
-}
-
 static int refuse_key(struct run *run, const char *what)
 {
     return error_set(&run->op->error, CATLATCH_E_DATA,
                      "%s holds a whole key, and keys are never stored; nothing was changed", what);
 }
 
-static int check_text(struct run *run, const char *what, struct text text, size_t max)
+int fields_check_text(struct run *run, const char *what, struct text text, size_t max)
 {
     struct error *error = &run->op->error;
     if (text.len > max)
@@ -40,7 +25,8 @@ static int check_text(struct run *run, const char *what, struct text text, size_
     if (!text_is_printable_utf8(text.bytes, text.len))
         return error_set(error, CATLATCH_E_DATA, "%s is not UTF-8 without control characters",
                          what);
-    if (holds_key(&run->keys->config->environments, text))
+    /* Somebody pasted it into the wrong place, and it would be kept for ever. */
+    if (key_is_within(&run->keys->config->environments, text.bytes, text.len))
         return refuse_key(run, what);
     return 0;
 }
@@ -53,8 +39,9 @@ static int check_metadata(struct run *run, const struct op_fields *fields)
         int r;
         if (pair->name.len == 0)
             return error_set(error, CATLATCH_E_DATA, "a metadata name is empty");
-        if ((r = check_text(run, "a metadata name", pair->name, RECORD_METADATA_NAME_MAX)) != 0 ||
-            (r = check_text(run, "a metadata value", pair->value, RECORD_COMMENT_MAX)) != 0)
+        if ((r = fields_check_text(run, "a metadata name", pair->name, RECORD_METADATA_NAME_MAX)) !=
+                0 ||
+            (r = fields_check_text(run, "a metadata value", pair->value, RECORD_COMMENT_MAX)) != 0)
             return r;
         for (uint32_t at = 0; at < pair->name.len; at++)
             if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-",
@@ -76,16 +63,16 @@ int fields_check(struct run *run, const struct op_fields *fields)
         return error_set(&run->op->error, CATLATCH_E_DATA, "the name is empty");
     if ((fields->has & OP_HAS_OWNER) != 0 && fields->owner.len == 0)
         return error_set(&run->op->error, CATLATCH_E_DATA, "the owner is empty");
-    if ((r = check_text(run, "the name", fields->name, RECORD_TEXT_MAX)) != 0 ||
-        (r = check_text(run, "the owner", fields->owner, RECORD_TEXT_MAX)) != 0 ||
-        (r = check_text(run, "the comment", fields->comment, RECORD_COMMENT_MAX)) != 0)
+    if ((r = fields_check_text(run, "the name", fields->name, RECORD_TEXT_MAX)) != 0 ||
+        (r = fields_check_text(run, "the owner", fields->owner, RECORD_TEXT_MAX)) != 0 ||
+        (r = fields_check_text(run, "the comment", fields->comment, RECORD_COMMENT_MAX)) != 0)
         return r;
     return check_metadata(run, fields);
 }
 
 int fields_check_comment(struct run *run)
 {
-    return check_text(run, "the comment", run->op->comment, RECORD_COMMENT_MAX);
+    return fields_check_text(run, "the comment", run->op->comment, RECORD_COMMENT_MAX);
 }
 
 int fields_check_admin(struct run *run, const struct record *record)
@@ -112,7 +99,7 @@ int fields_check_scopes(struct run *run, const struct op_fields *fields)
         if (!text_is_scope(scope.bytes, scope.len))
             return error_set(error, CATLATCH_E_DATA,
                              "a scope is 1 to 64 printable ASCII characters but blank, \" and \\");
-        if (holds_key(&run->keys->config->environments, scope))
+        if (key_is_within(&run->keys->config->environments, scope.bytes, scope.len))
             return refuse_key(run, "a scope");
         bytes += scope.len + (i > 0);
         if (bytes > RECORD_SCOPES_BYTES_MAX)

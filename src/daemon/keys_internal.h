@@ -33,6 +33,7 @@ int keys_result(struct run *run, const struct record *record, bool changed,
 
 /* keys_fields.c: what may be said about a key. All return 0 or a negative code with op->error. */
 int fields_check(struct run *run, const struct op_fields *fields);
+int fields_check_text(struct run *run, const char *what, struct text text, size_t max);
 /* The comment of a change that is no property: of a revoke, a disable, a suspension. */
 int fields_check_comment(struct run *run);
 int fields_check_scopes(struct run *run, const struct op_fields *fields);
@@ -52,14 +53,20 @@ void keys_backup_done(struct keys *keys, struct op *op);
 int keys_create(struct run *run);
 int keys_rotate(struct run *run, uint64_t id);
 
+/* keys_import.c */
+int keys_import(struct run *run);
+
 /* keys_state.c */
 int keys_update(struct run *run, uint64_t id);
 int keys_disable(struct run *run, uint64_t id);
 int keys_enable(struct run *run, uint64_t id);
 int keys_revoke(struct run *run, uint64_t id);
+int keys_purge(struct run *run, uint64_t id);
 
 /* keys_owner.c: the second is called once it is known whether the transaction was committed. */
 int keys_owner_switch(struct run *run, bool suspend);
+/* Suspends an owner that may have no keys yet. */
+int keys_owner_import(struct run *run);
 void keys_owner_switched(struct run *run, bool committed);
 
 #endif

@@ -185,6 +185,8 @@ int keys_rotate(struct run *run, uint64_t id)
         return r;
     fresh.version = 0;
     fresh.rotated_from = id;
+    fresh.last_used_unix_s = 0;
+    fresh.assumed_bits = 0;
     if ((r = keys_write(run, NULL, &fresh, CHANGE_ROTATED)) != 0)
         return r;
 

@@ -69,6 +69,15 @@ int keys_log(struct keys *keys, struct op *op)
 {
     struct looking looking = {.op = op};
 
+    struct store_position start = store_log_start(keys->store);
+
+    if (op->after.epoch != 0 &&
+        (op->after.epoch < start.epoch ||
+         (op->after.epoch == start.epoch && op->after.sequence < start.sequence)))
+        return error_set(&op->error, CATLATCH_E_CONFLICT,
+                         "the log begins behind %llu:%llu: [audit] retain removed what was before "
+                         "it, so read all keys anew",
+                         (unsigned long long)start.epoch, (unsigned long long)start.sequence);
     if (op->limit == 0 || op->limit > OP_PAGE_MAX)
         op->limit = OP_PAGE_MAX;
     op->changes = op_alloc(op, op->limit * sizeof *op->changes);

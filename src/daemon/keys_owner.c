@@ -5,18 +5,56 @@
 /* Ids are taken from the index in pages of this many. */
 #define IDS_PAGE 1024u
 
+/* A page of an owner's keys, in rising order, on their way into the table. */
+struct flagging {
+    struct run *run;
+    const uint64_t *ids;
+    size_t count;
+    size_t done;
+    bool suspended;
+};
+
 /* The flag in one key's slot. The key's record does not change: the owner's is the truth. */
-static int claim_flag(struct run *run, uint64_t id, bool suspended)
+static int claim_flag(const struct flagging *flagging, const struct record *record)
 {
-    struct keys *keys = run->keys;
-    struct record record;
     struct table_entry entry;
-    struct error *error = &run->op->error;
-    int r = store_key(keys->store, run->txn, id, &run->keys->buffer, &record, error);
-    if (r != 0 || record.revoked)
-        return r;
-    keys_entry(&record, suspended, &entry);
-    return keys_claim(keys, &entry, TABLE_NARROWING, error);
+    if (record->revoked)
+        return 0;
+    keys_entry(record, flagging->suspended, &entry);
+    return keys_claim(flagging->run->keys, &entry, TABLE_NARROWING, &flagging->run->op->error);
+}
+
+static int claim_if_next(void *context, const struct record *record)
+{
+    struct flagging *flagging = context;
+    if (record->id != flagging->ids[flagging->done])
+        return 0;
+    int r = claim_flag(flagging, record);
+    flagging->done += r == 0;
+    return r != 0 ? r : flagging->done == flagging->count;
+}
+
+/* Keys that were issued one after the other lie one after the other, and are read in passing, ten
+ * times as fast as one by one: so up to four keys are looked at for each that is wanted. */
+static int claim_in_passing(struct flagging *flagging)
+{
+    struct run *run = flagging->run;
+    uint64_t last;
+    return store_scan(run->keys->store, flagging->ids[0] - 1, 4 * flagging->count, claim_if_next,
+                      flagging, &last, &run->op->error);
+}
+
+static int claim_one_by_one(struct flagging *flagging)
+{
+    struct keys *keys = flagging->run->keys;
+    struct record record;
+    for (; flagging->done < flagging->count; flagging->done++) {
+        int r = store_key(keys->store, flagging->run->txn, flagging->ids[flagging->done],
+                          &keys->buffer, &record, &flagging->run->op->error);
+        if (r != 0 || (r = claim_flag(flagging, &record)) != 0)
+            return r;
+    }
+    return 0;
 }
 
 static int claim_flags(struct run *run, struct text owner, bool suspended)
@@ -26,8 +64,11 @@ static int claim_flags(struct run *run, struct text owner, bool suspended)
     do {
         int r = store_find(run->keys->store, STORE_BY_OWNER, owner, after, ids, IDS_PAGE, &count,
                            &run->op->error);
-        for (size_t i = 0; r == 0 && i < count; i++)
-            r = claim_flag(run, ids[i], suspended);
+        struct flagging flagging = {.run = run, .ids = ids, .count = count, .suspended = suspended};
+        if (r == 0 && count > 0)
+            r = claim_in_passing(&flagging);
+        if (r == 0)
+            r = claim_one_by_one(&flagging);
         if (r != 0)
             return r;
         if (count > 0)
@@ -59,7 +100,9 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
         .detail = op->comment,
     };
     owner->suspended = suspend;
-    owner->suspended_unix_s = suspend ? run->now_unix_s : 0;
+    owner->suspended_unix_s = !suspend                      ? 0
+                              : op->owner_since_unix_s != 0 ? op->owner_since_unix_s
+                                                            : run->now_unix_s;
     int r = store_put_owner(run->txn, owner, &change, &op->error);
     if (r == 0) {
         op->epoch = change.epoch;
@@ -68,13 +111,10 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
     return r;
 }
 
-int keys_owner_switch(struct run *run, bool suspend)
+static int switch_owner(struct run *run, struct record_owner owner, bool suspend)
 {
     struct op *op = run->op;
-    struct record_owner owner = {.version = 0};
-    int r = fetch_owner(run, &owner);
-    if (r != 0)
-        return r;
+    int r;
     op->owners = op_alloc(op, sizeof *op->owners);
     if (op->owners == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
@@ -96,6 +136,29 @@ int keys_owner_switch(struct run *run, bool suspend)
     op->owners[0] = owner;
     op->owner_count = 1;
     return 0;
+}
+
+int keys_owner_switch(struct run *run, bool suspend)
+{
+    struct record_owner owner = {.version = 0};
+    int r = fetch_owner(run, &owner);
+    return r != 0 ? r : switch_owner(run, owner, suspend);
+}
+
+int keys_owner_import(struct run *run)
+{
+    struct op *op = run->op;
+    struct record_owner owner = {.version = 0};
+    int r = fields_check_text(run, "the owner", op->owner, RECORD_TEXT_MAX);
+    if (r != 0)
+        return r;
+    r = fetch_owner(run, &owner);
+    if (r == CATLATCH_E_NOT_FOUND) {
+        op->error = (struct error){0};
+        owner = (struct record_owner){.created_unix_s = run->now_unix_s};
+        r = 0;
+    }
+    return r != 0 || op->tries ? r : switch_owner(run, owner, true);
 }
 
 void keys_owner_switched(struct run *run, bool committed)

@@ -48,7 +48,9 @@ static bool matches(const struct listing *listing, const struct record *record)
         (wanted->name_glob.len > 0 && !glob_matches(wanted->name_glob, record->name)) ||
         (wanted->has_digest && !digest_equal(&wanted->digest, &record->digest)) ||
         (wanted->created_before_unix_s != 0 &&
-         record->created_unix_s >= wanted->created_before_unix_s))
+         record->created_unix_s >= wanted->created_before_unix_s) ||
+        (wanted->revoked_before_unix_s != 0 &&
+         (!record->revoked || record->revoked_unix_s >= wanted->revoked_before_unix_s)))
         return false;
     if (until != 0 &&
         (record->revoked || record->expires_unix_s == 0 ||
@@ -74,6 +76,8 @@ static int look_at(void *context, const struct record *stored)
     }
     listing->looked_at++;
     listing->last_id = record.id;
+    if (record.purged)
+        return 0;
     listing->last_expires_unix_s = record.expires_unix_s;
     record.suspended = suspended_has(&listing->keys->suspended, record.owner);
     if (!matches(listing, &record))
@@ -304,6 +308,8 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_ROTATE:
     case OP_OWNER_SUSPEND:
     case OP_OWNER_RESUME:
+    case OP_PURGE:
+    case OP_IMPORT:
         r = error_set(&op->error, CATLATCH_E_ARGUMENT, "not a read");
         break;
     }

@@ -61,6 +61,27 @@ int keys_revoke(struct run *run, uint64_t id)
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
 
+/* The log keeps that it was purged, and whose it was; not what it was. */
+int keys_purge(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    char text[CATLATCH_ID_SIZE];
+    int r = keys_fetch(run, id, &old);
+    if (r != 0)
+        return r;
+    key_id_format(id, text);
+    if (!old.revoked)
+        return error_set(&run->op->error, CATLATCH_E_CONFLICT,
+                         "%s is not revoked, and only revoked keys can be purged; nothing was "
+                         "changed",
+                         text);
+    if ((r = fields_check_admin(run, &old)) != 0)
+        return r;
+    fresh = record_purged(&old);
+    r = keys_write(run, &old, &fresh, CHANGE_PURGED);
+    return r != 0 ? r : keys_result(run, &old, true, NULL);
+}
+
 /* The pairs named replace those of the same name; an empty value takes one away. */
 static int merge_metadata(struct run *run, const struct op_fields *fields, struct record *record)
 {

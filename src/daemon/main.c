@@ -29,8 +29,8 @@ static const char usage[] =
     "  -h, --help          say this\n"
     "\n"
     "SIGHUP reads the configuration again; SIGTERM and SIGINT finish what was asked, and end.\n"
-    "Exit status: 0 after SIGTERM; 64 usage, 69 another daemon runs, 74 input or output,\n"
-    "77 permission, 78 configuration.\n";
+    "Exit status: 0 after SIGTERM; 64 usage, 65 store and table contradict each other, 69 another\n"
+    "daemon runs, 74 input or output, 77 permission, 78 configuration.\n";
 
 enum {
     OPTION_ACCEPT_OLDER = 256,

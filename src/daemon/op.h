@@ -20,6 +20,8 @@ enum op_kind {
     OP_ROTATE,
     OP_OWNER_SUSPEND,
     OP_OWNER_RESUME,
+    OP_PURGE,
+    OP_IMPORT,
     OP_BACKUP_DONE,
     OP_LIST, /* from here on: reads only */
     OP_GET,
@@ -35,6 +37,10 @@ enum op_kind {
 #define OP_PAGE_MAX 1000u /* keys or owners that one LIST returns */
 /* The old key's expiry stays as it is: the caller revokes it in a commit of its own. */
 #define OP_GRACE_KEEP INT64_C(-1)
+
+/* Keys that one KEY.IMPORT may bring: what the store thread does in some 50 ms, for a revoke that
+ * comes meanwhile waits for it. */
+#define OP_IMPORT_MAX 2000u
 
 #define OP_SCAN_MAX 20000u /* keys that one LIST looks at before it returns what it has */
 
@@ -73,6 +79,7 @@ struct op_selection {
     bool has_state;
     enum record_state state;
     int64_t created_before_unix_s;  /* 0: any */
+    int64_t revoked_before_unix_s;  /* 0: any */
     int64_t expiring_before_unix_s; /* 0: any; keys that have not expired and will by then */
     bool has_digest;                /* the key with this digest (from a raw key) */
     struct digest digest;
@@ -91,6 +98,34 @@ struct op_log_selection {
     uint64_t actor_key_id; /* 0: any; by a session that had authenticated with this key */
     bool has_kind;
     enum change_kind kind;
+};
+
+/* A key that an import brings: what a record has and a file can tell. Smaller than a record, for a
+ * thousand of them are in flight. */
+struct op_import {
+    struct digest digest;
+    uint64_t id; /* 0: a new one */
+    bool disabled;
+    bool revoked;
+    enum record_reason revoke_reason;
+    uint32_t assumed_bits;  /* 0: one of ours */
+    int64_t created_unix_s; /* 0: now */
+    int64_t last_used_unix_s;
+    int64_t expires_unix_s;
+    int64_t not_before_unix_s;
+    int64_t revoked_unix_s; /* 0: now, if it is revoked */
+    uint64_t rotated_from;
+    uint64_t rotated_to;
+    struct text name;
+    struct text owner; /* empty: "default" */
+    struct text prefix;
+    struct text environment;
+    struct text comment;
+    struct text revoke_comment;
+    const struct text *scopes;
+    size_t scope_count;
+    const struct record_pair *metadata;
+    size_t metadata_count;
 };
 
 /* One key that an operation touched or read. */
@@ -114,7 +149,7 @@ struct op {
     bool may_grant_admin;          /* may give catlatch:... scopes */
     struct op_fields fields;       /* OP_CREATE, OP_UPDATE */
     struct op_selection selection; /* OP_LIST */
-    uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, GET */
+    uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, PURGE, GET */
     size_t id_count;
     enum record_reason reason;    /* REVOKE */
     struct text comment;          /* REVOKE, DISABLE, SUSPEND */
@@ -127,8 +162,15 @@ struct op {
     struct op_log_selection log_selection; /* LOG */
     struct store_position after;           /* LOG, LOG_VERIFY: the cursor */
     struct digest chain;                   /* LOG_VERIFY: the value there */
-    struct text cursor;                    /* BACKUP; empty: the beginning */
-    struct restore *restore;               /* RESTORE_COMPARE */
+    struct op_import *imports;             /* IMPORT; owner: suspends that one instead, */
+    size_t import_count;
+    int64_t owner_since_unix_s; /* IMPORT: since then; 0: now */
+    uint64_t expected;          /* IMPORT: keys that are still to come, these included */
+    bool skips;                 /* IMPORT: passes over keys that are there already */
+    bool forced;                /* IMPORT: takes keys that could be guessed */
+    bool tries;                 /* IMPORT: changes nothing */
+    struct text cursor;         /* BACKUP; empty: the beginning */
+    struct restore *restore;    /* RESTORE_COMPARE */
     op_done *done;
     void *context;
 
@@ -136,6 +178,9 @@ struct op {
     struct error error; /* code 0: done, all of it. Otherwise nothing was changed */
     struct op_key *keys;
     size_t key_count;
+    size_t imported_count;  /* IMPORT */
+    size_t skipped_count;   /* IMPORT: were there already */
+    size_t suspended_count; /* IMPORT: of the imported, refused because their owner is suspended */
     struct record_owner *owners;
     size_t owner_count;
     uint64_t next_id;            /* LIST: go on after it; 0: that was all */

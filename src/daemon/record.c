@@ -14,7 +14,8 @@
 #define FLAG_DISABLED 0x01u  /* keys */
 #define FLAG_SUSPENDED 0x02u /* owners */
 #define FLAG_REVOKED 0x04u   /* keys */
-#define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED)
+#define FLAG_PURGED 0x08u    /* keys */
+#define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED | FLAG_PURGED)
 #define OWNER_FLAGS 0x02u /* all of an owner's */
 
 static const char *const reason_names[RECORD_REASON_COUNT] = {
@@ -43,6 +44,19 @@ int record_reason_parse(struct text text, enum record_reason *ret_reason)
             return 0;
         }
     return CATLATCH_E_DATA;
+}
+
+struct record record_purged(const struct record *record)
+{
+    return (struct record){
+        .id = record->id,
+        .version = record->version,
+        .digest = record->digest,
+        .revoked = true,
+        .purged = true,
+        .revoke_reason = record->revoke_reason,
+        .revoked_unix_s = record->revoked_unix_s,
+    };
 }
 
 enum record_state record_state(const struct record *record, int64_t now_unix_s)
@@ -104,10 +118,12 @@ static bool metadata_is_bounded(const struct record *record)
 static bool record_is_bounded(const struct record *record)
 {
     return record->id != 0 && (unsigned)record->revoke_reason < RECORD_REASON_COUNT &&
-           record->created_unix_s >= 0 && record->expires_unix_s >= 0 &&
+           record->created_unix_s >= 0 && record->last_used_unix_s >= 0 &&
+           record->expires_unix_s >= 0 && record->assumed_bits <= RECORD_BITS_MAX &&
            record->not_before_unix_s >= 0 && record->revoked_unix_s >= 0 &&
-           record->name.len <= RECORD_TEXT_MAX && record->owner.len > 0 &&
-           record->owner.len <= RECORD_TEXT_MAX && record->prefix.len <= KEY_SHOWN_LEN &&
+           record->name.len <= RECORD_TEXT_MAX && (record->owner.len > 0 || record->purged) &&
+           (record->revoked || !record->purged) && record->owner.len <= RECORD_TEXT_MAX &&
+           record->prefix.len <= KEY_SHOWN_LEN &&
            record->environment.len < CATLATCH_ENVIRONMENT_SIZE &&
            record->environment_prefix.len <= KEY_PREFIX_MAX &&
            record->comment.len <= RECORD_COMMENT_MAX &&
@@ -129,7 +145,8 @@ static void put_lists(struct bytes_writer *writer, const struct record *record)
 
 static uint8_t record_flags(const struct record *record)
 {
-    return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0));
+    return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0) |
+                     (record->purged ? FLAG_PURGED : 0));
 }
 
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
@@ -145,11 +162,13 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_u64(&writer, record->version);
     bytes_put(&writer, &record->digest, DIGEST_BYTES);
     bytes_put_i64(&writer, record->created_unix_s);
+    bytes_put_i64(&writer, record->last_used_unix_s);
     bytes_put_i64(&writer, record->expires_unix_s);
     bytes_put_i64(&writer, record->not_before_unix_s);
     bytes_put_i64(&writer, record->revoked_unix_s);
     bytes_put_u64(&writer, record->rotated_from);
     bytes_put_u64(&writer, record->rotated_to);
+    bytes_put_u16(&writer, (uint16_t)record->assumed_bits);
     bytes_put_text(&writer, record->name);
     bytes_put_text(&writer, record->owner);
     bytes_put_text(&writer, record->prefix);
@@ -170,6 +189,7 @@ static void take_flags(struct bytes_reader *reader, struct record *record)
     record->disabled = (flags & FLAG_DISABLED) != 0;
     record->suspended = false;
     record->revoked = (flags & FLAG_REVOKED) != 0;
+    record->purged = (flags & FLAG_PURGED) != 0;
 }
 
 static void take_lists(struct bytes_reader *reader, struct record *record)
@@ -214,11 +234,13 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     record.version = bytes_take_u64(&reader);
     take_digest(&reader, &record.digest);
     record.created_unix_s = bytes_take_i64(&reader);
+    record.last_used_unix_s = bytes_take_i64(&reader);
     record.expires_unix_s = bytes_take_i64(&reader);
     record.not_before_unix_s = bytes_take_i64(&reader);
     record.revoked_unix_s = bytes_take_i64(&reader);
     record.rotated_from = bytes_take_u64(&reader);
     record.rotated_to = bytes_take_u64(&reader);
+    record.assumed_bits = bytes_take_u16(&reader);
     record.name = bytes_take_text(&reader);
     record.owner = bytes_take_text(&reader);
     record.prefix = bytes_take_text(&reader);

@@ -24,6 +24,7 @@
 #define RECORD_TEXT_MAX 255u          /* name, owner */
 #define RECORD_COMMENT_MAX 1024u      /* comment; a metadata value */
 #define RECORD_SCOPES_BYTES_MAX 2047u /* all scopes of a key with a space between them */
+#define RECORD_BITS_MAX 4096u         /* entropy of a key issued elsewhere: all of its text */
 
 /* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
@@ -55,13 +56,16 @@ struct record {
     bool disabled;
     bool suspended; /* its owner is: never stored with the key, see daemon/suspended.h */
     bool revoked;
+    bool purged; /* revoked, and all that is left is what keeps its digest refused */
     enum record_reason revoke_reason;
     int64_t created_unix_s;
+    int64_t last_used_unix_s;  /* 0: never, as far as anybody told */
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
     int64_t revoked_unix_s;    /* 0: is not */
     uint64_t rotated_from;     /* ids; 0: none */
     uint64_t rotated_to;
+    uint32_t assumed_bits; /* entropy of a key issued elsewhere; 0: one of ours */
     struct text name;
     struct text owner;
     struct text prefix;
@@ -74,6 +78,9 @@ struct record {
     size_t metadata_count;
     struct record_pair metadata[RECORD_METADATA_MAX];
 };
+
+/* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
+struct record record_purged(const struct record *record);
 
 /* Return 0 and the length, E_FULL (does not fit), E_DATA (breaks a bound above). */
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len);

@@ -170,9 +170,10 @@ static int take_key(struct restore *restore, struct store_build *build,
     struct record record;
 
     int r = record_decode(entry->bytes, entry->len, &record);
-    if (r != 0 || record.id == 0 || record.owner.len == 0)
+    if (r != 0 || record.id == 0)
         return refuse_entry(r, "a key", error);
-    r = check_environment(restore, &record, error);
+    if (!record.purged)
+        r = check_environment(restore, &record, error);
     return r == 0 ? store_build_key(build, &record, error) : r;
 }
 
@@ -292,7 +293,12 @@ int restore_build(struct restore *restore, int fd, struct error *error)
         store_build_drop(build);
         return r;
     }
-    memcpy(identity.bytes, restore->backup.begin.identity, sizeof identity.bytes);
+    const struct backup_begin *begin = &restore->backup.begin;
+    struct digest chain;
+    memcpy(&chain, begin->log_chain, sizeof chain);
+    store_build_log_start(build, (struct store_position){begin->log_epoch, begin->log_sequence},
+                          &chain);
+    memcpy(identity.bytes, begin->identity, sizeof identity.bytes);
     r = store_build_finish(build, restore->backup.position.epoch, &identity, goes_on, restore,
                            &restore->digests, &restore->digest_count, error);
     restore->built = r == 0;
@@ -430,8 +436,9 @@ static int write_key(struct restore *restore, const struct record *before, struc
         return r;
     struct change change = change_of(restore, kind);
     change.key_id = record->id;
-    change.owner = record->owner;
-    difference_find(before, record, &room, &change);
+    change.owner = record->purged && before != NULL ? before->owner : record->owner;
+    if (!record->purged) /* what it was shall be forgotten */
+        difference_find(before, record, &room, &change);
     return store_put(restore->txn, before, record, &change, restore->error);
 }
 
@@ -481,9 +488,14 @@ static int compare_key(void *context, const struct record *old)
     counts->disabled += disables && !revokes;
     counts->changing += !is_same(old, &after);
     counts->widening += is_wider(old, &after);
-    if (restore->actor == NULL || (!revokes && !disables))
+    if (restore->actor == NULL)
         return 0;
-    return write_key(restore, &before, &after, revokes ? CHANGE_REVOKED : CHANGE_DISABLED);
+    if (revokes || disables)
+        r = write_key(restore, &before, &after, revokes ? CHANGE_REVOKED : CHANGE_DISABLED);
+    if (r != 0 || !old->purged || before.purged)
+        return r;
+    struct record purged = record_purged(&after);
+    return write_key(restore, &after, &purged, CHANGE_PURGED);
 }
 
 static int compare_owner(void *context, const struct record_owner *old)

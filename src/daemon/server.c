@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/activation.h"
 #include "daemon/client.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
@@ -90,6 +91,41 @@ static int listener_bind(struct listener *listener, struct error *error)
     return 0;
 }
 
+/* Takes up a socket that was passed at the start. Its mode is the service manager's doing, and its
+ * file may be its too. */
+static int listener_inherit(struct listener *listener, struct error *error)
+{
+    struct stat status;
+    int r = uv_pipe_open(&listener->pipe, listener->inherited);
+
+    if (r == 0) {
+        listener->inherited = -1;
+        r = uv_listen((uv_stream_t *)&listener->pipe, BACKLOG, on_connection);
+    }
+    if (r != 0)
+        return error_errno(error, -r, "cannot listen on the socket %s that was passed",
+                           listener->path);
+    if (stat(listener->path, &status) == 0 && (status.st_mode & 0666) != 0666 &&
+        chmod(listener->path, 0666) != 0)
+        log_line(LOG_WARNING, "%s has mode %03o, so some may not connect: SocketMode=0666",
+                 listener->path, (unsigned)(status.st_mode & 0777));
+    return 0;
+}
+
+/* A socket that was passed and that nobody can reach is none: its file was removed, and perhaps
+ * made anew by a daemon before us (listener_mend). */
+static void listener_weigh(struct listener *listener)
+{
+    if (listener->inherited < 0 || activation_is_at(listener->inherited, listener->path))
+        return;
+    log_line(LOG_WARNING,
+             "%s is not the socket that was passed; listening anew (restarting the socket unit "
+             "while the daemon is stopped mends it)",
+             listener->path);
+    close(listener->inherited);
+    listener->inherited = -1;
+}
+
 static void on_listener_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
@@ -109,7 +145,8 @@ static int listener_open(struct listener *listener, struct error *error)
 {
     int r = check_length(listener->path, error);
 
-    if (r == 0)
+    listener_weigh(listener);
+    if (r == 0 && listener->inherited < 0)
         r = remove_stale(listener->path, error);
     if (r != 0)
         return r;
@@ -118,7 +155,10 @@ static int listener_open(struct listener *listener, struct error *error)
         return error_errno(error, -r, "cannot make a socket");
     listener->pipe.data = listener;
     listener->closed = false;
-    r = listener_bind(listener, error);
+    if (listener->inherited >= 0)
+        r = listener_inherit(listener, error);
+    else
+        r = listener_bind(listener, error);
     if (r != 0)
         listener_close(listener);
     return r;
@@ -133,18 +173,31 @@ static int listener_name(struct listener *listener, const char *folder, struct e
     return 0;
 }
 
-int server_open(struct server *server, struct error *error)
+/* Names the two sockets and takes those that were passed: before anything slow, so that a socket
+ * unit and a configuration that contradict each other are told at once. */
+static int listeners_prepare(struct server *server, struct error *error)
 {
     const struct config *config = server->daemon->settings.config;
-    int r = 0;
+    const char *const paths[] = {server->listeners[0].path, server->listeners[1].path};
+    struct activation passed;
+    int r = activation_read(&passed, error);
 
     for (int i = 0; i < 2 && r == 0; i++) {
         struct listener *listener = &server->listeners[i];
         r = listener_name(listener, listener->is_admin ? config->admin_dir : config->run_dir,
                           error);
         if (r == 0)
-            r = listener_open(listener, error);
+            listener->inherited = activation_take(&passed, listener->path);
     }
+    return r == 0 ? activation_check(&passed, paths, 2, error) : r;
+}
+
+int server_open(struct server *server, struct error *error)
+{
+    int r = 0;
+
+    for (int i = 0; i < 2 && r == 0; i++)
+        r = listener_open(&server->listeners[i], error);
     return r;
 }
 
@@ -221,12 +274,16 @@ int server_init(struct server *server, struct daemon *daemon, struct error *erro
     for (int i = 0; i < 2; i++) {
         server->listeners[i].server = server;
         server->listeners[i].closed = true;
+        server->listeners[i].inherited = -1;
     }
     reply_init(&server->output);
     server->input = malloc(SERVER_INPUT_BYTES);
     if (!server->input)
         return error_set(error, CATLATCH_E_MEMORY, "out of memory for the sockets' buffer");
-    int r = uv_timer_init(&daemon->loop, &server->idle_timer);
+    int r = listeners_prepare(server, error);
+    if (r != 0)
+        return r;
+    r = uv_timer_init(&daemon->loop, &server->idle_timer);
     if (r == 0) {
         server->idle_timer.data = server;
         r = uv_timer_start(&server->idle_timer, on_tick, TICK_MS, TICK_MS);

@@ -3,7 +3,8 @@
  *
  * run_dir/catlatch.sock grants `verify` at most, admin_dir/catlatch.sock the rest. Both sockets are
  * 0666: who may do what is decided by the peer's credentials, which the kernel vouches for, and a
- * peer without any right is turned away with one line that says so. Loop thread.
+ * peer without any right is turned away with one line that says so. A socket that the service
+ * manager passed (activation.h) is taken as it is; otherwise it is made here. Loop thread.
  */
 #ifndef DAEMON_SERVER_H
 #define DAEMON_SERVER_H
@@ -36,6 +37,7 @@ struct listener {
     bool closed;     /* the handle is not in use */
     bool waiting;    /* a connection could not be taken yet: no memory */
     bool complained; /* that it cannot be opened anew */
+    int inherited;   /* the socket that the service manager passed, until it is open; or -1 */
     char path[PATH_MAX];
 };
 

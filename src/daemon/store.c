@@ -174,6 +174,9 @@ void store_free(struct store *store)
 {
     store_env_close(store);
     store_index_free(&store->txn.index);
+    store_bulk_free(&store->txn.index_bulk);
+    store_bulk_free(&store->txn.keys);
+    store_bulk_free(&store->txn.changes);
     if (store->published_fd >= 0)
         close(store->published_fd);
     if (store->place_fd >= 0)

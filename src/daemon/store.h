@@ -96,8 +96,9 @@ int store_owner(struct store *store, struct store_txn *txn, struct text name,
  * key), and the write is refused with E_CONFLICT when what is stored has another version. Sets
  * record->version, change->sequence and change->epoch. Keeps the indexes and the owner's key_count.
  * `record` may share texts with `old`. A key's owner and digest never change, and a revoked one
- * stays so: E_CONFLICT. Indexed texts hold no NUL (E_DATA). E_CONFLICT leaves the transaction as it
- * was; after any other failure it can only be aborted, and store_commit refuses it.
+ * stays so: E_CONFLICT; but it can be purged, once, and then has no owner. Indexed texts hold no
+ * NUL (E_DATA). E_CONFLICT leaves the transaction as it was; after any other failure it can only be
+ * aborted, and store_commit refuses it.
  */
 int store_put(struct store_txn *txn, const struct record *old, struct record *record,
               struct change *change, struct error *error);
@@ -157,10 +158,10 @@ typedef int store_entry_visitor(void *context, const struct change *change, cons
 int store_change_entries(struct store *store, struct store_position *io_at, size_t max,
                          store_entry_visitor *visit, void *context, struct error *error);
 
-/* Walks the chain of at most max changes behind *io_at, where it has the value *io_chain (ignored
- * before the first change that is kept), and moves both on. Returns 0, or E_DATA and a line that
- * names the first change that was altered, or the gap where some were removed. *ret_count is how
- * many were walked; less than max: those were all. */
+/* Walks the chain of at most max changes behind *io_at, where it has the value *io_chain (zeros
+ * both: from the beginning), and moves both on. Returns 0, or E_DATA and a line that names the
+ * first change that was altered, or the gap where some were removed. *ret_count is how many were
+ * walked; less than max: those were all. */
 int store_changes_verify(struct store *store, struct store_position *io_at, struct digest *io_chain,
                          size_t max, size_t *ret_count, struct error *error);
 
@@ -175,6 +176,22 @@ int store_find(struct store *store, enum store_index index, struct text value, u
  * that never expire are not among them. */
 int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
                    uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error);
+
+/* Ids of revoked keys that were not purged, revoked before until_unix_s, the earliest first. */
+int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, size_t max,
+                  size_t *ret_count, struct error *error);
+
+/* Where the log begins: behind the last change that was removed from it. Zeros: nothing was. */
+struct store_position store_log_start(const struct store *store);
+struct digest store_log_start_chain(const struct store *store);
+
+/* When the last change was made, Unix ms; 0: there was none. */
+int64_t store_last_change_ms(const struct store *store);
+
+/* Removes at most max changes from the beginning of the log that were made before until_unix_ms;
+ * the last change of all stays. Not flushed: one that is lost is made again. */
+int store_prune(struct store *store, int64_t until_unix_ms, size_t max, size_t *ret_count,
+                struct error *error);
 
 typedef int store_owner_visitor(void *context, const struct record_owner *owner);
 

@@ -160,6 +160,13 @@ int store_build_change(struct store_build *build, const struct change *change, c
     return put(build, STORE_CHANGES, key, sizeof key, bytes, len, error);
 }
 
+void store_build_log_start(struct store_build *build, struct store_position at,
+                           const struct digest *chain)
+{
+    build->store->log_start = at;
+    build->store->log_start_chain = *chain;
+}
+
 static int owner_compare(const void *left, const void *right)
 {
     const struct owner_count *a = left, *b = right;
@@ -222,11 +229,12 @@ static int write_batch(struct store_build *build)
 static int finish_key(void *context, const struct record *record)
 {
     struct store_build *build = context;
-    struct owner_count *owner = owner_of(build, record->owner);
+    struct owner_count *owner = record->purged ? NULL : owner_of(build, record->owner);
 
-    if (owner == NULL || keep_digest(build, record) != 0)
+    if ((owner == NULL && !record->purged) || keep_digest(build, record) != 0)
         return error_set(build->error, CATLATCH_E_MEMORY, "out of memory for a new store");
-    owner->keys += !record->revoked;
+    if (owner != NULL)
+        owner->keys += !record->revoked;
     build->key_count++;
     int r = store_index_note(&build->store->txn.index, NULL, record, build->error);
     if (r == 0 && ++build->batched == INDEX_BATCH)
@@ -325,6 +333,9 @@ static int finish_all(struct store_build *build, uint64_t epoch,
     r = finish.r;
     if (r == 0)
         r = store_put_meta(build->store, epoch, build->key_count, identity, build->error);
+    if (r == 0 && build->store->log_start.epoch != 0)
+        r = store_meta_put_log_start(build->store, NULL, &build->store->log_start,
+                                     &build->store->log_start_chain, build->error);
     return r == 0 ? sync_all(build) : r;
 }
 

@@ -29,6 +29,10 @@ int store_build_owner(struct store_build *build, const struct record_owner *owne
 int store_build_change(struct store_build *build, const struct change *change, const void *bytes,
                        size_t len, struct error *error);
 
+/* Where its log begins: behind a change that was removed. */
+void store_build_log_start(struct store_build *build, struct store_position at,
+                           const struct digest *chain);
+
 /* Indexes, owners' counts, and the small facts; and closes it. E_DATA when two keys have the same
  * digest. The digests are of all keys, sorted, and the caller's to free. `go_on` (NULL: always) is
  * asked from time to time; false ends it with E_UNAVAILABLE. Frees the build, whatever it returns.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define TAG_EXPIRY 'x'
+#define TAG_REVOKED 'r'
 
 static const unsigned char tags[] = {
     [STORE_BY_OWNER] = 'o',
@@ -25,12 +26,22 @@ size_t store_index_text_key(enum store_index index, struct text value, uint64_t 
     return len + sizeof id;
 }
 
-size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key)
+static size_t time_key(char tag, int64_t unix_s, uint64_t id, unsigned char *ret_key)
 {
-    ret_key[0] = TAG_EXPIRY;
-    store_pack((uint64_t)expires_unix_s, ret_key + 1);
+    ret_key[0] = (unsigned char)tag;
+    store_pack((uint64_t)unix_s, ret_key + 1);
     store_pack(id, ret_key + 9);
     return 17;
+}
+
+size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key)
+{
+    return time_key(TAG_EXPIRY, expires_unix_s, id, ret_key);
+}
+
+size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key)
+{
+    return time_key(TAG_REVOKED, revoked_unix_s, id, ret_key);
 }
 
 /* Doubles, so that filling costs a constant for each entry. */
@@ -119,6 +130,16 @@ static int note_expiry(struct store_index_batch *batch, const struct record *rec
                      present);
 }
 
+static int note_revoked(struct store_index_batch *batch, const struct record *record, bool present)
+{
+    unsigned char key[STORE_INDEX_KEY_MAX];
+
+    if (record == NULL || !record->revoked)
+        return 0;
+    return batch_add(batch, key, store_index_revoked_key(record->revoked_unix_s, record->id, key),
+                     present);
+}
+
 static bool text_is_same(const struct record *old, const struct record *new, enum store_index index)
 {
     return old != NULL &&
@@ -130,11 +151,25 @@ static bool expiry_is_same(const struct record *old, const struct record *new)
     return old != NULL && new != NULL && old->expires_unix_s == new->expires_unix_s;
 }
 
+static bool revoked_is_same(const struct record *old, const struct record *new)
+{
+    return old != NULL && new != NULL && old->revoked == new->revoked &&
+           old->revoked_unix_s == new->revoked_unix_s;
+}
+
+/* A purged key is found by its digest alone. */
+static const struct record *indexed(const struct record *record)
+{
+    return record != NULL && record->purged ? NULL : record;
+}
+
 int store_index_note(struct store_index_batch *batch, const struct record *old,
                      const struct record *new, struct error *error)
 {
     int r = 0;
 
+    old = indexed(old);
+    new = indexed(new);
     for (enum store_index i = STORE_BY_OWNER; r == 0 && i <= STORE_BY_NAME; i++)
         if (!text_is_same(old, new, i)) {
             r = note_text(batch, i, old, false);
@@ -145,6 +180,11 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
         r = note_expiry(batch, old, false);
         if (r == 0)
             r = note_expiry(batch, new, true);
+    }
+    if (r == 0 && !revoked_is_same(old, new)) {
+        r = note_revoked(batch, old, false);
+        if (r == 0)
+            r = note_revoked(batch, new, true);
     }
     if (r == CATLATCH_E_DATA)
         return error_set(error, r, "cannot store the key: a text of it holds a NUL or is too long");
@@ -168,42 +208,44 @@ static int entry_compare(const void *left, const void *right, void *context)
     return a->order < b->order ? -1 : 1;
 }
 
-/* Whether the entry was there before does not matter: what a transaction adds and removes again
- * never was. */
-static int entry_apply(DBC *cursor, const struct store_index_batch *batch,
-                       const struct store_index_entry *entry)
+/* Whether the entry was there does not matter: what a transaction adds and removes again never was.
+ */
+static int entry_remove(struct store_txn *txn, DBT *key)
 {
-    DBT key = store_dbt(batch->bytes + entry->offset, entry->len);
-    DBT nothing = {.data = NULL};
+    DB *db = txn->store->db[STORE_INDEX];
+
+    int r = db->del(db, txn->txn, key, 0);
+    return r == DB_NOTFOUND ? 0 : r;
+}
+
+/* Additions are written together, in order with what is removed between them. */
+static int entry_apply(struct store_txn *txn, const struct store_index_entry *entry,
+                       struct error *error)
+{
+    DBT key = store_dbt(txn->index.bytes + entry->offset, entry->len);
 
     if (entry->present)
-        return cursor->put(cursor, &key, &nothing, DB_KEYFIRST);
-    DBT room = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
-    int r = cursor->get(cursor, &key, &room, DB_SET | DB_RMW);
-    if (r == DB_NOTFOUND)
-        return 0;
-    return r != 0 ? r : cursor->del(cursor, 0);
+        return store_bulk_add(txn, STORE_INDEX, &txn->index_bulk, key.data, key.size, NULL, 0,
+                              error);
+    int r = store_bulk_write(txn, STORE_INDEX, &txn->index_bulk, error);
+    if (r != 0)
+        return r;
+    r = entry_remove(txn, &key);
+    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
 }
 
 int store_index_apply(struct store_txn *txn, struct error *error)
 {
     struct store_index_batch *batch = &txn->index;
-    DB *db = txn->store->db[STORE_INDEX];
-    DBC *cursor;
+    int r = 0;
 
     if (batch->entry_count == 0)
         return 0;
     qsort_r(batch->entries, batch->entry_count, sizeof *batch->entries, entry_compare,
             batch->bytes);
-    int r = db->cursor(db, txn->txn, &cursor, 0);
-    if (r != 0)
-        return store_fail(txn->store, r, error, "write the indexes");
     for (size_t i = 0; r == 0 && i < batch->entry_count; i++)
-        r = entry_apply(cursor, batch, &batch->entries[i]);
-    int closed = cursor->close(cursor);
-    if (r == 0)
-        r = closed;
-    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
+        r = entry_apply(txn, &batch->entries[i], error);
+    return r == 0 ? store_bulk_write(txn, STORE_INDEX, &txn->index_bulk, error) : r;
 }
 
 void store_index_free(struct store_index_batch *batch)

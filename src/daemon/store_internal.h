@@ -12,6 +12,7 @@
  *   changes  epoch (8), sequence (8)              -> change
  *   index    tag (1) text NUL id (8)              -> nothing; texts hold no NUL
  *            'x' expiry (8) id (8)                -> nothing; keys that expire
+ *            'r' time of revoking (8) id (8)      -> nothing; revoked keys that were not purged
  *   meta     a word                               -> integers
  */
 #ifndef DAEMON_STORE_INTERNAL_H
@@ -54,6 +55,13 @@ struct store_index_batch {
     size_t bytes_room;
 };
 
+/* Entries that go into a database in one call, which costs half of as many calls. */
+struct store_bulk {
+    DBT data;   /* .data is our own */
+    void *next; /* where in it */
+    size_t count;
+};
+
 /* One at a time; its memory is kept for the next. */
 struct store_txn {
     struct store *store;
@@ -61,10 +69,14 @@ struct store_txn {
     uint64_t epoch;      /* of the changes in it, */
     uint64_t sequence;   /* of the last of them, */
     struct digest chain; /* and its chain value */
-    uint64_t key_count;  /* as it will be */
-    void *owners;        /* a tree of struct owner_entry: owners that it touched */
-    bool failed;         /* a write failed half-way: it can only be aborted */
+    int64_t last_change_ms;
+    uint64_t key_count; /* as it will be */
+    void *owners;       /* a tree of struct owner_entry: owners that it touched */
+    bool failed;        /* a write failed half-way: it can only be aborted */
     struct store_index_batch index;
+    struct store_bulk index_bulk;
+    struct store_bulk keys;     /* new ones behind all others: written before anything reads */
+    struct store_bulk changes;  /* that the transaction will append at its commit */
     struct store_buffer stored; /* what was read to compare */
     unsigned char encoded[CHANGE_ENCODED_MAX];
 };
@@ -85,10 +97,14 @@ struct store {
 
     uint64_t epoch;
     uint64_t sequence;
-    struct digest chain;           /* of the last change */
-    _Atomic uint64_t key_count;    /* other threads may ask */
-    _Atomic int64_t backup_unix_s; /* likewise; 0: never */
-    uint64_t last_id;              /* the highest that is stored or was given out */
+    struct digest chain;             /* of the last change, */
+    int64_t last_change_ms;          /* and when it was made */
+    struct store_position log_start; /* the last change that was removed, */
+    struct digest log_start_chain;   /* and its chain value */
+    _Atomic uint64_t key_count;      /* other threads may ask */
+    uint64_t last_id;                /* the highest that is stored or was given out */
+    uint64_t highest_id;             /* no key above it is stored */
+    _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
@@ -141,6 +157,7 @@ static inline DB_TXN *store_current(const struct store *store)
 size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
                             unsigned char *ret_key);
 size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key);
+size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key);
 
 /* Notes the entries that differ between two versions of a key; either can be NULL.
  * Returns 0, E_MEMORY or E_DATA (a text with a NUL). */
@@ -151,6 +168,19 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
 int store_index_apply(struct store_txn *txn, struct error *error);
 
 void store_index_free(struct store_index_batch *batch);
+
+/* Adds an entry, which is written at once if there is no room for more. 0 or a negative code. */
+int store_bulk_add(struct store_txn *txn, enum store_database database, struct store_bulk *bulk,
+                   const void *key, size_t key_len, const void *data, size_t len,
+                   struct error *error);
+
+/* Writes what was added. */
+int store_bulk_write(struct store_txn *txn, enum store_database database, struct store_bulk *bulk,
+                     struct error *error);
+
+/* Forgets what was added. */
+void store_bulk_clear(struct store_bulk *bulk);
+void store_bulk_free(struct store_bulk *bulk);
 
 /* A walk over one database from a key on, in bulk. No write can be made while it is open. */
 struct store_walk {
@@ -173,6 +203,9 @@ int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct
 
 void store_walk_close(struct store_walk *walk);
 
+/* Before anything is read. */
+int store_settle(struct store *store, struct error *error);
+
 /* One value, in the buffer. Returns 0, E_NOT_FOUND (without touching the error), ... */
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
               void *buffer, size_t size, size_t *ret_len, struct error *error);
@@ -191,6 +224,8 @@ int store_last(struct store *store, enum store_database database, void *ret_key,
 /* Reads epoch, sequence, counts and the last id; begins the first epoch of a new store. */
 int store_meta_load(struct store *store, struct error *error);
 
+int store_meta_put_log_start(struct store *store, DB_TXN *txn, const struct store_position *at,
+                             const struct digest *chain, struct error *error);
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
 int store_txn_put_epoch(struct store_txn *txn, struct error *error);
 

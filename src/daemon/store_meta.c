@@ -6,10 +6,12 @@
 static const char epoch_name[] = "epoch";
 static const char key_count_name[] = "keys";
 static const char generation_name[] = "generation";
+static const char log_start_name[] = "log start";
 static const char identity_name[] = "identity";
 static const char backup_name[] = "backup";
 
 #define GENERATION_BYTES 25u /* number, boot id, uncovered */
+#define LOG_START_BYTES (16u + DIGEST_BYTES)
 
 static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
                     size_t len, struct error *error)
@@ -152,6 +154,7 @@ static int load_chain(struct store *store, const void *key, size_t key_len, stru
     if (r != 0)
         return store_fail_entry(store, r, error, "the last entry of the change log");
     store->chain = change.chain;
+    store->last_change_ms = change.time_unix_ms;
     return 0;
 }
 
@@ -173,6 +176,29 @@ static int load_sequence(struct store *store, struct error *error)
     return load_chain(store, key, sizeof key, error);
 }
 
+int store_meta_put_log_start(struct store *store, DB_TXN *txn, const struct store_position *at,
+                             const struct digest *chain, struct error *error)
+{
+    unsigned char bytes[LOG_START_BYTES];
+
+    store_pack(at->epoch, bytes);
+    store_pack(at->sequence, bytes + 8);
+    memcpy(bytes + 16, chain, DIGEST_BYTES);
+    return meta_put(store, txn, log_start_name, bytes, sizeof bytes, error);
+}
+
+static int load_log_start(struct store *store, struct error *error)
+{
+    unsigned char bytes[LOG_START_BYTES];
+
+    int r = meta_get(store, log_start_name, bytes, sizeof bytes, error);
+    if (r != 0)
+        return r == CATLATCH_E_NOT_FOUND ? 0 : r;
+    store->log_start = (struct store_position){store_unpack(bytes), store_unpack(bytes + 8)};
+    memcpy(&store->log_start_chain, bytes + 16, DIGEST_BYTES);
+    return 0;
+}
+
 static int load_last_id(struct store *store, struct error *error)
 {
     unsigned char key[8];
@@ -181,7 +207,7 @@ static int load_last_id(struct store *store, struct error *error)
     if (r == CATLATCH_E_NOT_FOUND)
         return 0;
     if (r == 0)
-        store->last_id = store_unpack(key);
+        store->last_id = store->highest_id = store_unpack(key);
     return r;
 }
 
@@ -211,6 +237,8 @@ int store_meta_load(struct store *store, struct error *error)
     if (r == 0)
         r = meta_get_number(store, key_count_name, &key_count, error);
     store->key_count = key_count;
+    if (r == 0)
+        r = load_log_start(store, error);
     if (r == 0)
         r = load_backup(store, error);
     return r == 0 ? load_sequence(store, error) : r;

@@ -2,6 +2,14 @@
 
 #include "core/key.h"
 
+/* What the open transaction has not written yet is there for whoever reads. */
+int store_settle(struct store *store, struct error *error)
+{
+    if (!store->txn_is_open || store->txn.keys.count == 0)
+        return 0;
+    return store_bulk_write(&store->txn, STORE_KEYS, &store->txn.keys, error);
+}
+
 int store_get(struct store *store, enum store_database database, const void *key, size_t key_len,
               void *buffer, size_t size, size_t *ret_len, struct error *error)
 {
@@ -10,6 +18,8 @@ int store_get(struct store *store, enum store_database database, const void *key
     DBT data = store_dbt_room(buffer, size);
 
     int r = store_check(store, error);
+    if (r == 0 && database == STORE_KEYS)
+        r = store_settle(store, error);
     if (r != 0)
         return r;
     /* Nobody else writes, so a lock need not be kept on what was only read: an owner can have more
@@ -189,6 +199,33 @@ int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expire
         return r;
     *io_expires = expires;
     *io_id = id;
+    *ret_count = count;
+    return 0;
+}
+
+int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, size_t max,
+                  size_t *ret_count, struct error *error)
+{
+    unsigned char start[STORE_INDEX_KEY_MAX];
+    struct store_walk walk;
+    DBT key, data;
+    size_t count = 0;
+
+    *ret_count = 0;
+    size_t len = store_index_revoked_key(0, 0, start);
+    int r = store_walk_open(store, STORE_INDEX, start, len, max, &walk, error);
+    if (r != 0)
+        return r;
+    while (count < max && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
+        const unsigned char *bytes = key.data;
+        if (key.size != len || bytes[0] != start[0] ||
+            (int64_t)store_unpack(bytes + 1) >= until_unix_s)
+            break;
+        ret_ids[count++] = store_unpack(bytes + 9);
+    }
+    store_walk_close(&walk);
+    if (r < 0)
+        return r;
     *ret_count = count;
     return 0;
 }

@@ -38,11 +38,15 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->epoch = store->epoch;
     txn->sequence = store->sequence;
     txn->chain = store->chain;
+    txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
     txn->owners = NULL;
     txn->failed = false;
     txn->index.entry_count = 0;
     txn->index.bytes_used = 0;
+    store_bulk_clear(&txn->index_bulk);
+    store_bulk_clear(&txn->keys);
+    store_bulk_clear(&txn->changes);
     store->txn_is_open = true;
     *ret_txn = txn;
     return 0;
@@ -155,6 +159,8 @@ static int owner_count(struct store_txn *txn, const struct record *old, const st
 {
     struct owner_entry *entry = NULL;
 
+    if (new->purged) /* it did not count any more */
+        return 0;
     int r = owner_get(txn, new->owner, &entry, error);
     if (r != 0)
         return r;
@@ -202,14 +208,18 @@ int store_owner(struct store *store, struct store_txn *txn, struct text name,
     return 0;
 }
 
+/* What was encoded. `flags` are Berkeley DB's; E_CONFLICT, without touching the error: with
+ * DB_NOOVERWRITE there is such an entry. */
 static int txn_write(struct store_txn *txn, enum store_database database, const void *key,
-                     size_t key_len, size_t len, struct error *error)
+                     size_t key_len, size_t len, uint32_t flags, struct error *error)
 {
     DB *db = txn->store->db[database];
     DBT key_dbt = store_dbt(key, key_len);
     DBT data = store_dbt(txn->encoded, len);
 
-    int r = db->put(db, txn->txn, &key_dbt, &data, 0);
+    int r = db->put(db, txn->txn, &key_dbt, &data, flags);
+    if (r == DB_KEYEXIST)
+        return CATLATCH_E_CONFLICT;
     return r == 0 ? 0 : store_fail(txn->store, r, error, "write");
 }
 
@@ -225,13 +235,17 @@ static int write_change(struct store_txn *txn, struct change *change, struct err
         return error_set(error, r, "cannot store the change: a text of it is too long");
     store_pack(change->epoch, key);
     store_pack(change->sequence, key + 8);
-    r = txn_write(txn, STORE_CHANGES, key, sizeof key, len, error);
-    if (r == 0)
+    r = store_bulk_add(txn, STORE_CHANGES, &txn->changes, key, sizeof key, txn->encoded, len,
+                       error);
+    if (r == 0) {
         txn->chain = change->chain;
+        txn->last_change_ms = change->time_unix_ms;
+    }
     return r;
 }
 
-static int write_key(struct store_txn *txn, const struct record *record, struct error *error)
+static int write_key(struct store_txn *txn, const struct record *record, uint32_t flags,
+                     struct error *error)
 {
     unsigned char key[8];
     size_t len = 0;
@@ -240,7 +254,27 @@ static int write_key(struct store_txn *txn, const struct record *record, struct 
     if (r != 0)
         return error_set(error, r, "cannot store the key: a field of it is out of bounds");
     store_pack(record->id, key);
-    return txn_write(txn, STORE_KEYS, key, sizeof key, len, error);
+    return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
+}
+
+/* Writing a new key tells whether its id is free, without a look at it before. Behind all others it
+ * is, and keys that come in order are written together. E_CONFLICT: it is not. */
+static int write_new_key(struct store_txn *txn, const struct record *record, struct error *error)
+{
+    struct store *store = txn->store;
+    unsigned char key[8];
+    size_t len = 0;
+
+    if (record->id <= store->highest_id)
+        return write_key(txn, record, DB_NOOVERWRITE, error);
+    int r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
+    if (r != 0)
+        return error_set(error, r, "cannot store the key: a field of it is out of bounds");
+    store_pack(record->id, key);
+    r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
+    if (r == 0)
+        store->highest_id = record->id;
+    return r;
 }
 
 static int conflict(uint64_t id, struct error *error, const char *why)
@@ -251,37 +285,36 @@ static int conflict(uint64_t id, struct error *error, const char *why)
     return error_set(error, CATLATCH_E_CONFLICT, "cannot change %s: %s", text, why);
 }
 
-/* Compares with what is stored, which is what counts are taken from: *ret_stored, and whether there
- * is any. */
+/* Compares with what is stored, which is what counts are taken from. */
 static int compare(struct store_txn *txn, const struct record *old, const struct record *record,
-                   struct record *ret_stored, bool *ret_found, struct error *error)
+                   struct record *ret_stored, struct error *error)
 {
     int r = store_read_key(txn->store, record->id, &txn->stored, ret_stored, error);
-    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
-        return r;
-    *ret_found = r == 0;
-    if (old == NULL)
-        return *ret_found ? conflict(record->id, error, "its id is taken") : 0;
-    if (!*ret_found)
+    if (r == CATLATCH_E_NOT_FOUND)
         return conflict(record->id, error, "it is not there");
+    if (r != 0)
+        return r;
     if (ret_stored->version != old->version)
         return conflict(record->id, error, "it changed meanwhile; try again");
     if (ret_stored->revoked && !record->revoked)
         return conflict(record->id, error, "it is revoked, which is final");
-    if (!text_equal(ret_stored->owner, record->owner) ||
+    if (ret_stored->purged || (record->purged && !ret_stored->revoked))
+        return conflict(record->id, error, "revoked keys can be purged, once");
+    if ((!record->purged && !text_equal(ret_stored->owner, record->owner)) ||
         !digest_equal(&ret_stored->digest, &record->digest))
         return conflict(record->id, error, "its owner and its digest never change");
     return 0;
 }
 
+/* `stored` NULL: the key is new, and was written. */
 static int put_all(struct store_txn *txn, const struct record *stored, const struct record *record,
                    struct change *change, struct error *error)
 {
     int r = store_index_note(&txn->index, stored, record, error);
     if (r == 0)
         r = owner_count(txn, stored, record, change, error);
-    if (r == 0)
-        r = write_key(txn, record, error);
+    if (r == 0 && stored != NULL)
+        r = write_key(txn, record, 0, error);
     if (r == 0)
         r = write_change(txn, change, error);
     return r;
@@ -292,21 +325,27 @@ int store_put(struct store_txn *txn, const struct record *old, struct record *re
 {
     struct record stored, next = *record;
     struct change told = *change;
-    bool found = false;
+    int r;
 
-    int r = compare(txn, old, record, &stored, &found, error);
-    if (r != 0)
-        return r;
     told.epoch = txn->epoch;
     told.sequence = txn->sequence + 1;
     next.version = told.sequence;
-    r = put_all(txn, found ? &stored : NULL, &next, &told, error);
+    if (old != NULL)
+        r = compare(txn, old, record, &stored, error);
+    else if ((r = write_new_key(txn, &next, error)) == CATLATCH_E_CONFLICT)
+        conflict(record->id, error, "its id is taken");
+    if (r == CATLATCH_E_CONFLICT || (r != 0 && old != NULL))
+        return r;
+    if (r == 0)
+        r = put_all(txn, old != NULL ? &stored : NULL, &next, &told, error);
     if (r != 0) {
         txn->failed = true;
         return r;
     }
     txn->sequence = told.sequence;
-    txn->key_count += found ? 0 : 1;
+    txn->key_count += old != NULL ? 0 : 1;
+    if (record->id > txn->store->last_id)
+        txn->store->last_id = record->id;
     record->version = next.version;
     change->epoch = told.epoch;
     change->sequence = told.sequence;
@@ -387,7 +426,7 @@ static void write_owner(const void *node, VISIT visit, void *context)
                   (int)entry->owner.name.len, entry->name);
     else
         writer->r =
-            txn_write(txn, STORE_OWNERS, entry->name, entry->owner.name.len, len, writer->error);
+            txn_write(txn, STORE_OWNERS, entry->name, entry->owner.name.len, len, 0, writer->error);
 }
 
 static int write_owners(struct store_txn *txn, struct error *error)
@@ -405,7 +444,11 @@ static int prepare(struct store_txn *txn, struct error *error)
         return error_set(error, CATLATCH_E_CONFLICT,
                          "cannot commit to state_dir %s: a write before it failed",
                          txn->store->directory);
-    int r = store_index_apply(txn, error);
+    int r = store_bulk_write(txn, STORE_KEYS, &txn->keys, error);
+    if (r == 0)
+        r = store_bulk_write(txn, STORE_CHANGES, &txn->changes, error);
+    if (r == 0)
+        r = store_index_apply(txn, error);
     if (r == 0)
         r = write_owners(txn, error);
     if (r == 0 && txn->key_count != txn->store->key_count)
@@ -435,6 +478,7 @@ int store_commit(struct store_txn *txn, struct error *error)
         store->epoch = txn->epoch;
         store->sequence = txn->sequence;
         store->chain = txn->chain;
+        store->last_change_ms = txn->last_change_ms;
         store->key_count = txn->key_count;
     } else {
         r = store_fail(store, r, error, "commit");

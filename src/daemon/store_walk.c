@@ -29,6 +29,8 @@ int store_walk_open(struct store *store, enum store_database database, const voi
     DBC *cursor;
 
     int r = store_check(store, error);
+    if (r == 0)
+        r = store_settle(store, error);
     if (r != 0)
         return r;
     size_t size = fetch_bytes(expected);

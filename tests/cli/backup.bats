@@ -139,7 +139,7 @@ assert_untouched() { # the store is the one before a restore
 
 @test "where the store is gone or damaged a restore needs --accept-resurrection" {
     backed_up
-    stop_daemon KILL
+    stop_daemon
     cp -a "$dir/state" "$dir/kept"
     rm -r "$dir"/state/{format,store.1}
     run --separate-stderr catlatch restore "$dir/b" --yes

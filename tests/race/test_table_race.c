@@ -300,7 +300,7 @@ static void fresh_round(void)
 
 static unsigned rounds(void)
 {
-    return getenv("CATLATCH_LONG") != NULL ? 50 * ROUNDS : ROUNDS;
+    return getenv("CATLATCH_LONG") != NULL ? 10 * ROUNDS : ROUNDS;
 }
 
 static void readers_see_every_change_whole_in_order_and_at_once(void **state)

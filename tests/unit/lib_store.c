@@ -124,6 +124,12 @@ static int see_key(void *context, const struct record *record)
     *key = (struct seen_key){.id = record->id, .version = record->version};
     key->revoked = record->revoked;
     memcpy(key->owner, record->owner.bytes, record->owner.len);
+    if (record->purged)
+        return 0;
+    if (record->revoked) {
+        struct index_key *revoked = &look->index[look->index_count++];
+        revoked->len = store_index_revoked_key(record->revoked_unix_s, record->id, revoked->bytes);
+    }
     expect_index(look, STORE_BY_OWNER, record->owner, record->id);
     expect_index(look, STORE_BY_PREFIX, record->prefix, record->id);
     expect_index(look, STORE_BY_NAME, record->name, record->id);
@@ -251,7 +257,7 @@ const char *store_disagrees(struct store *store)
     uint64_t last = 0;
 
     look.keys = calloc(look.key_room + 1, sizeof *look.keys);
-    look.index = calloc(4 * look.key_room + 4, sizeof *look.index);
+    look.index = calloc(5 * look.key_room + 5, sizeof *look.index);
     if (look.keys == NULL || look.index == NULL)
         errx(99, "out of memory");
     if (store_scan(store, 0, SIZE_MAX, see_key, &look, &last, &error) != 0)

@@ -492,7 +492,7 @@ static void a_file_of_another_user_is_an_outage(void **state)
 {
     struct fixture *fixture = *state;
     if (geteuid() != 0) {
-        print_message("skipped: only root can give a file away\n");
+        print_message("# skipped: only root can give a file away\n");
         skip();
     }
     place_first(fixture, T0);
@@ -507,7 +507,7 @@ static void a_file_of_the_daemons_user_is_believed(void **state)
     struct fixture *fixture = *state;
     struct attach attach;
     if (geteuid() != 0) {
-        print_message("skipped: only root can give a file away\n");
+        print_message("# skipped: only root can give a file away\n");
         skip();
     }
     assert_int_equal(attach_init(&attach, fixture->world.run_dir, "nobody", NULL), 0);
@@ -548,13 +548,13 @@ static void without_a_boot_id_only_memory_is_believed(void **state)
     struct statfs place;
     int on_tmpfs = generation_without_boot_id(fixture, true);
     if (on_tmpfs == CANNOT_MOUNT) {
-        print_message("skipped: hiding the boot id takes the right to mount\n");
+        print_message("# skipped: hiding the boot id takes the right to mount\n");
         skip();
     }
     assert_int_equal(on_tmpfs, 1);
     assert_int_equal(statfs(fixture->world.run_dir, &place), 0);
     if (place.f_type == TMPFS_MAGIC) {
-        print_message("skipped: the temporary folder is in memory itself\n");
+        print_message("# skipped: the temporary folder is in memory itself\n");
         skip();
     }
     assert_int_equal(generation_without_boot_id(fixture, false), 0);
@@ -615,7 +615,7 @@ static void a_daemons_user_can_be_a_number_that_has_no_name_here(void **state)
     struct attach attach;
     struct error error = {0};
     if (geteuid() != 0) {
-        print_message("skipped: only root can give a file away\n");
+        print_message("# skipped: only root can give a file away\n");
         skip();
     }
     assert_int_equal(attach_init(&attach, fixture->world.run_dir, "4242424", &error), 0);

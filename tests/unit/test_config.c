@@ -94,6 +94,14 @@ static const struct number_case {
      "max_keys_per_owner",
      {{"none", 0}, {"0", 0}, {"1", 1}, {"10k", 10000}, {"100M", 100000000}},
      {"100000001", "never", "-1", "1 0"}},
+    {"policy",
+     "retain_revoked",
+     {{"forever", 0}, {"0", 0}, {"1d", 86400}, {"100y", INT64_C(100) * 365 * 86400}},
+     {"23h", "never", "101y", "90"}},
+    {"audit",
+     "retain",
+     {{"forever", 0}, {"0", 0}, {"1d", 86400}, {"400d", 400 * 86400}},
+     {"23h", "never", "101y", "90"}},
 };
 
 static int64_t number_of(const struct config *config, const struct number_case *c)

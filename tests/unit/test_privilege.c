@@ -25,7 +25,7 @@ static int resolve(const char *user, const char *group, struct privilege *ret, s
 static void skip_unless_root(void)
 {
     if (geteuid() != 0) {
-        print_message("skipped: only root becomes somebody else\n");
+        print_message("# skipped: only root becomes somebody else\n");
         skip();
     }
 }

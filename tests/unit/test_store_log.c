@@ -210,6 +210,56 @@ static void a_change_is_told_whole(void **state)
 
 /* As suspending an owner does: one transaction reads every key, and there can be more keys than
  * locks. */
+static size_t prune(int64_t until_unix_ms, size_t max)
+{
+    size_t count = 99;
+    assert_ok(store_prune(store, until_unix_ms, max, &count, &error));
+    return count;
+}
+
+/* What `fill` says of when its changes were made. */
+#define FILLED_MS INT64_C(1700000000123)
+
+static void the_beginning_of_a_log_can_be_removed_and_the_rest_stays_whole(void **state)
+{
+    struct visits visits = {.count = 0};
+    struct store_position at = {0, 0};
+    size_t count = 0;
+    (void)state;
+    fill(10);
+    assert_int_equal(prune(FILLED_MS, 9), 0); /* made before then, not at it */
+    assert_int_equal(prune(FILLED_MS + 1, 4), 4);
+    assert_true(store_log_start(store).epoch == 1 && store_log_start(store).sequence == 4);
+    assert_ok(verify_log(&count));
+    assert_int_equal(count, 6);
+    assert_ok(store_changes(store, &at, 99, visit_change, &visits, &error));
+    assert_int_equal(visits.ids[0], 5);
+
+    store_close(store);
+    store = store_open_or_die(folder);
+    assert_true(store_log_start(store).sequence == 4);
+    assert_ok(verify_log(&count));
+    tamper(5, NULL, 0);
+    assert_int_equal(verify_log(&count), CATLATCH_E_DATA); /* the start is known, so it is missed */
+}
+
+static void the_last_change_is_never_removed(void **state)
+{
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(prune(INT64_MAX, 99), 0);
+    fill(3);
+    assert_int_equal(prune(INT64_MAX, 99), 2);
+    assert_int_equal(prune(INT64_MAX, 99), 0);
+    store_close(store);
+    store = store_open_or_die(folder);
+    assert_int_equal(store_sequence(store), 3);
+    struct record record = store_sample(77, "n", "acme");
+    store_save(store, NULL, &record, CHANGE_CREATED);
+    assert_ok(verify_log(&count));
+    assert_int_equal(count, 2);
+}
+
 #define with_store(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -221,6 +271,8 @@ int main(void)
         with_store(a_change_that_is_rewritten_with_its_own_chain_value_breaks_the_next),
         with_store(a_change_that_was_removed_is_found),
         with_store(a_change_is_told_whole),
+        with_store(the_beginning_of_a_log_can_be_removed_and_the_rest_stays_whole),
+        with_store(the_last_change_is_never_removed),
     };
     return cmocka_run_group_tests_name("store_log", tests, NULL, NULL);
 }

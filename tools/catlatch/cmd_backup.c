@@ -111,8 +111,7 @@ static int chunk_take(struct backup *backup, const void *bytes, size_t len, stru
         return error->code = CATLATCH_E_UNAVAILABLE;
     }
     code = bytes_write(backup, bytes, len, error);
-    progress_show(&backup->progress, "%" PRIu64 " keys, %.1f MiB", backup->tally.keys,
-                  (double)backup->tally.bytes / 1048576.0);
+    progress_show(&backup->progress, backup->tally.bytes >> 20);
     return code;
 }
 
@@ -271,11 +270,11 @@ int cmd_backup(struct call *call)
     struct backup backup = {.call = call,
                             .path = call->options.operands[0],
                             .fd = -1,
-                            .force = option_given(&call->options, OPTION_FORCE)};
+                            .force = option_given(&call->options, OPTION_OVERWRITE)};
     struct error error = {0};
     int code = call_configure(call, &error);
 
-    progress_begin(&backup.progress, "backup", option_given(&call->options, OPTION_JSON));
+    progress_begin("backing up", "MiB", 0, &backup.progress);
     if (code == 0)
         code = path_check(&backup, &error);
     if (code == 0)

@@ -1,4 +1,5 @@
-/* update, disable, enable, revoke: changes to the keys of a selection, answered by a receipt. */
+/* update, disable, enable, revoke, purge: changes to the keys of a selection, answered by a
+ * receipt. */
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -23,6 +24,7 @@ struct deed {
 static const struct deed deed_disable = {"KEY.DISABLE", "refused everywhere", "since"};
 static const struct deed deed_enable = {"KEY.ENABLE", "enabled", "at"};
 static const struct deed deed_revoke = {"KEY.REVOKE", "refused everywhere", "since"};
+static const struct deed deed_purge = {"KEY.PURGE", "purged", "at"};
 static const struct deed deed_update = {"KEY.UPDATE", "updated", "at"};
 
 static int deed_report(const struct call *call, const struct deed *deed, const json_t *receipt,
@@ -112,6 +114,23 @@ int cmd_enable(struct call *call)
     if (targets_settle(call, &plan, &targets, &status) == TARGETS_STOP)
         return status;
     status = deed_do(call, &deed_enable, &targets, NULL);
+    targets_free(&targets);
+    return status;
+}
+
+int cmd_purge(struct call *call)
+{
+    static const struct targets_plan plan = {.verb = "purge",
+                                             .participle =
+                                                 "forgotten for ever, but for their digests",
+                                             .omits = target_is_not_revoked,
+                                             .omitted = "not revoked"};
+    struct targets targets = {0};
+    int status = EX_OK;
+
+    if (targets_settle(call, &plan, &targets, &status) == TARGETS_STOP)
+        return status;
+    status = deed_do(call, &deed_purge, &targets, NULL);
     targets_free(&targets);
     return status;
 }

@@ -107,17 +107,18 @@ static int file_send(struct restoration *restoration, struct error *error)
     unsigned flying = 0;
     int code = 0;
 
+    progress_begin("sending", "MiB", (uint64_t)restoration->size >> 20, &restoration->progress);
     for (off_t at = 0; code == 0 && at < restoration->size; at += CHUNK) {
         code = chunk_send(restoration, at, error);
         if (code == 0 && ++flying == WINDOW) {
             code = chunk_answer(restoration, error);
             flying--;
         }
-        progress_show(&restoration->progress, "sending, %d %%",
-                      (int)(at * 100 / restoration->size));
+        progress_show(&restoration->progress, (uint64_t)at >> 20);
     }
     for (; code == 0 && flying > 0; flying--)
         code = chunk_answer(restoration, error);
+    progress_end(&restoration->progress);
     return code;
 }
 
@@ -143,7 +144,6 @@ static int await_checked(struct restoration *restoration, struct error *error)
         json_decref(state);
         if (code != 0)
             return code;
-        progress_show(&restoration->progress, "building the store");
         poll(NULL, 0, POLL_MS);
     }
 }
@@ -167,7 +167,6 @@ static int prepare(struct restoration *restoration, struct error *error)
     json_decref(state);
     if (code == 0)
         code = await_checked(restoration, error);
-    progress_end(&restoration->progress);
     return code;
 }
 
@@ -289,7 +288,6 @@ static int await_outcome(struct restoration *restoration, struct error *error)
         if (now_ms() > end_ms)
             return error_set(error, CATLATCH_E_UNAVAILABLE,
                              "the daemon does not answer since the restore began: see its log");
-        progress_show(&restoration->progress, "the daemon begins anew");
         poll(NULL, 0, POLL_MS);
     }
 }
@@ -303,7 +301,6 @@ static int commit(struct restoration *restoration, struct error *error)
     json_decref(state);
     if (code == 0)
         code = await_outcome(restoration, error);
-    progress_end(&restoration->progress);
     return code;
 }
 
@@ -389,7 +386,6 @@ int cmd_restore(struct call *call)
     struct error error = {0};
     int code = call_configure(call, &error), status;
 
-    progress_begin(&restoration.progress, "restore", restoration.json);
     if (code == 0)
         code = file_open(&restoration, &error);
     if (code == 0)

@@ -34,7 +34,9 @@ static void print_line(const json_t *answer)
     const json_t *scopes = json_object_get(answer, "scopes");
 
     printf("%s", value_text(answer, "result"));
-    if (*value_text(answer, "id") != '\0')
+    if (*value_text(answer, "id") != '\0' && *value_text(answer, "owner") == '\0')
+        printf(": %s, which was purged", value_text(answer, "id"));
+    else if (*value_text(answer, "id") != '\0')
         printf(": %s (%s) of owner %s in %s", value_text(answer, "id"), value_text(answer, "name"),
                value_text(answer, "owner"), value_text(answer, "environment"));
     for (size_t i = 0; i < json_array_size(scopes); i++)

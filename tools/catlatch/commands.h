@@ -11,6 +11,7 @@ int cmd_update(struct call *call);
 int cmd_disable(struct call *call);
 int cmd_enable(struct call *call);
 int cmd_revoke(struct call *call);
+int cmd_purge(struct call *call);
 int cmd_rotate(struct call *call);
 int cmd_owner_list(struct call *call);
 int cmd_owner_show(struct call *call);
@@ -21,9 +22,12 @@ int cmd_log(struct call *call);
 int cmd_backup(struct call *call);
 int cmd_restore(struct call *call);
 int cmd_scan(struct call *call);
+int cmd_import(struct call *call);
+int cmd_export(struct call *call);
 int cmd_status(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);
+int cmd_completion(struct call *call);
 int cmd_help(struct call *call);
 
 #endif

@@ -1,49 +1,66 @@
 #include "progress.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Five times a second is as often as anybody reads. */
-#define EACH_MS 200
+#define BAR_WIDTH 24
 
-static int64_t now_ms(void)
+#define DRAW_EVERY_MS 100
+
+static uint64_t now_ms(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void progress_begin(struct progress *progress, const char *what, bool quiet)
+void progress_begin(const char *what, const char *unit, uint64_t total,
+                    struct progress *ret_progress)
 {
-    *progress = (struct progress){.what = what, .shown = !quiet && isatty(STDERR_FILENO) == 1};
+    *ret_progress = (struct progress){.what = what,
+                                      .unit = unit,
+                                      .total = total,
+                                      .shown = isatty(STDERR_FILENO) == 1,
+                                      .began_ms = now_ms()};
 }
 
-void progress_show(struct progress *progress, const char *format, ...)
+static void draw(const struct progress *progress, uint64_t done, uint64_t elapsed_ms)
 {
-    char text[128];
-    va_list arguments;
+    char bar[BAR_WIDTH + 1];
+    uint64_t share = progress->total > 0 ? done * 100 / progress->total : 0;
+    uint64_t rate = elapsed_ms > 0 ? done * 1000 / elapsed_ms : 0;
 
-    if (!progress->shown || now_ms() < progress->next_ms)
+    for (unsigned i = 0; i < BAR_WIDTH; i++)
+        bar[i] = share * BAR_WIDTH / 100 > i ? '#' : '-';
+    bar[BAR_WIDTH] = '\0';
+    if (progress->total > 0)
+        fprintf(stderr, "\r%s [%s] %3" PRIu64 "%% ", progress->what, bar, share);
+    else
+        fprintf(stderr, "\r%s ", progress->what);
+    fprintf(stderr, "%" PRIu64 " %s, %" PRIu64 "/s\033[K", done, progress->unit, rate);
+    fflush(stderr);
+}
+
+void progress_show(struct progress *progress, uint64_t done)
+{
+    uint64_t now;
+
+    if (!progress->shown)
         return;
-    progress->next_ms = now_ms() + EACH_MS;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    int len = fprintf(stderr, "\r%s: %s", progress->what, text);
-    unsigned width = len > 1 ? (unsigned)len - 1 : 0;
-    for (unsigned i = width; i < progress->width; i++)
-        fputc(' ', stderr);
-    progress->width = width;
+    now = now_ms();
+    if (progress->drawn && now - progress->drawn_ms < DRAW_EVERY_MS)
+        return;
+    draw(progress, done, now - progress->began_ms);
+    progress->drawn = true;
+    progress->drawn_ms = now;
 }
 
 void progress_end(struct progress *progress)
 {
-    if (progress->width > 0)
-        fprintf(stderr, "\r%*s\r", (int)progress->width, "");
-    progress->width = 0;
-    progress->shown = false;
+    if (progress->drawn)
+        fputs("\r\033[K", stderr);
+    progress->drawn = false;
 }

@@ -1,26 +1,26 @@
-/* progress.h - one line on stderr that says how far something is, if somebody watches. */
+/* progress.h - a bar on stderr, where that is a terminal; elsewhere nothing. */
 #ifndef TOOL_PROGRESS_H
 #define TOOL_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/error.h"
-
 struct progress {
-    const char *what;
-    bool shown; /* somebody watches */
-    int64_t next_ms;
-    unsigned width; /* of what stands there */
+    const char *what; /* "checking" */
+    const char *unit; /* "keys" */
+    uint64_t total;   /* 0: unknown */
+    bool shown;       /* on a terminal */
+    uint64_t began_ms, drawn_ms;
+    bool drawn;
 };
 
-/* quiet: shows nothing, whoever watches. */
-void progress_begin(struct progress *progress, const char *what, bool quiet);
+void progress_begin(const char *what, const char *unit, uint64_t total,
+                    struct progress *ret_progress);
 
-/* Cheap: most calls show nothing. */
-void progress_show(struct progress *progress, const char *format, ...) CATLATCH_PRINTF(2, 3);
+/* Draws it anew, a few times a second at most. */
+void progress_show(struct progress *progress, uint64_t done);
 
-/* Takes the line away. */
+/* Takes it away again. */
 void progress_end(struct progress *progress);
 
 #endif

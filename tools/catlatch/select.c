@@ -147,22 +147,35 @@ static int state_check(const struct options *options, struct error *error)
                      nearest != NULL ? "\"?" : "");
 }
 
+/* A duration from now lies ahead, and before that lie all keys; who writes 90d means keys that are
+ * older. */
+static int before_read(const struct selection *selection, enum option_id option, char ret_text[32],
+                       struct error *error)
+{
+    const char *text = option_text(selection->options, option);
+    int64_t unix_s = 0, span_ms = 0;
+
+    if (text == NULL)
+        return 0;
+    if (timespan_parse_ms(text, strlen(text), &span_ms) == 0 ||
+        timespan_parse_time(text, strlen(text), (int64_t)time(NULL), &unix_s) != 0)
+        return error_set(error, CATLATCH_E_DATA,
+                         "--%s takes a time, such as 2027-01-31 or 2027-01-31T12:00:00Z",
+                         option_spec(option)->name);
+    timespan_rfc3339(unix_s, ret_text);
+    return 0;
+}
+
 static int times_read(struct selection *selection, struct error *error)
 {
-    const char *before = option_text(selection->options, OPTION_CREATED_BEFORE);
     const char *within = option_text(selection->options, OPTION_EXPIRING_WITHIN);
-    int64_t now = (int64_t)time(NULL), unix_s = 0, span_ms = 0;
+    int64_t now = (int64_t)time(NULL), span_ms = 0;
+    int code = before_read(selection, OPTION_CREATED_BEFORE, selection->created_before, error);
 
-    if (before != NULL) {
-        /* A duration from now lies ahead, and before that lie all keys; who writes 90d means keys
-         * that are older. */
-        if (timespan_parse_ms(before, strlen(before), &span_ms) == 0 ||
-            timespan_parse_time(before, strlen(before), now, &unix_s) != 0)
-            return error_set(error, CATLATCH_E_DATA,
-                             "--created-before takes a time, such as 2027-01-31 or "
-                             "2027-01-31T12:00:00Z");
-        timespan_rfc3339(unix_s, selection->created_before);
-    }
+    if (code == 0)
+        code = before_read(selection, OPTION_REVOKED_BEFORE, selection->revoked_before, error);
+    if (code != 0)
+        return code;
     if (within != NULL) {
         if (timespan_parse_ms(within, strlen(within), &span_ms) != 0)
             return error_set(error, CATLATCH_E_DATA,
@@ -261,6 +274,10 @@ static bool times_match(const struct selection *selection, const json_t *key)
 {
     const char *expires = value_text(key, "expires_at");
 
+    if (*selection->revoked_before != '\0' &&
+        (*value_text(key, "revoked_at") == '\0' ||
+         strcmp(value_text(key, "revoked_at"), selection->revoked_before) >= 0))
+        return false;
     if (*selection->created_before != '\0' &&
         strcmp(value_text(key, "created_at"), selection->created_before) >= 0)
         return false;

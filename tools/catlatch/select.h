@@ -22,7 +22,8 @@ struct selection {
     bool by_key; /* --key-stdin */
     struct input keys;
     char created_before[32]; /* RFC 3339, as the daemon writes times; "": any */
-    char expiring_from[32];  /* now, if --expiring-within was given */
+    char revoked_before[32];
+    char expiring_from[32]; /* now, if --expiring-within was given */
     char expiring_before[32];
     size_t limit; /* 0: no bound */
 

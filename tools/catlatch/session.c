@@ -157,16 +157,13 @@ static int went_away(const struct session *session, const char *why, struct erro
                      session->path, why);
 }
 
-int session_send(struct session *session, const struct session_words *request, struct error *error)
+int session_send_bytes(struct session *session, const char *bytes, size_t len, struct error *error)
 {
-    char *bytes = NULL;
-    int len = redisFormatCommandArgv(&bytes, (int)request->count, request->words, request->lens);
     size_t sent = 0;
 
-    if (len < 0 || bytes == NULL)
-        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
-    while (sent < (size_t)len) {
-        ssize_t n = send(session->fd, bytes + sent, (size_t)len - sent, MSG_NOSIGNAL);
+    (void)error;
+    while (sent < len) {
+        ssize_t n = send(session->fd, bytes + sent, len - sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         /* A daemon that hangs up may have said why: reading the reply will tell. */
@@ -174,9 +171,21 @@ int session_send(struct session *session, const struct session_words *request, s
             break;
         sent += (size_t)n;
     }
+    return 0;
+}
+
+int session_send(struct session *session, const struct session_words *request, struct error *error)
+{
+    char *bytes = NULL;
+    int code,
+        len = redisFormatCommandArgv(&bytes, (int)request->count, request->words, request->lens);
+
+    if (len < 0 || bytes == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    code = session_send_bytes(session, bytes, (size_t)len, error);
     OPENSSL_cleanse(bytes, (size_t)len);
     free(bytes);
-    return 0;
+    return code;
 }
 
 static int session_fill(struct session *session, int timeout_ms, struct error *error)

@@ -40,6 +40,9 @@ void session_words_free(struct session_words *request);
 #define SESSION_WINDOW 256u
 int session_send(struct session *session, const struct session_words *request, struct error *error);
 
+/* The same for a request that is framed already. */
+int session_send_bytes(struct session *session, const char *bytes, size_t len, struct error *error);
+
 /* Reads one reply, a map. An error reply becomes the code whose exit status PROTOCOL.md gives it,
  * with the daemon's words behind the first as text. E_UNAVAILABLE if the daemon went away or said
  * nothing for two minutes: then it is not known whether the request was carried out. */

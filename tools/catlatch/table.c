@@ -37,6 +37,11 @@ const struct command command_list[] = {
      "The old key stays valid for --grace, never longer than it would have been. With --grace 0 it "
      "is revoked once the new one has been written out; there is no moment in which neither works.",
      CHANGES | BITS2(GRACE, OUTPUT), 0, ANY, cmd_rotate},
+    {"purge", "forget revoked keys, all but their digests", "[ID]...",
+     "Names, owners, comments, scopes and metadata go; the digest stays refused for ever, and the "
+     "id is no key any more. Keys that are not revoked are left out. [policy] retain_revoked does "
+     "this by itself.",
+     CHANGES, 0, ANY, cmd_purge},
     {"owner list", "list owners", "", "", 0, 0, 0, cmd_owner_list},
     {"owner show", "show one owner", "OWNER", "", 0, 1, 1, cmd_owner_show},
     {"owner suspend", "refuse all keys of an owner", "OWNER",
@@ -67,7 +72,7 @@ const struct command command_list[] = {
     {"backup", "write everything that the daemon has to a file", "FILE",
      "A consistent copy while the daemon serves, checksummed, and read back before it gets its "
      "name. It holds no key, but names, owners and digests: keep it as you keep the store.",
-     BITS1(FORCE), 1, 1, cmd_backup},
+     BITS1(OVERWRITE), 1, 1, cmd_backup},
     {"restore", "put a backup in the place of all that the daemon has", "FILE",
      "Shows what would become of the keys, and asks. Every revocation, disabling and suspension "
      "that the present store knows of is done again, so no revoked key comes back to life; where "
@@ -79,6 +84,28 @@ const struct command command_list[] = {
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
+    {"import", "take over keys from another system, or from `export`", "FILE",
+     "NDJSON, one object a line, FILE - is standard input: sha256 (hex) or the raw key, name, "
+     "owner, "
+     "prefix, environment, state, disabled, created_at, last_used_at, expires_at, not_before, "
+     "revoked_at, revoke_reason, revoke_comment, comment, scopes, metadata, id, rotated_from, "
+     "rotated_to, assumed_bits. Only name and one of key and sha256 are needed. "
+     "{\"suspended_owner\", "
+     "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
+     "before the first key is imported; a bad one ends it, with nothing done. Then five hundred "
+     "keys are one transaction: an import that was interrupted goes on with --on-conflict skip. "
+     "What "
+     "[policy] says of new keys does not hold for these. A key whose prefix is none of ours was "
+     "issued elsewhere, and --assume-bits must say what entropy it has.",
+     BITS3(ON_CONFLICT, ASSUME_BITS, FORCE) | BITS2(SKIP_BAD, TRY), 1, 1, cmd_import},
+    {"export", "print every key as `import` takes it", "",
+     "NDJSON on standard output: suspended owners, then keys by id. It holds digests, never keys. "
+     "What changes meanwhile may be in it or not.",
+     0, 0, 0, cmd_export},
+    {"completion", "print a completion script", "bash|zsh|fish",
+     "`make install` puts them where shells look. For this session alone: "
+     "source <(catlatch completion bash)",
+     0, 1, 1, cmd_completion},
     {"help", "show help for a command", "[COMMAND]", "", 0, 0, 2, cmd_help},
 };
 const size_t command_list_len = sizeof command_list / sizeof *command_list;

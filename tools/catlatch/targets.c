@@ -19,6 +19,11 @@ bool target_is_revoked(const json_t *key)
     return strcmp(value_text(key, "state"), "revoked") == 0;
 }
 
+bool target_is_not_revoked(const json_t *key)
+{
+    return !target_is_revoked(key);
+}
+
 static int target_add(struct targets *targets, json_t *key, struct error *error)
 {
     const char *id = value_text(key, "id");

@@ -31,6 +31,7 @@ struct targets_plan {
 enum targets_answer { TARGETS_GO, TARGETS_DISABLE, TARGETS_STOP };
 
 bool target_is_revoked(const json_t *key);
+bool target_is_not_revoked(const json_t *key);
 
 /*
  * Connects, finds the keys of the call's options, and asks where that is due. With --dry-run they

@@ -105,6 +105,7 @@ static int list_words(const struct selection *selection, const char *cursor,
         {"STATE", option_text(options, OPTION_WITH_STATE)},
         {"NAME", option_text(options, OPTION_WITH_NAME)},
         {"CREATED_BEFORE", *selection->created_before ? selection->created_before : NULL},
+        {"REVOKED_BEFORE", *selection->revoked_before ? selection->revoked_before : NULL},
         {"EXPIRING_WITHIN", option_text(options, OPTION_EXPIRING_WITHIN)},
     };
     int code = session_word(request, "KEY.LIST", error);

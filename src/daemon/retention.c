@@ -1,0 +1,88 @@
+#include "daemon/retention.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Keys or changes for one step: some milliseconds of the store thread's time. */
+#define STEP_MAX 500u
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void retention_begin(struct retention *retention, struct store *store)
+{
+    *retention = (struct retention){.store = store};
+    clock_begin(&retention->clock, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_BOOTTIME),
+                store_last_change_ms(store));
+}
+
+void retention_confirm(struct retention *retention)
+{
+    clock_confirm(&retention->clock, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_BOOTTIME));
+    retention->complained = false;
+}
+
+static int check_clock(struct retention *retention, int64_t now_ms, bool *ret_believed,
+                       struct error *error)
+{
+    *ret_believed = clock_is_believed(&retention->clock, now_ms, clock_ms(CLOCK_BOOTTIME));
+    if (*ret_believed || retention->complained)
+        return 0;
+    retention->complained = true;
+    return error_set(error, CATLATCH_E_UNAVAILABLE,
+                     "the wall clock jumped by more than an hour: nothing is purged or removed for "
+                     "its age until a reload confirms that it is right");
+}
+
+static int make_purge(struct retention *retention, int64_t until_unix_s, struct op **ret_op,
+                      struct error *error)
+{
+    uint64_t ids[STEP_MAX];
+    size_t count;
+
+    int r = store_revoked(retention->store, until_unix_s, ids, STEP_MAX, &count, error);
+    if (r != 0 || count == 0)
+        return r;
+    struct op *op = op_new(OP_PURGE);
+    if (op != NULL)
+        op->ids = op_alloc(op, count * sizeof *ids);
+    if (op == NULL || op->ids == NULL) {
+        op_free(op);
+        return error_set(error, CATLATCH_E_MEMORY, "purging old keys");
+    }
+    memcpy(op->ids, ids, count * sizeof *ids);
+    op->id_count = count;
+    op->may_grant_admin = true;
+    op->actor = (struct actor){.uid = geteuid(), .login_uid = UINT32_MAX, .pid = getpid()};
+    op->comment = text_of("[policy] retain_revoked");
+    *ret_op = op;
+    return 0;
+}
+
+int retention_step(struct retention *retention, const struct config *config, struct op **ret_op,
+                   bool *ret_more, struct error *error)
+{
+    int64_t now_ms = clock_ms(CLOCK_REALTIME);
+    size_t pruned = 0;
+    bool believed;
+
+    *ret_op = NULL;
+    *ret_more = false;
+    int r = check_clock(retention, now_ms, &believed, error);
+    if (r != 0 || !believed)
+        return r;
+    if (config->audit_retain_s != 0)
+        r = store_prune(retention->store, now_ms - config->audit_retain_s * 1000, STEP_MAX, &pruned,
+                        error);
+    if (r == 0 && config->retain_revoked_s != 0)
+        r = make_purge(retention, now_ms / 1000 - config->retain_revoked_s, ret_op, error);
+    *ret_more =
+        r == 0 && (pruned == STEP_MAX || (*ret_op != NULL && (*ret_op)->id_count == STEP_MAX));
+    return r;
+}

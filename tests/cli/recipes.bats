@@ -1,0 +1,54 @@
+load lib
+
+# The README's recipes, run as they stand there.
+
+setup() {
+    make_folder
+    start_daemon
+}
+
+teardown() {
+    remove_folder
+}
+
+# The commands of the `sh` blocks under a heading of the README.
+recipe() { # HEADING
+    awk -v heading="## $1" '
+        /^## / { here = $0 == heading; next }
+        here && /^```/ { inside = $0 == "```sh"; next }
+        here && inside' "$BATS_TEST_DIRNAME/../../README.md"
+}
+
+@test "At 2 a.m.: a key leaked" {
+    make_key pasted --owner acme
+    local pasted=$key
+    make_key logged --owner acme
+    prefix=${key:0:15}
+    local logged=$key
+    make_key suspected --owner acme
+    other=${key:0:15}
+    owner=acme
+    cd "$dir"
+    printf '%s\n' "$pasted" >leaked.txt
+    recipe 'At 2 a.m.: a key leaked' >commands
+    [ "$(grep -c catlatch commands)" -ge 7 ]
+    set -e
+    . ./commands
+    [ "$(verdict "$pasted")" = revoked ]
+    [ "$(verdict "$logged")" = revoked ]
+    [ "$(verdict "$key")" = valid ]
+    catlatch log --json | jq -e 'map(.change) | contains(["disabled", "enabled", "owner_suspended", "owner_resumed"])'
+}
+
+@test "For the auditor" {
+    make_key one --owner acme
+    catlatch revoke "$id" --yes --reason leaked
+    owner=acme
+    cd "$dir"
+    recipe 'For the auditor' >commands
+    [ "$(grep -c catlatch commands)" -ge 6 ]
+    set -e
+    . ./commands >said
+    grep -q "revoked $id of acme" said
+    grep -q 'whole: 2 records' said
+}
