@@ -19,6 +19,7 @@ static const char *const kind_names[CHANGE_KIND_END] = {
     [CHANGE_OWNER_RESUMED] = "owner_resumed",
     [CHANGE_PURGED] = "purged",
     [CHANGE_IMPORTED] = "imported",
+    [CHANGE_RESTORED] = "restored",
 };
 
 const char *change_kind_name(enum change_kind kind)

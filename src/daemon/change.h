@@ -25,8 +25,9 @@ enum change_kind {
     CHANGE_ROTATED, /* the new key of a rotation */
     CHANGE_OWNER_SUSPENDED,
     CHANGE_OWNER_RESUMED,
-    CHANGE_PURGED, /* nothing of the key but its digest is left */
+    CHANGE_PURGED,   /* nothing of the key but its digest is left */
     CHANGE_IMPORTED, /* a key that came from elsewhere */
+    CHANGE_RESTORED, /* a new epoch: of no key and no owner */
     CHANGE_KIND_END,
 };
 

@@ -1,13 +1,38 @@
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/boot.h"
 #include "daemon/changer_internal.h"
+#include "daemon/peer.h"
 
 /* A start that could not mark the last published generation acknowledges nothing for this long.
  * Readers of a generation without a heartbeat look at the path within 3 s and once a second then
  * (src/lib/attach), so after 5 s none of them answers from it. */
 #define ORPHAN_WAIT_MS 5000u
+
+/* Positions behind the store's own were used already, for changes that it does not know: it goes on
+ * above them, and no longer passes for the history that it was a part of. */
+static int accept_older(struct store *store, uint64_t epoch, uint64_t sequence, struct error *error)
+{
+    struct change change = {.time_unix_ms = (int64_t)time(NULL) * 1000,
+                            .kind = CHANGE_RESTORED,
+                            .actor = peer_self(),
+                            .detail = text_of("an older store was put back (--accept-older)")};
+    struct store_txn *txn;
+    int r = store_begin(store, &txn, error);
+    if (r != 0)
+        return r;
+    store_begin_epoch(txn, (store_epoch(store) > epoch ? store_epoch(store) : epoch) + 1, sequence);
+    r = store_renew_identity(txn, error);
+    if (r == 0)
+        r = store_note(txn, &change, error);
+    if (r == 0)
+        r = store_commit(txn, error);
+    else
+        store_abort(txn);
+    return r == 0 ? store_flush(store, error) : r;
+}
 
 /* A store that is older than what was published was put back from elsewhere: publishing it would
  * bring revoked keys back to life. */
@@ -23,9 +48,10 @@ static int check_age(struct changer *changer, const struct generation_found *fou
         epoch = found->epoch;
         sequence = found->sequence;
     }
-    if (own_epoch > epoch || (own_epoch == epoch && own >= sequence) ||
-        changer->options.accept_older)
+    if (own_epoch > epoch || (own_epoch == epoch && own >= sequence))
         return 0;
+    if (changer->options.accept_older)
+        return accept_older(store, epoch, sequence, error);
     return error_set(error, CATLATCH_E_CONFLICT,
                      "the store ends with change %" PRIu64 ":%" PRIu64 ", and a table was "
                      "published with %" PRIu64 ":%" PRIu64 ": it was put back from an older copy, "
@@ -103,6 +129,7 @@ int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct e
                                     recorded.number, &marked, error)) != 0)
         return r;
     changer->growth.uncovered |= found.has_expected && !marked;
+    store_tidy(store);
     *ret_wait_ms = changer->growth.uncovered ? ORPHAN_WAIT_MS : 0;
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
 }

@@ -62,6 +62,7 @@ void client_close(struct client *client)
     client->closing = true;
     flight_leave_all(client);
     subscription_end(client);
+    restoring_leave(client->server->daemon, client->session.id);
     uv_close((uv_handle_t *)&client->pipe, on_closed);
 }
 

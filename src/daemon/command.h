@@ -100,6 +100,8 @@ command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handl
 command_handler handle_log, handle_log_verify, handle_subscribe, handle_unsubscribe;
 /* command_import.c, */
 command_handler handle_key_import, handle_key_export;
+/* command_backup.c, */
+command_handler handle_backup, handle_backup_done, handle_restore;
 /* command_stats.c, */
 command_handler handle_stats, handle_reload, handle_info, handle_config;
 /* command_check.c, */
@@ -112,7 +114,6 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
 /* and the answers: answer.c. */
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
-    answer_imported, answer_exported,
-    answer_table_checked;
+    answer_imported, answer_exported, answer_table_checked, answer_backup, answer_backup_done;
 
 #endif

@@ -29,7 +29,7 @@ static bool take_digits(struct text *io_text, uint64_t *ret_number)
     return at > 0;
 }
 
-static bool parse_position(struct text text, struct store_position *ret)
+bool options_position(struct text text, struct store_position *ret)
 {
     struct store_position position;
 
@@ -46,7 +46,7 @@ static bool parse_position(struct text text, struct store_position *ret)
 static bool take_since_position(struct call *call, struct op *op, const char *word,
                                 const struct text *values)
 {
-    if (parse_position(values[0], &op->after))
+    if (options_position(values[0], &op->after))
         return true;
     return call_refuse(call, "INVALID", "%s is no position in the log, as 1:42", word);
 }
@@ -66,7 +66,7 @@ static bool take_moment(struct call *call, const char *word, struct text value, 
 static bool take_since(struct call *call, struct op *op, const char *word,
                        const struct text *values)
 {
-    if (parse_position(values[0], &op->after))
+    if (options_position(values[0], &op->after))
         return true;
     return take_moment(call, word, values[0], &op->log_selection.since_unix_ms);
 }
@@ -113,7 +113,7 @@ static bool take_kind(struct call *call, struct op *op, const char *word, const 
         return true;
     return call_refuse(call, "INVALID",
                        "%s is none of created, updated, disabled, enabled, revoked, rotated, "
-                       "owner_suspended, owner_resumed, purged, imported",
+                       "owner_suspended, owner_resumed, purged, imported, restored",
                        word);
 }
 

@@ -5,6 +5,7 @@
 
 #include "daemon/command.h"
 #include "daemon/daemon.h"
+#include "daemon/pairs.h"
 
 static void pair(struct reply *reply, const char *name, uint64_t value)
 {
@@ -24,7 +25,7 @@ void handle_stats(struct call *call)
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 22);
+    reply_map(reply, 23);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -51,6 +52,7 @@ void handle_stats(struct call *call)
     pair(reply, "ballast_bytes", store_ballast_bytes(daemon->store));
     reply_word(reply, "ballast_spent");
     reply_bool(reply, store_ballast_is_spent(daemon->store));
+    pair_time(reply, "last_backup_at", store_backup_time(daemon->store));
 }
 
 void handle_reload(struct call *call)

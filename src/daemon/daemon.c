@@ -70,21 +70,45 @@ static void on_deadline(uv_timer_t *timer)
     server_hurry(&daemon->server);
 }
 
+static void stop(struct daemon *daemon)
+{
+    daemon->stopping = true;
+    restoring_stop(daemon);
+    if (daemon->restoring.state == RESTORING_COMMITTED)
+        notify_reloading();
+    else
+        notify_stopping();
+    log_line(LOG_NOTICE, "stopping");
+    if (uv_timer_start(&daemon->deadline, on_deadline, DRAIN_MS, 0) != 0)
+        server_hurry(&daemon->server);
+    server_drain(&daemon->server, on_drained);
+}
+
 static void on_stop(uv_signal_t *signal, int number)
 {
     struct daemon *daemon = signal->data;
 
     (void)number;
-    if (daemon->stopping) {
+    daemon->told_to_stop = true;
+    if (daemon->stopping)
         server_hurry(&daemon->server);
-        return;
-    }
-    daemon->stopping = true;
-    notify_stopping();
-    log_line(LOG_NOTICE, "stopping");
-    if (uv_timer_start(&daemon->deadline, on_deadline, DRAIN_MS, 0) != 0)
+    else
+        stop(daemon);
+}
+
+static void on_stop_soon(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    if (!daemon->stopping)
+        stop(daemon);
+}
+
+/* That timer has done its work when there is somebody who could ask. */
+void daemon_stop_soon(struct daemon *daemon)
+{
+    if (uv_timer_start(&daemon->opening, on_stop_soon, 0, 0) != 0)
         server_hurry(&daemon->server);
-    server_drain(&daemon->server, on_drained);
 }
 
 /* From the store thread, by way of the loop: memory and disk may differ, and only a new start puts
@@ -240,6 +264,8 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
     r = changer_start(&changer, &daemon->changer, ret_wait_ms, error);
     if (r == 0)
         r = settings_check_environments(config, changer_view(daemon->changer), error);
+    if (r == 0)
+        restoring_load(daemon);
     return r;
 }
 
@@ -336,12 +362,24 @@ static void free_all(struct daemon *daemon)
     lock_drop(daemon->state_lock);
 }
 
+/* The ordinary start does all that a new store needs. The program is the one that runs, even if
+ * another was installed meanwhile. */
+static int begin_anew(const struct daemon_options *options)
+{
+    notify_watchdog();
+    (void)signal(SIGPIPE, SIG_DFL);
+    execv("/proc/self/exe", options->argv);
+    log_line(LOG_ERR, "cannot start anew: %s", strerror(errno));
+    return EX_OSERR;
+}
+
 int daemon_run(const struct daemon_options *options)
 {
     static struct daemon daemon = {.state_lock = -1, .run_lock = -1};
     struct error error;
 
     daemon.options = *options;
+    restoring_init(&daemon.restoring);
     log_start();
     /* Nothing that we make is for others, unless its own mode is set. */
     umask(0027);
@@ -361,8 +399,11 @@ int daemon_run(const struct daemon_options *options)
     int r = uv_loop_close(&daemon.loop);
     if (r != 0)
         log_line(LOG_WARNING, "the event loop ended with work left: %s", uv_strerror(r));
+    bool anew = daemon.restoring.state == RESTORING_COMMITTED;
+    if (anew)
+        restoring_apply(&daemon);
     free_all(&daemon);
-    return daemon.status;
+    return anew && !daemon.told_to_stop ? begin_anew(options) : daemon.status;
 }
 
 int daemon_test(const char *config_path)

@@ -9,13 +9,18 @@
 #include <limits.h>
 
 #include "daemon/changer.h"
+#include "daemon/restoring.h"
 #include "daemon/server.h"
 #include "daemon/settings.h"
 #include "daemon/store.h"
 
 struct daemon_options {
     const char *config_path;
-    bool accept_older; /* publish a store that is older than the last table */
+    bool accept_older;        /* publish a store that is older than the last table */
+    char **argv;              /* of the process: to begin anew */
+    const char *restore_path; /* --restore: a file, or "-" for standard input */
+    bool restore_dry_run;
+    bool accept_resurrection;
 };
 
 typedef void daemon_reloaded(void *context, const struct error *error); /* code 0: done */
@@ -42,13 +47,16 @@ struct daemon {
     uv_timer_t deadline; /* of draining */
     bool open;
     bool stopping;
-    int status; /* of the process, when it ends in order */
+    bool told_to_stop; /* by a signal */
+    int status;        /* of the process, when it ends in order */
 
     struct settings fresh; /* what a reload under way is bringing in */
     bool reloading;
     bool reload_again; /* a SIGHUP came meanwhile */
     daemon_reloaded *reloaded;
     void *reloaded_context;
+
+    struct restoring restoring;
 
     uint64_t client_bound; /* max_clients, unless too few files may be open for that */
     uint64_t verified;     /* KEY.VERIFY answered */
@@ -57,6 +65,13 @@ struct daemon {
 
 /* From the configuration to the last connection. Returns the exit status: 0, or sysexits'. */
 int daemon_run(const struct daemon_options *options);
+
+/* --restore: puts a backup in the place of the store of a daemon that does not run, and says in one
+ * line of JSON what became of it. Returns the exit status. */
+int daemon_restore(const struct daemon_options *options);
+
+/* Ends the daemon as SIGTERM does, when whoever calls this has returned to the loop. */
+void daemon_stop_soon(struct daemon *daemon);
 
 /* -t: reads the configuration and says whether it is good. Returns the exit status. */
 int daemon_test(const char *config_path);

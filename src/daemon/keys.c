@@ -241,6 +241,9 @@ static int dispatch(struct run *run)
     case OP_LOG:
     case OP_LOG_VERIFY:
     case OP_TABLE_CHECK:
+    case OP_BACKUP_DONE:
+    case OP_BACKUP:
+    case OP_RESTORE_COMPARE:
         break;
     }
     return error_set(&run->op->error, CATLATCH_E_ARGUMENT, "not a change");
@@ -316,6 +319,10 @@ void keys_change(struct keys *keys, struct op *op)
         error_set(&op->error, CATLATCH_E_FULL,
                   "the disk of state_dir is full: until there is room, keys can be revoked and "
                   "disabled and owners suspended, and nothing else");
+        return;
+    }
+    if (op->kind == OP_BACKUP_DONE) {
+        keys_backup_done(keys, op);
         return;
     }
     int r = run_once(keys, op);

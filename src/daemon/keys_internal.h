@@ -47,6 +47,9 @@ int keys_log_verify(struct keys *keys, struct op *op);
 
 /* keys_check.c: a part of the comparison of store and table. */
 int keys_check(struct keys *keys, struct op *op);
+/* keys_backup.c: a chunk of a backup; and that one was completed, which is no change of a key. */
+int keys_backup(struct keys *keys, struct op *op);
+void keys_backup_done(struct keys *keys, struct op *op);
 
 /* keys_issue.c */
 int keys_create(struct run *run);

@@ -22,6 +22,7 @@ enum op_kind {
     OP_OWNER_RESUME,
     OP_PURGE,
     OP_IMPORT,
+    OP_BACKUP_DONE,
     OP_LIST, /* from here on: reads only */
     OP_GET,
     OP_OWNER_LIST,
@@ -29,6 +30,8 @@ enum op_kind {
     OP_LOG,
     OP_LOG_VERIFY,
     OP_TABLE_CHECK,
+    OP_BACKUP,
+    OP_RESTORE_COMPARE,
 };
 
 #define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
@@ -150,6 +153,7 @@ struct op_wrong {
 };
 
 struct op;
+struct restore;
 typedef void op_done(struct op *op); /* in the event loop */
 
 struct op {
@@ -175,12 +179,14 @@ struct op {
     struct digest chain;                   /* LOG_VERIFY: the value there */
     struct op_import *imports;             /* IMPORT; owner: suspends that one instead, */
     size_t import_count;
-    int64_t owner_since_unix_s; /* IMPORT: since then; 0: now */
-    uint64_t expected;          /* IMPORT: keys that are still to come, these included */
-    bool skips;                 /* IMPORT: passes over keys that are there already */
-    bool forced;                /* IMPORT: takes keys that could be guessed */
-    bool tries;                 /* IMPORT: changes nothing */
-    struct op_check_place check_at;        /* TABLE_CHECK: the cursor */
+    int64_t owner_since_unix_s;     /* IMPORT: since then; 0: now */
+    uint64_t expected;              /* IMPORT: keys that are still to come, these included */
+    bool skips;                     /* IMPORT: passes over keys that are there already */
+    bool forced;                    /* IMPORT: takes keys that could be guessed */
+    bool tries;                     /* IMPORT: changes nothing */
+    struct op_check_place check_at; /* TABLE_CHECK: the cursor */
+    struct text cursor;             /* BACKUP; empty: the beginning */
+    struct restore *restore;        /* RESTORE_COMPARE */
     op_done *done;
     void *context;
 
@@ -207,9 +213,11 @@ struct op {
     size_t wrong_count;
     uint64_t checked; /* TABLE_CHECK: keys of the store that were compared */
     struct op_check_place check_next;
-    bool check_ended;     /* TABLE_CHECK: that was all */
-    bool owner_changed;   /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    int64_t time_unix_ms; /* when it took effect: after the table was published */
+    bool check_ended;        /* TABLE_CHECK: that was all */
+    struct text data;        /* BACKUP: whole entries */
+    struct text next_cursor; /* BACKUP: go on from there; at_end: that was all */
+    bool owner_changed;      /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    int64_t time_unix_ms;    /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
     uint64_t generation; /* of the table that shows it */

@@ -35,6 +35,9 @@ bool options_time(struct call *call, const char *word, struct text value, int64_
 /* A duration in whole seconds, rounded up. */
 bool options_duration(struct call *call, const char *word, struct text value, int64_t *ret_s);
 
+/* "1:42", and nothing else. */
+bool options_position(struct text text, struct store_position *ret);
+
 bool options_limit(struct call *call, struct op *op, const char *word, const struct text *values);
 bool options_comment(struct call *call, struct op *op, const char *word, const struct text *values);
 

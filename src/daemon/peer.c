@@ -69,6 +69,11 @@ int peer_of(int fd, struct peer *ret_peer, struct error *error)
     return 0;
 }
 
+struct actor peer_self(void)
+{
+    return (struct actor){.uid = geteuid(), .login_uid = login_uid(getpid()), .pid = getpid()};
+}
+
 void peer_free(struct peer *peer)
 {
     free(peer->groups);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "core/config.h"
+#include "daemon/change.h"
 
 /* The kernel shows a uid that a user namespace does not map as this one: it is nobody's. */
 #define PEER_OVERFLOW_UID ((uid_t)65534)
@@ -27,6 +28,9 @@ struct peer {
 /* Asks about the process that connected. Returns 0, E_MEMORY or E_IO; ret_peer is peer_free's. */
 int peer_of(int fd, struct peer *ret_peer, struct error *error);
 void peer_free(struct peer *peer);
+
+/* This process, for what it does by itself. */
+struct actor peer_self(void);
 
 /* The highest right that [access] gives to the peer's uid or one of its groups; the daemon's own
  * uid is admin. CONFIG_RIGHT_NONE for PEER_OVERFLOW_UID, whatever the configuration says. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +34,9 @@ int store_lay_ballast(struct store *store, struct error *error)
 
 bool store_release_ballast(struct store *store)
 {
-    if (!ballast_release(store->directory_fd))
+    bool counts = store->number != 0; /* the room is not for one that is yet to be */
+
+    if (!counts || !ballast_release(store->directory_fd))
         return false;
     atomic_store(&store->ballast_spent, true);
     return true;
@@ -69,9 +72,9 @@ static int check_directory(int fd, const char *directory, struct error *error)
 }
 
 /* The first to read the keys reads all of them, in an order that is not the file's. */
-static void read_ahead(int directory_fd)
+static void read_ahead(int place_fd)
 {
-    int fd = openat(directory_fd, "keys.db", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(place_fd, "keys.db", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
@@ -90,21 +93,75 @@ static int open_environment(struct store *store, uint64_t cache_size_bytes, stru
     return store_env_open(store, cache_size_bytes, error);
 }
 
-static int open_all(struct store *store, const struct store_options *options, struct error *error)
+int store_open_place(struct store *store, const char *name, struct error *error)
 {
+    if (store->is_new && mkdirat(store->directory_fd, name, 0700) != 0 && errno != EEXIST)
+        return error_errno(error, errno, "cannot make %s/%s", store->directory, name);
+    store->place_fd =
+        openat(store->directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (store->place_fd < 0 && errno == ENOENT)
+        return error_set(error, CATLATCH_E_DATA, "%s/%s is missing; restore a backup",
+                         store->directory, name);
+    if (store->place_fd < 0)
+        return error_errno(error, errno, "cannot open %s/%s", store->directory, name);
+    if (asprintf(&store->place, "%s/%s", store->directory, name) >= 0)
+        return 0;
+    store->place = NULL;
+    return error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
+}
+
+/* An environment alone, which is not the one that counts. */
+static int open_aside(struct store *store, const struct store_options *options, struct error *error)
+{
+    int r = store_open_place(store, options->place, error);
+    if (r == 0)
+        r = store_env_open(store, options->cache_size_bytes, error);
+    return r == 0 ? store_meta_load(store, error) : r;
+}
+
+/* *ret_number: of the store that counts; of a new one, the first. */
+static int find_place(struct store *store, uint64_t *ret_number, struct error *error)
+{
+    uint64_t number = 0, highest;
+
     int r = check_directory(store->directory_fd, store->directory, error);
     if (r == 0)
-        r = store_format_read(store->directory_fd, store->directory, &store->is_new, error);
+        r = store_format_read(store->directory_fd, store->directory, &number, error);
     if (r != 0)
         return r;
-    read_ahead(store->directory_fd);
+    store->is_new = number == 0;
+    highest = store->is_new ? store_place_highest(store->directory_fd) : 0;
+    if (highest > 1)
+        return error_set(error, CATLATCH_E_DATA,
+                         "state_dir %s holds a store but no file \"format\"; restore a backup",
+                         store->directory);
+    *ret_number = store->is_new ? 1 : number;
+    return 0;
+}
+
+static int open_all(struct store *store, const struct store_options *options, struct error *error)
+{
+    char name[STORE_PLACE_SIZE];
+    uint64_t number = 0;
+
+    if (options->place != NULL)
+        return open_aside(store, options, error);
+    int r = find_place(store, &number, error);
+    if (r != 0)
+        return r;
+    store_place_name(number, name);
+    r = store_open_place(store, name, error);
+    if (r != 0)
+        return r;
+    store->number = number;
+    read_ahead(store->place_fd);
     r = open_environment(store, options->cache_size_bytes, error);
     if (r == 0)
         r = store_meta_load(store, error);
     if (r == 0)
         r = store_published_open(store, error);
     if (r == 0 && store->is_new)
-        r = store_format_write(store->directory_fd, store->directory, error);
+        r = store_format_write(store->directory_fd, store->directory, number, error);
     if (r == 0)
         r = store_lay_ballast(store, error);
     /* The room that it left is not for a new process to use up either. */
@@ -113,7 +170,12 @@ static int open_all(struct store *store, const struct store_options *options, st
     return r;
 }
 
-static void store_free(struct store *store)
+void store_tidy(struct store *store)
+{
+    store_place_tidy(store->directory_fd, store->number);
+}
+
+void store_free(struct store *store)
 {
     store_env_close(store);
     store_index_free(&store->txn.index);
@@ -122,37 +184,52 @@ static void store_free(struct store *store)
     store_bulk_free(&store->txn.changes);
     if (store->published_fd >= 0)
         close(store->published_fd);
+    if (store->place_fd >= 0)
+        close(store->place_fd);
     if (store->directory_fd >= 0)
         close(store->directory_fd);
+    free(store->place);
     pthread_mutex_destroy(&store->said_lock);
     free(store->directory);
     free(store);
 }
 
-int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+int store_alloc(const char *directory, struct store **ret_store, struct error *error)
 {
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
-    store->published_fd = -1;
-    store->ballast_size_bytes = options->ballast_size_bytes;
-    store->checkpoint_interval_ms = options->checkpoint_interval_ms;
+    store->published_fd = store->place_fd = -1;
     pthread_mutex_init(&store->said_lock, NULL);
-    store->directory_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = store->directory_fd >= 0
                 ? 0
-                : error_errno(error, errno, "cannot open state_dir %s", options->directory);
-    store->directory = strdup(options->directory);
+                : error_errno(error, errno, "cannot open state_dir %s", directory);
+    store->directory = strdup(directory);
     if (r == 0 && store->directory == NULL)
         r = error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
     if (r == 0)
-        r = open_all(store, options, error);
-    if (r != 0) {
+        *ret_store = store;
+    else
         store_free(store);
+    return r;
+}
+
+int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+{
+    struct store *store = NULL;
+
+    int r = store_alloc(options->directory, &store, error);
+    if (r != 0)
         return r;
-    }
-    *ret_store = store;
-    return 0;
+    store->ballast_size_bytes = options->ballast_size_bytes;
+    store->checkpoint_interval_ms = options->checkpoint_interval_ms;
+    r = open_all(store, options, error);
+    if (r == 0)
+        *ret_store = store;
+    else
+        store_free(store);
+    return r;
 }
 
 void store_close(struct store *store)

@@ -11,9 +11,11 @@
  * A commit looks for room before it commits, so that E_FULL undoes it; if somebody else takes that
  * room before the flush, the flush gives up the ballast rather than fail.
  *
- * Files (0600 in a 0700 folder): the environment's own, keys.db, owners.db, index.db, changes.db,
- * meta.db, `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent`
- * once that was used), `published` (how far the last table went), `format` (who may read all this).
+ * Files (0600 in a 0700 folder): `format` (who may read all this, and which store.<n> counts),
+ * store.<n>/ with the environment's own, keys.db, owners.db, index.db, changes.db and meta.db;
+ * `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent` once that
+ * was used), `published` (how far the last table went). So a whole store is replaced by one rename,
+ * that of `format`; what it no longer names is removed by the next start.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -30,12 +32,33 @@ struct store_options {
      * since the last checkpoint, at most about 24 MB. */
     uint64_t ballast_size_bytes;
     int64_t checkpoint_interval_ms; /* 0: a minute */
+    /* An environment in this folder of `directory`, whatever `format` says, and nothing beside it:
+     * one that is to take the other's place (STORE_PLACE_NEW). NULL: the one that counts. */
+    const char *place;
 };
+
+#define STORE_PLACE_NEW "store.new"
+
+/* Gives STORE_PLACE_NEW, closed and flushed, the place of the store that counts until then. A crash
+ * leaves one or the other. */
+int store_place_adopt(int directory_fd, const char *directory, struct error *error);
+
+/* Removes it instead. */
+void store_place_drop(int directory_fd);
+
+/* After a checkpoint: the names of an environment's files are on the disk too. */
+int store_sync_place(struct store *store, struct error *error);
+
+/* Removes what earlier stores left, once it is certain that this one can be used. */
+void store_tidy(struct store *store);
 
 /* Opens, recovers, and creates what is not there. The ballast is released if recovery finds the
  * disk full, and laid again when there is room. Returns 0, E_VERSION (newer data), E_DATA (damage:
  * the line says what to do), E_FULL, E_PERMISSION or E_IO. */
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error);
+
+/* Whether state_dir says that there is a store; what it says may be damaged. */
+int store_exists(const char *directory, bool *ret_exists, struct error *error);
 
 /* Checkpoints and closes. NULL is allowed. */
 void store_close(struct store *store);
@@ -85,6 +108,26 @@ int store_put(struct store_txn *txn, const struct record *old, struct record *re
 int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct change *change,
                     struct error *error);
 
+/* From here on the transaction's changes are of this epoch, which must be above the store's, and
+ * their sequences above `sequence` too: so no position is ever used twice, and no version comes
+ * back either. At least one change must follow. Once, before any other change. */
+void store_begin_epoch(struct store_txn *txn, uint64_t epoch, uint64_t sequence);
+
+/* Appends a change that is about no key and no owner. */
+int store_note(struct store_txn *txn, struct change *change, struct error *error);
+
+/* Which history this is: what is made anew, or lost a part of its past, gets another. A store of
+ * the same identity, and not behind another's position, knows all that the other does. */
+struct store_identity {
+    uint8_t bytes[16];
+};
+int store_identity(struct store *store, struct store_identity *ret, struct error *error);
+int store_renew_identity(struct store_txn *txn, struct error *error);
+
+/* When a backup was last completed; 0: never. The first is for any thread. */
+int64_t store_backup_time(const struct store *store);
+int store_set_backup_time(struct store *store, int64_t unix_s, struct error *error); /* durable */
+
 /* A new id: later than every other, from the clock and randomness. */
 uint64_t store_new_id(struct store *store);
 
@@ -108,6 +151,12 @@ struct store_position {
  * them. A visitor that stops or fails has seen the change that it is at. */
 int store_changes(struct store *store, struct store_position *io_at, size_t max,
                   store_change_visitor *visit, void *context, struct error *error);
+
+/* The same with the bytes that are stored, which the chain is made of. */
+typedef int store_entry_visitor(void *context, const struct change *change, const void *bytes,
+                                size_t len);
+int store_change_entries(struct store *store, struct store_position *io_at, size_t max,
+                         store_entry_visitor *visit, void *context, struct error *error);
 
 /* Walks the chain of at most max changes behind *io_at, where it has the value *io_chain (zeros
  * both: from the beginning), and moves both on. Returns 0, or E_DATA and a line that names the
@@ -134,6 +183,7 @@ int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, 
 
 /* Where the log begins: behind the last change that was removed from it. Zeros: nothing was. */
 struct store_position store_log_start(const struct store *store);
+struct digest store_log_start_chain(const struct store *store);
 
 /* When the last change was made, Unix ms; 0: there was none. */
 int64_t store_last_change_ms(const struct store *store);
@@ -164,6 +214,10 @@ int store_published(struct store *store, uint64_t *ret_epoch, uint64_t *ret_sequ
                     struct error *error);
 int store_set_published(struct store *store, uint64_t epoch, uint64_t sequence,
                         struct error *error);
+
+/* The same where no store can be opened; zeros when there is none. */
+int store_read_published(const char *directory, uint64_t *ret_epoch, uint64_t *ret_sequence,
+                         struct error *error);
 
 /* Writes dirty pages out and lets old logs go, if there was work worth it since the last one
  * (bytes of log or `interval` passed) or if force. Any thread; not two at once. */

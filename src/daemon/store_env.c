@@ -174,7 +174,7 @@ static int env_configure(DB_ENV *env, uint64_t cache_size_bytes)
     return 0;
 }
 
-static int env_open(struct store *store, uint64_t cache_size_bytes)
+static int env_open(struct store *store, uint64_t cache_size_bytes, uint32_t subsystems)
 {
     int r = db_env_create(&store->env, 0);
     if (r != 0)
@@ -184,10 +184,8 @@ static int env_open(struct store *store, uint64_t cache_size_bytes)
     store->env->set_msgcall(store->env, on_message);
     r = env_configure(store->env, cache_size_bytes);
     if (r == 0)
-        r = store->env->open(store->env, store->directory,
-                             DB_CREATE | DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN |
-                                 DB_THREAD | DB_PRIVATE | DB_RECOVER,
-                             0600);
+        r = store->env->open(store->env, store->place,
+                             DB_CREATE | DB_INIT_MPOOL | DB_THREAD | DB_PRIVATE | subsystems, 0600);
     return r;
 }
 
@@ -226,10 +224,19 @@ static int open_databases(struct store *store, struct error *error)
 
 int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error)
 {
-    int r = env_open(store, cache_size_bytes);
+    int r =
+        env_open(store, cache_size_bytes, DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_TXN | DB_RECOVER);
     if (r != 0)
         return fail_open(store, r, error, "the database environment");
     return open_databases(store, error);
+}
+
+int store_env_open_bare(struct store *store, uint64_t cache_size_bytes, struct error *error)
+{
+    int r = env_open(store, cache_size_bytes, 0);
+    for (unsigned i = 0; r == 0 && i < STORE_DATABASES; i++)
+        r = db_open(store, NULL, (enum store_database)i);
+    return r == 0 ? 0 : store_fail(store, r, error, "make a new store");
 }
 
 void store_env_close(struct store *store)
@@ -297,7 +304,7 @@ static int sync_directory(struct store *store, struct error *error)
         return store_fail(store, r, error, "look at the log");
     if (position.file == store->flushed_log_file)
         return 0;
-    if (fsync(store->directory_fd) != 0)
+    if (fsync(store->place_fd) != 0)
         return store_fail(store, errno, error, "flush the folder");
     store->flushed_log_file = position.file;
     return 0;

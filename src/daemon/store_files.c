@@ -2,88 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/crc32.h"
-
-/* Of everything in the folder. Newer ones are refused before anything is touched. */
-#define FORMAT_VERSION 1ul
-#define FORMAT_WORDS "catlatch store "
-
-static int format_parse(const char *text, const char *directory, struct error *error)
-{
-    char *end;
-
-    if (strncmp(text, FORMAT_WORDS, sizeof FORMAT_WORDS - 1) != 0)
-        return error_set(error, CATLATCH_E_DATA,
-                         "%s/format is not catlatch's; is this the right state_dir?", directory);
-    errno = 0;
-    unsigned long version = strtoul(text + sizeof FORMAT_WORDS - 1, &end, 10);
-    if (errno != 0 || version == 0 || strcmp(end, "\n") != 0)
-        return error_set(error, CATLATCH_E_DATA, "%s/format is damaged; restore a backup",
-                         directory);
-    if (version > FORMAT_VERSION)
-        return error_set(error, CATLATCH_E_VERSION,
-                         "state_dir %s was written by a newer catlatch (store format %lu, this one "
-                         "knows %lu); nothing was touched: run the newer version",
-                         directory, version, FORMAT_VERSION);
-    return 0;
-}
-
-int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
-                      struct error *error)
-{
-    char text[64];
-
-    int fd = openat(directory_fd, "format", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        *ret_is_new = true;
-        return 0;
-    }
-    if (fd < 0)
-        return error_errno(error, errno, "cannot read %s/format", directory);
-    ssize_t got = read(fd, text, sizeof text - 1);
-    int failed = got < 0 ? errno : 0;
-    close(fd);
-    if (failed != 0)
-        return error_errno(error, failed, "cannot read %s/format", directory);
-    text[got] = '\0';
-    *ret_is_new = false;
-    return format_parse(text, directory, error);
-}
-
-static int write_and_sync(int fd, const char *text, size_t len)
-{
-    ssize_t written = write(fd, text, len);
-    if (written < 0)
-        return errno;
-    if ((size_t)written != len)
-        return ENOSPC;
-    return fsync(fd) == 0 ? 0 : errno;
-}
-
-int store_format_write(int directory_fd, const char *directory, struct error *error)
-{
-    char text[64];
-
-    int len = snprintf(text, sizeof text, FORMAT_WORDS "%lu\n", FORMAT_VERSION);
-    int fd = openat(directory_fd, "format.new",
-                    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(error, errno, "cannot write %s/format", directory);
-    int failed = write_and_sync(fd, text, (size_t)len);
-    close(fd);
-    if (failed == 0 && (renameat(directory_fd, "format.new", directory_fd, "format") != 0 ||
-                        fsync(directory_fd) != 0))
-        failed = errno;
-    if (failed == 0)
-        return 0;
-    unlinkat(directory_fd, "format.new", 0);
-    return error_errno(error, failed, "cannot write %s/format", directory);
-}
 
 /* Two copies, written in turn, a block apart, so that a torn write leaves the other. A copy is
  * count(8) epoch(8) sequence(8) crc32(4); one of zeros was never written. */
@@ -181,6 +105,27 @@ int store_published_open(struct store *store, struct error *error)
     if (r == 0)
         store->published_count = newest.count;
     return r;
+}
+
+int store_read_published(const char *directory, uint64_t *ret_epoch, uint64_t *ret_sequence,
+                         struct error *error)
+{
+    char path[PATH_MAX];
+    struct copy newest = {0};
+
+    if (snprintf(path, sizeof path, "%s/published", directory) >= (int)sizeof path)
+        return error_set(error, CATLATCH_E_DATA, "state_dir %s: the path is too long", directory);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(error, errno, "cannot open %s", path);
+    int r = fd < 0 ? 0 : published_load(fd, directory, &newest, error);
+    if (fd >= 0)
+        close(fd);
+    if (r != 0)
+        return r;
+    *ret_epoch = newest.epoch;
+    *ret_sequence = newest.sequence;
+    return 0;
 }
 
 int store_published(struct store *store, uint64_t *ret_epoch, uint64_t *ret_sequence,

@@ -3,8 +3,8 @@
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
  * store_txn.c writes, store_index.c keeps the indexes, store_walk.c and store_read.c read,
- * store_log.c walks the changes, store_meta.c holds the small facts, store_files.c the plain files
- * beside the databases.
+ * store_log.c walks the changes, store_meta.c holds the small facts, store_place.c knows in which
+ * folder the environment lies, store_files.c keeps `published`.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
@@ -66,7 +66,8 @@ struct store_bulk {
 struct store_txn {
     struct store *store;
     DB_TXN *txn;
-    uint64_t sequence;   /* of the last change in it, */
+    uint64_t epoch;      /* of the changes in it, */
+    uint64_t sequence;   /* of the last of them, */
     struct digest chain; /* and its chain value */
     int64_t last_change_ms;
     uint64_t key_count; /* as it will be */
@@ -81,8 +82,11 @@ struct store_txn {
 };
 
 struct store {
-    char *directory;
+    char *directory; /* state_dir */
     int directory_fd;
+    char *place; /* the environment's own folder in it */
+    int place_fd;
+    uint64_t number; /* of that folder */
     int published_fd;
     DB_ENV *env;
     DB *db[STORE_DATABASES];
@@ -100,6 +104,7 @@ struct store {
     _Atomic uint64_t key_count;      /* other threads may ask */
     uint64_t last_id;                /* the highest that is stored or was given out */
     uint64_t highest_id;             /* no key above it is stored */
+    _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
@@ -114,7 +119,18 @@ struct store {
     char said[256]; /* Berkeley DB's last words; under said_lock */
 };
 
+/* A store with nothing open but its directory; and the end of whatever is open of one. */
+int store_alloc(const char *directory, struct store **ret_store, struct error *error);
+void store_free(struct store *store);
+
+/* Opens the folder of an environment, and makes it if the store is new. */
+int store_open_place(struct store *store, const char *name, struct error *error);
+
 int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error);
+
+/* Without log, locks and transactions: for a store that is being built, by one thread, and is
+ * thrown away if anything fails. */
+int store_env_open_bare(struct store *store, uint64_t cache_size_bytes, struct error *error);
 
 /* Closes databases and environment, whatever their state. */
 void store_env_close(struct store *store);
@@ -211,13 +227,33 @@ int store_meta_load(struct store *store, struct error *error);
 int store_meta_put_log_start(struct store *store, DB_TXN *txn, const struct store_position *at,
                              const struct digest *chain, struct error *error);
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
+int store_txn_put_epoch(struct store_txn *txn, struct error *error);
 
-/* Reads the format's version. 0 and *ret_is_new when there is none, E_VERSION for a newer one. */
-int store_format_read(int directory_fd, const char *directory, bool *ret_is_new,
+/* The facts of a store that is being built, outside of any transaction. */
+int store_put_meta(struct store *store, uint64_t epoch, uint64_t key_count,
+                   const struct store_identity *identity, struct error *error);
+
+/* store_place.c: the environment lies in store.<number>, and `format` says in which. */
+#define STORE_PLACE_WORDS "store."
+#define STORE_PLACE_SIZE 32 /* "store." and 20 digits */
+void store_place_name(uint64_t number, char ret_name[STORE_PLACE_SIZE]);
+
+/* Reads format and number. 0 and *ret_number 0 when there is none, E_VERSION for another format. */
+int store_format_read(int directory_fd, const char *directory, uint64_t *ret_number,
                       struct error *error);
 
-/* Says that the store is whole. */
-int store_format_write(int directory_fd, const char *directory, struct error *error);
+/* Says that the store of this number is whole, and the one that counts. */
+int store_format_write(int directory_fd, const char *directory, uint64_t number,
+                       struct error *error);
+
+/* Removes the folder and the files in it. Returns 0 or an errno. */
+int store_place_remove(int directory_fd, const char *name);
+
+/* Removes what other stores were, and what was to be one. */
+void store_place_tidy(int directory_fd, uint64_t number);
+
+/* The highest number that there is a folder of; 0: none. */
+uint64_t store_place_highest(int directory_fd);
 
 int store_published_open(struct store *store, struct error *error);
 

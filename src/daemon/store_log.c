@@ -33,8 +33,8 @@ static int take_change(const struct store *store, const DBT *key, const DBT *dat
     return store_fail_entry(store, r, error, "an entry of the change log");
 }
 
-int store_changes(struct store *store, struct store_position *io_at, size_t max,
-                  store_change_visitor *visit, void *context, struct error *error)
+int store_change_entries(struct store *store, struct store_position *io_at, size_t max,
+                         store_entry_visitor *visit, void *context, struct error *error)
 {
     struct store_walk walk;
     struct change_room room;
@@ -51,7 +51,7 @@ int store_changes(struct store *store, struct store_position *io_at, size_t max,
         if (r != 0)
             break;
         *io_at = (struct store_position){change.epoch, change.sequence};
-        r = visit(context, &change);
+        r = visit(context, &change, data.data, data.size);
         if (r != 0)
             break;
     }
@@ -59,9 +59,36 @@ int store_changes(struct store *store, struct store_position *io_at, size_t max,
     return r < 0 ? r : 0;
 }
 
+struct plain_visit {
+    store_change_visitor *visit;
+    void *context;
+};
+
+static int visit_plainly(void *context, const struct change *change, const void *bytes, size_t len)
+{
+    const struct plain_visit *plain = context;
+
+    (void)bytes;
+    (void)len;
+    return plain->visit(plain->context, change);
+}
+
+int store_changes(struct store *store, struct store_position *io_at, size_t max,
+                  store_change_visitor *visit, void *context, struct error *error)
+{
+    struct plain_visit plain = {visit, context};
+
+    return store_change_entries(store, io_at, max, visit_plainly, &plain, error);
+}
+
 struct store_position store_log_start(const struct store *store)
 {
     return store->log_start;
+}
+
+struct digest store_log_start_chain(const struct store *store)
+{
+    return store->log_start_chain;
 }
 
 int64_t store_last_change_ms(const struct store *store)

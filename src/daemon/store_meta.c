@@ -7,6 +7,8 @@ static const char epoch_name[] = "epoch";
 static const char key_count_name[] = "keys";
 static const char generation_name[] = "generation";
 static const char log_start_name[] = "log start";
+static const char identity_name[] = "identity";
+static const char backup_name[] = "backup";
 
 #define GENERATION_BYTES 25u /* number, boot id, uncovered */
 #define LOG_START_BYTES (16u + DIGEST_BYTES)
@@ -75,6 +77,42 @@ static int end_flushed(struct store *store, DB_TXN *txn, int r, struct error *er
     return r == 0 ? store_flush(store, error) : store_fail(store, r, error, "commit");
 }
 
+static int meta_put_identity(struct store *store, DB_TXN *txn, struct error *error)
+{
+    struct store_identity identity;
+
+    if (getrandom(&identity, sizeof identity, 0) != (ssize_t)sizeof identity)
+        return error_set(error, CATLATCH_E_UNAVAILABLE, "no random numbers to be had");
+    return meta_put(store, txn, identity_name, &identity, sizeof identity, error);
+}
+
+int store_identity(struct store *store, struct store_identity *ret, struct error *error)
+{
+    struct store_identity identity;
+
+    int r = meta_get(store, identity_name, &identity, sizeof identity, error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        return error_set(error, CATLATCH_E_DATA,
+                         "\"identity\" of meta.db in state_dir %s is missing; restore a backup",
+                         store->directory);
+    if (r == 0)
+        *ret = identity;
+    return r;
+}
+
+int store_txn_put_epoch(struct store_txn *txn, struct error *error)
+{
+    return meta_put_number(txn->store, txn->txn, epoch_name, txn->epoch, error);
+}
+
+int store_renew_identity(struct store_txn *txn, struct error *error)
+{
+    int r = meta_put_identity(txn->store, txn->txn, error);
+
+    txn->failed |= r != 0;
+    return r;
+}
+
 static int begin_first_epoch(struct store *store, struct error *error)
 {
     DB_TXN *txn;
@@ -85,7 +123,20 @@ static int begin_first_epoch(struct store *store, struct error *error)
     r = meta_put_number(store, txn, epoch_name, 1, error);
     if (r == 0)
         r = meta_put_number(store, txn, key_count_name, 0, error);
+    if (r == 0)
+        r = meta_put_identity(store, txn, error);
     return end_flushed(store, txn, r, error);
+}
+
+int store_put_meta(struct store *store, uint64_t epoch, uint64_t key_count,
+                   const struct store_identity *identity, struct error *error)
+{
+    int r = meta_put_number(store, NULL, epoch_name, epoch, error);
+    if (r == 0)
+        r = meta_put_number(store, NULL, key_count_name, key_count, error);
+    if (r == 0)
+        r = meta_put(store, NULL, identity_name, identity, sizeof *identity, error);
+    return r;
 }
 
 /* The chain goes on from the last change. */
@@ -160,6 +211,16 @@ static int load_last_id(struct store *store, struct error *error)
     return r;
 }
 
+static int load_backup(struct store *store, struct error *error)
+{
+    unsigned char bytes[8];
+
+    int r = meta_get(store, backup_name, bytes, sizeof bytes, error);
+    if (r == 0)
+        atomic_store(&store->backup_unix_s, (int64_t)store_unpack(bytes));
+    return r == CATLATCH_E_NOT_FOUND ? 0 : r;
+}
+
 int store_meta_load(struct store *store, struct error *error)
 {
     int r = load_last_id(store, error);
@@ -178,6 +239,8 @@ int store_meta_load(struct store *store, struct error *error)
     store->key_count = key_count;
     if (r == 0)
         r = load_log_start(store, error);
+    if (r == 0)
+        r = load_backup(store, error);
     return r == 0 ? load_sequence(store, error) : r;
 }
 
@@ -226,6 +289,30 @@ int store_set_generation(struct store *store, const struct store_generation *gen
         return store_fail(store, r, error, "begin a transaction");
     r = meta_put(store, txn, generation_name, bytes, sizeof bytes, error);
     return end_flushed(store, txn, r, error);
+}
+
+int64_t store_backup_time(const struct store *store)
+{
+    return atomic_load(&store->backup_unix_s);
+}
+
+int store_set_backup_time(struct store *store, int64_t unix_s, struct error *error)
+{
+    DB_TXN *txn;
+
+    int r = store_check(store, error);
+    if (r == 0)
+        r = store_check_room(store, error);
+    if (r != 0)
+        return r;
+    r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    if (r != 0)
+        return store_fail(store, r, error, "begin a transaction");
+    r = meta_put_number(store, txn, backup_name, (uint64_t)unix_s, error);
+    r = end_flushed(store, txn, r, error);
+    if (r == 0)
+        atomic_store(&store->backup_unix_s, unix_s);
+    return r;
 }
 
 /* Milliseconds and 20 random bits: ids rise, so that new keys append, and do not tell how many keys

@@ -35,6 +35,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     if (r != 0)
         return store_fail(store, r, error, "begin a transaction");
     txn->store = store;
+    txn->epoch = store->epoch;
     txn->sequence = store->sequence;
     txn->chain = store->chain;
     txn->last_change_ms = store->last_change_ms;
@@ -326,7 +327,7 @@ int store_put(struct store_txn *txn, const struct record *old, struct record *re
     struct change told = *change;
     int r;
 
-    told.epoch = txn->store->epoch;
+    told.epoch = txn->epoch;
     told.sequence = txn->sequence + 1;
     next.version = told.sequence;
     if (old != NULL)
@@ -364,7 +365,7 @@ int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct ch
         return error_set(error, CATLATCH_E_CONFLICT,
                          "cannot change owner \"%.*s\": it changed meanwhile; try again",
                          (int)owner->name.len, owner->name.bytes);
-    told.epoch = txn->store->epoch;
+    told.epoch = txn->epoch;
     told.sequence = txn->sequence + 1;
     r = write_change(txn, &told, error);
     if (r != 0) {
@@ -381,6 +382,26 @@ int store_put_owner(struct store_txn *txn, struct record_owner *owner, struct ch
     entry->dirty = true;
     change->epoch = told.epoch;
     change->sequence = told.sequence;
+    return 0;
+}
+
+void store_begin_epoch(struct store_txn *txn, uint64_t epoch, uint64_t sequence)
+{
+    txn->epoch = epoch;
+    if (sequence > txn->sequence)
+        txn->sequence = sequence;
+}
+
+int store_note(struct store_txn *txn, struct change *change, struct error *error)
+{
+    change->epoch = txn->epoch;
+    change->sequence = txn->sequence + 1;
+    int r = write_change(txn, change, error);
+    if (r != 0) {
+        txn->failed = true;
+        return r;
+    }
+    txn->sequence = change->sequence;
     return 0;
 }
 
@@ -432,6 +453,8 @@ static int prepare(struct store_txn *txn, struct error *error)
         r = write_owners(txn, error);
     if (r == 0 && txn->key_count != txn->store->key_count)
         r = store_meta_put_key_count(txn, error);
+    if (r == 0 && txn->epoch != txn->store->epoch)
+        r = store_txn_put_epoch(txn, error);
     if (r == 0)
         r = store_check_room(txn->store, error);
     return r == 0 ? store_check(txn->store, error) : r;
@@ -452,6 +475,7 @@ int store_commit(struct store_txn *txn, struct error *error)
     }
     r = txn->txn->commit(txn->txn, DB_TXN_NOSYNC);
     if (r == 0) {
+        store->epoch = txn->epoch;
         store->sequence = txn->sequence;
         store->chain = txn->chain;
         store->last_change_ms = txn->last_change_ms;

@@ -33,8 +33,8 @@ until_true() {
 }
 
 # Descriptor 3 is bats' own: whoever keeps it open keeps bats waiting.
-start_daemon() {
-    catlatchd >>"$dir/log" 2>&1 3>&- &
+start_daemon() { # [OPTION...]
+    catlatchd "$@" >>"$dir/log" 2>&1 3>&- &
     daemon_pid=$!
     until_true daemon_settled && catlatch status >/dev/null || {
         cat "$dir/log" >&2

@@ -1,8 +1,8 @@
 #include "lib_store.h"
 
-#include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +17,18 @@ void store_folder_make(char ret_path[STORE_FOLDER_SIZE])
         err(99, "mkdtemp %s", ret_path);
 }
 
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)info;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 void store_folder_remove(const char *path)
 {
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-
-    if (folder == NULL)
-        err(99, "opendir %s", path);
-    while ((entry = readdir(folder)) != NULL)
-        unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    rmdir(path);
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        err(99, "removing %s", path);
 }
 
 struct store *store_open_or_die(const char *folder)
@@ -100,7 +101,8 @@ struct look {
     size_t key_room;
     struct index_key *index;
     size_t index_count;
-    uint64_t sequence;
+    uint64_t epoch, sequence; /* of the last change */
+    uint64_t change_count;
     const char *wrong;
 };
 
@@ -158,8 +160,13 @@ static int see_change(void *context, const struct change *change)
 {
     struct look *look = context;
 
-    if (change->sequence != look->sequence + 1)
+    bool follows = change->epoch == look->epoch
+                       ? change->sequence == look->sequence + 1
+                       : change->epoch > look->epoch && change->sequence > look->sequence;
+    if (!follows)
         look->wrong = "the change log has a gap";
+    look->change_count++;
+    look->epoch = change->epoch;
     look->sequence = change->sequence;
     if (change->key_id == 0)
         return look->wrong != NULL;
@@ -227,7 +234,7 @@ static void look_at_log(struct look *look, struct error *error)
         look->wrong = "the change log cannot be read";
     if (look->wrong == NULL &&
         (store_changes_verify(look->store, &walked, &chain, SIZE_MAX, &count, error) != 0 ||
-         count != look->sequence - removed))
+         count != look->change_count))
         look->wrong = "the change log's chain is broken";
     if (look->wrong == NULL && look->sequence != store_sequence(look->store))
         look->wrong = "the change log does not end with the store's sequence";

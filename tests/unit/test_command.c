@@ -163,7 +163,8 @@ static void every_command_has_the_right_that_the_protocol_states(void **state)
         {"KEY.ENABLE", CONFIG_RIGHT_WRITE},     {"OWNER.RESUME", CONFIG_RIGHT_WRITE},
         {"RELOAD", CONFIG_RIGHT_ADMIN},         {"LOG", CONFIG_RIGHT_READ},
         {"KEY.PURGE", CONFIG_RIGHT_ADMIN},      {"LOG.VERIFY", CONFIG_RIGHT_READ},
-        {"SUBSCRIBE", CONFIG_RIGHT_READ},
+        {"SUBSCRIBE", CONFIG_RIGHT_READ},       {"BACKUP", CONFIG_RIGHT_ADMIN},
+        {"BACKUP.DONE", CONFIG_RIGHT_ADMIN},    {"RESTORE", CONFIG_RIGHT_ADMIN},
         {"KEY.IMPORT", CONFIG_RIGHT_ADMIN},     {"KEY.EXPORT", CONFIG_RIGHT_ADMIN},
         {"TABLE.CHECK", CONFIG_RIGHT_READ},
     };

@@ -169,9 +169,11 @@ static void reopen(void)
     store = store_open_or_die(folder);
 }
 
+/* Databases and logs lie in the folder that the format names. */
 static void path_of(const char *name, char ret_path[STORE_FOLDER_SIZE + 32])
 {
-    snprintf(ret_path, STORE_FOLDER_SIZE + 32, "%s/%s", folder, name);
+    bool inner = strstr(name, ".db") != NULL || strncmp(name, "log.", 4) == 0;
+    snprintf(ret_path, STORE_FOLDER_SIZE + 32, "%s/%s%s", folder, inner ? "store.1/" : "", name);
 }
 
 static void write_file(const char *name, off_t offset, const void *bytes, size_t len)
@@ -207,7 +209,7 @@ static uint32_t fingerprint(void)
 {
     static const char *const names[] = {"keys.db",    "owners.db", "index.db",  "changes.db",
                                         "meta.db",    "format",    "published", "log.0000000001",
-                                        "format.new", "ballast",   "."};
+                                        "format.new", "ballast",   ".",         "store.1"};
     uint32_t crc = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -339,14 +341,27 @@ static void a_newer_format_is_refused_and_nothing_is_touched(void **state)
     (void)state;
     save(1);
     close_store();
-    write_file("format", 0, "catlatch store 2\n", 17);
+    write_file("format", 0, "catlatch store 3 in store.1\n", 28);
     uint32_t before = fingerprint();
     assert_int_equal(try_open(1 << 20), CATLATCH_E_VERSION);
-    assert_says("was written by a newer catlatch (store format 2, this one knows 1)");
+    assert_says("was written by a newer catlatch (store format 3, this one knows 2)");
     assert_int_equal(fingerprint(), before);
-    write_file("format", 0, "catlatch store 1\n", 17);
+    write_file("format", 0, "catlatch store 2 in store.1\n", 28);
     store = store_open_or_die(folder);
     assert_agrees();
+}
+
+static void a_development_versions_store_is_refused_and_nothing_is_touched(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    remove_file("format");
+    write_file("format", 0, "catlatch store 1\n", 17);
+    uint32_t before = fingerprint();
+    assert_int_equal(try_open(0), CATLATCH_E_VERSION);
+    assert_says("was made by a development version of catlatch");
+    assert_int_equal(fingerprint(), before);
 }
 
 static void a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched(void **state)
@@ -358,11 +373,50 @@ static void a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched(voi
     uint32_t before = fingerprint();
     assert_int_equal(try_open(0), CATLATCH_E_DATA);
     assert_says("/format is not catlatch's; is this the right state_dir?");
-    write_file("format", 0, "catlatch store x\n", 17);
-    before = fingerprint();
+    static const char *const damaged[] = {"catlatch store x\n",
+                                          "catlatch store 2\n",
+                                          "catlatch store 2 in store.0\n",
+                                          "catlatch store 2 in store.01\n",
+                                          "catlatch store 2 in store.1",
+                                          "catlatch store 2 in store.1\nx",
+                                          "catlatch store 2 in ../store.1\n",
+                                          "catlatch store "};
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        remove_file("format");
+        write_file("format", 0, damaged[i], strlen(damaged[i]));
+        before = fingerprint();
+        assert_int_equal(try_open(0), CATLATCH_E_DATA);
+        assert_says("/format is damaged; restore a backup");
+        assert_int_equal(fingerprint(), before);
+    }
+}
+
+static void a_store_whose_folder_is_missing_is_not_made_anew(void **state)
+{
+    (void)state;
+    save(1);
+    close_store();
+    remove_file("format");
+    write_file("format", 0, "catlatch store 2 in store.7\n", 28);
     assert_int_equal(try_open(0), CATLATCH_E_DATA);
-    assert_says("/format is damaged; restore a backup");
-    assert_int_equal(fingerprint(), before);
+    assert_says("/store.7 is missing; restore a backup");
+}
+
+static void what_the_format_does_not_name_is_removed_once_the_store_is_of_use(void **state)
+{
+    char other[STORE_FOLDER_SIZE + 32], kept[STORE_FOLDER_SIZE + 32];
+    (void)state;
+    save(1);
+    path_of("store.7", other);
+    path_of("store.seven", kept);
+    assert_int_equal(mkdir(other, 0700), 0);
+    assert_int_equal(mkdir(kept, 0700), 0);
+    write_file("store.7/keys", 0, "x", 1);
+    store_tidy(store);
+    assert_int_equal(access(other, F_OK), -1);
+    assert_int_equal(access(kept, F_OK), 0);
+    reopen();
+    assert_agrees();
 }
 
 static void keys_without_a_format_file_are_refused(void **state)
@@ -496,7 +550,9 @@ static void a_flush_waits_for_the_disk_once_for_many_commits(void **state)
 
 static unsigned log_file_count(void)
 {
-    DIR *listing = opendir(folder);
+    char path[STORE_FOLDER_SIZE + 32];
+    path_of("store.1", path);
+    DIR *listing = opendir(path);
     struct dirent *entry;
     unsigned count = 0;
 
@@ -860,6 +916,9 @@ int main(void)
         with_folder(every_file_is_private),
         with_store(a_newer_format_is_refused_and_nothing_is_touched),
         with_store(a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched),
+        with_store(a_development_versions_store_is_refused_and_nothing_is_touched),
+        with_store(a_store_whose_folder_is_missing_is_not_made_anew),
+        with_store(what_the_format_does_not_name_is_removed_once_the_store_is_of_use),
         with_store(keys_without_a_format_file_are_refused),
         with_store(a_store_that_was_made_half_is_made_whole),
         with_store(a_missing_database_is_not_made_anew),

@@ -216,8 +216,10 @@ static void change_print(const json_t *change)
            value_text(change, "change"));
     if (*value_text(change, "id") != '\0')
         printf(" %s", value_text(change, "id"));
-    fputs(" of ", stdout);
-    word_print(value_text(change, "owner"));
+    if (*value_text(change, "owner") != '\0') {
+        fputs(" of ", stdout);
+        word_print(value_text(change, "owner"));
+    }
     actor_print(json_object_get(change, "actor"));
     fields_print(json_object_get(change, "fields"));
     if (*value_text(change, "comment") != '\0')

@@ -19,6 +19,8 @@ int cmd_owner_suspend(struct call *call);
 int cmd_owner_resume(struct call *call);
 int cmd_verify(struct call *call);
 int cmd_log(struct call *call);
+int cmd_backup(struct call *call);
+int cmd_restore(struct call *call);
 int cmd_scan(struct call *call);
 int cmd_import(struct call *call);
 int cmd_export(struct call *call);

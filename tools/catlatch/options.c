@@ -82,6 +82,9 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_TRY] = {"dry-run", NULL, "check and compare; change nothing", 'n', false},
     [OPTION_AS_USER] = {"user", "NAME", "look as this user too, whose processes verify keys", 0,
                         false},
+    [OPTION_OVERWRITE] = {"force", NULL, "overwrite the file", 0, false},
+    [OPTION_ACCEPT_RESURRECTION] = {"accept-resurrection", NULL,
+                                    "though revoked keys may come back to life", 0, false},
 };
 
 const struct option_spec *option_spec(enum option_id option)

@@ -1,8 +1,9 @@
 /*
  * scan.h - finds keys in any bytes, by prefix and check digits. Pure: no file, no allocation.
  *
- * What is a key: a prefix of one of the environments, 36 base62 characters, and the six check digits
- * that belong to them. Nothing is asked of the bytes around it: escapes put letters before a key
+ * What is a key: a prefix of one of the environments, 36 base62 characters, and the six check
+ * digits that belong to them. Nothing is asked of the bytes around it: escapes put letters before a
+ * key
  * ("\ncc_live_...", "key%3Dcc_live_..."), and databases others behind it. That random text has a
  * prefix and the right digits happens once in 4 billion prefixes.
  */

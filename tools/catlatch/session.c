@@ -365,3 +365,47 @@ int session_ask(struct session *session, const struct session_words *request, js
 
     return code != 0 ? code : session_receive(session, ret_map, error);
 }
+
+/* The member of a map that has this name, or NULL. */
+static redisReply *member_of(const redisReply *reply, const char *name)
+{
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return NULL;
+    for (size_t i = 0; i + 1 < reply->elements; i += 2)
+        if (reply->element[i]->type == REDIS_REPLY_STRING &&
+            strcmp(reply->element[i]->str, name) == 0)
+            return reply->element[i + 1];
+    return NULL;
+}
+
+int session_ask_bytes(struct session *session, const struct session_words *request,
+                      const char *name, void **ret_bytes, size_t *ret_len, json_t **ret_map,
+                      struct error *error)
+{
+    redisReply *reply = NULL, *member;
+    json_t *map = NULL;
+    void *bytes = NULL;
+    int code = session_send(session, request, error);
+
+    if (code == 0)
+        code = reply_read(session, &reply, error);
+    if (code != 0)
+        return code;
+    member = member_of(reply, name);
+    if (member != NULL && member->type == REDIS_REPLY_STRING &&
+        (bytes = malloc((size_t)member->len + 1)) != NULL) {
+        memcpy(bytes, member->str, (size_t)member->len);
+        *ret_len = (size_t)member->len;
+        member->type = REDIS_REPLY_NIL; /* not a text, for once */
+        map = value_of_map(reply);
+        member->type = REDIS_REPLY_STRING;
+    }
+    value_free(reply);
+    if (map == NULL) {
+        free(bytes);
+        return not_understood(session, error);
+    }
+    *ret_bytes = bytes;
+    *ret_map = map;
+    return 0;
+}

@@ -60,4 +60,10 @@ int session_wait(struct session *session, struct error *error);
 int session_ask(struct session *session, const struct session_words *request, json_t **ret_map,
                 struct error *error);
 
+/* The same for a map with one member that is bytes, and no text: they are not in *ret_map, and the
+ * caller's to free. */
+int session_ask_bytes(struct session *session, const struct session_words *request,
+                      const char *name, void **ret_bytes, size_t *ret_len, json_t **ret_map,
+                      struct error *error);
+
 #endif

@@ -69,6 +69,17 @@ const struct command command_list[] = {
      "line 0. Exit status 0: no key, 1: keys found; otherwise 65, 74 or 77 if something could not "
      "be read, 78 for a configuration that was named and is bad.",
      0, 1, ANY, cmd_scan},
+    {"backup", "write everything that the daemon has to a file", "FILE",
+     "A consistent copy while the daemon serves, checksummed, and read back before it gets its "
+     "name. It holds no key, but names, owners and digests: keep it as you keep the store.",
+     BITS1(OVERWRITE), 1, 1, cmd_backup},
+    {"restore", "put a backup in the place of all that the daemon has", "FILE",
+     "Shows what would become of the keys, and asks. Every revocation, disabling and suspension "
+     "that the present store knows of is done again, so no revoked key comes back to life; where "
+     "that store is gone or cannot tell, --accept-resurrection is needed. What else was narrowed "
+     "since (an expiry, scopes) comes back as the backup has it, and is counted. Works with the "
+     "daemon running or stopped; workers go on verifying meanwhile.",
+     BITS3(DRY_RUN, YES, ACCEPT_RESURRECTION), 1, 1, cmd_restore},
     {"status", "show how the daemon is", "", "", 0, 0, 0, cmd_status},
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",

@@ -29,6 +29,7 @@ static enum kind kind_of(const char *name, const redisReply *value)
         {"end", REDIS_REPLY_INTEGER, BOOLEAN},
         {"ballast_spent", REDIS_REPLY_INTEGER, BOOLEAN},
         {"wrong", REDIS_REPLY_ARRAY, MAPS},
+        {"known", REDIS_REPLY_INTEGER, BOOLEAN},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
