@@ -41,6 +41,21 @@ teardown() {
     ! grep -rqa secret-project "$dir/run"
 }
 
+@test "the digest of a purged key cannot come in again" {
+    make_key gone
+    local prefix=${key:0:15}
+    catlatch revoke "$id" --yes
+    catlatch purge "$id" --yes
+    printf '{"sha256":"%s","name":"back","prefix":"%s"}\n' \
+        "$(printf %s "$key" | sha256sum | cut -d' ' -f1)" "$prefix" >"$dir/back"
+    run --separate-stderr catlatch import "$dir/back"
+    expect_status 1
+    [ "$(verdict "$key")" = revoked ]
+    catlatch import "$dir/back" --on-conflict skip
+    [ "$(verdict "$key")" = revoked ]
+    [ "$(catlatch list --json | jq length)" -eq 0 ]
+}
+
 @test "only revoked keys can be purged: others are left out, or refused when named" {
     make_key alive
     run --separate-stderr redis-cli -s "$dir/admin/catlatch.sock" KEY.PURGE "$id"
