@@ -10,9 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* sd_listen_fds(3): the first that is passed. */
-#define LISTEN_FDS_START 3
-
 /* How many descriptors are meant for us; 0: none, or the variables are another process's. */
 static long passed_count(void)
 {
@@ -66,7 +63,7 @@ int activation_read(struct activation *ret_activation, struct error *error)
         return error_set(error, CATLATCH_E_CONFIG,
                          "$LISTEN_FDS passes %ld sockets and there are two to be had", count);
     for (int i = 0; i < count && r == 0; i++)
-        r = socket_read(LISTEN_FDS_START + i, &ret_activation->sockets[i], error);
+        r = socket_read(ACTIVATION_FIRST + i, &ret_activation->sockets[i], error);
     if (r == 0)
         ret_activation->count = (int)count;
     return r;
@@ -123,4 +120,23 @@ bool activation_is_at(int fd, const char *path)
     bool is_at = reached && poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN) != 0;
     close(own);
     return is_at;
+}
+
+void activation_pass(const int *fds, int count)
+{
+    int high[ACTIVATION_MAX];
+    char text[24];
+
+    if (count == 0 || count > ACTIVATION_MAX)
+        return;
+    /* Out of the way first: one may stand where another belongs. */
+    for (int i = 0; i < count; i++)
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, ACTIVATION_FIRST + ACTIVATION_MAX);
+    for (int i = 0; i < count; i++)
+        if (high[i] < 0 || dup2(high[i], ACTIVATION_FIRST + i) < 0)
+            return; /* without them the next process listens anew, or says why it cannot */
+    snprintf(text, sizeof text, "%ld", (long)getpid());
+    setenv("LISTEN_PID", text, 1);
+    snprintf(text, sizeof text, "%d", count);
+    setenv("LISTEN_FDS", text, 1);
 }

@@ -39,6 +39,13 @@ int activation_take(struct activation *activation, const char *path);
 int activation_check(const struct activation *activation, const char *const *wanted, int count,
                      struct error *error);
 
+/* The first descriptor that a service manager passes. */
+#define ACTIVATION_FIRST 3
+
+/* Passes these on to the program that this process is about to become. What they displace is
+ * closed: nothing but the exec may follow. */
+void activation_pass(const int *fds, int count);
+
 /* Whether who connects to the path reaches this listening socket: its file may have been removed,
  * or another socket's be in its place. Never blocks. */
 bool activation_is_at(int fd, const char *path);

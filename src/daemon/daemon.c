@@ -364,11 +364,12 @@ static void free_all(struct daemon *daemon)
 
 /* The ordinary start does all that a new store needs. The program is the one that runs, even if
  * another was installed meanwhile. */
-static int begin_anew(const struct daemon_options *options)
+static int begin_anew(const struct daemon *daemon)
 {
+    server_pass_on(&daemon->server);
     notify_watchdog();
     (void)signal(SIGPIPE, SIG_DFL);
-    execv("/proc/self/exe", options->argv);
+    execv("/proc/self/exe", daemon->options.argv);
     log_line(LOG_ERR, "cannot start anew: %s", strerror(errno));
     return EX_OSERR;
 }
@@ -403,7 +404,7 @@ int daemon_run(const struct daemon_options *options)
     if (anew)
         restoring_apply(&daemon);
     free_all(&daemon);
-    return anew && !daemon.told_to_stop ? begin_anew(options) : daemon.status;
+    return anew && !daemon.told_to_stop ? begin_anew(&daemon) : daemon.status;
 }
 
 int daemon_test(const char *config_path)

@@ -1,6 +1,7 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,9 @@ static int listener_bind(struct listener *listener, struct error *error)
 static int listener_inherit(struct listener *listener, struct error *error)
 {
     struct stat status;
+
+    if (listener->passed < 0)
+        listener->passed = fcntl(listener->inherited, F_DUPFD_CLOEXEC, ACTIVATION_FIRST);
     int r = uv_pipe_open(&listener->pipe, listener->inherited);
 
     if (r == 0) {
@@ -274,7 +278,7 @@ int server_init(struct server *server, struct daemon *daemon, struct error *erro
     for (int i = 0; i < 2; i++) {
         server->listeners[i].server = server;
         server->listeners[i].closed = true;
-        server->listeners[i].inherited = -1;
+        server->listeners[i].inherited = server->listeners[i].passed = -1;
     }
     reply_init(&server->output);
     server->input = malloc(SERVER_INPUT_BYTES);
@@ -321,6 +325,16 @@ void server_close(struct server *server)
         listener_close(&server->listeners[i]);
     if (!uv_is_closing((uv_handle_t *)&server->idle_timer))
         uv_close((uv_handle_t *)&server->idle_timer, NULL);
+}
+
+void server_pass_on(const struct server *server)
+{
+    int fds[2], count = 0;
+
+    for (int i = 0; i < 2; i++)
+        if (server->listeners[i].passed >= 0)
+            fds[count++] = server->listeners[i].passed;
+    activation_pass(fds, count);
 }
 
 void server_free(struct server *server)

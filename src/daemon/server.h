@@ -37,6 +37,7 @@ struct listener {
     bool closed;     /* the handle is not in use */
     bool waiting;    /* a connection could not be taken yet: no memory */
     bool complained; /* that it cannot be opened anew */
+    int passed;      /* another descriptor of it, for a process that begins anew; or -1 */
     int inherited;   /* the socket that the service manager passed, until it is open; or -1 */
     char path[PATH_MAX];
 };
@@ -77,6 +78,10 @@ void server_forget(struct server *server, struct client *client);
 
 /* Closes timer and sockets; memory goes with server_free, after the loop has ended. */
 void server_close(struct server *server);
+
+/* Before an exec of ourselves, after the loop has ended: sockets that the service manager passed
+ * are passed on, as it did it. */
+void server_pass_on(const struct server *server);
 void server_free(struct server *server);
 
 #endif

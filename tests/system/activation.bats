@@ -53,6 +53,24 @@ ready_count() {
     run ! log_has 'listening anew'
 }
 
+@test "a daemon that begins anew after a restore has the sockets that it was passed" {
+    manage "$verify" "$admin" -- catlatchd
+    before=$(stat -c %i "$verify" "$admin")
+    tell start
+    until_true catlatch status
+    make_key ci
+    catlatch backup "$dir/b"
+    for i in 1 2; do
+        run -0 catlatch restore "$dir/b" --yes
+        [ "$(worker_verdict "$key")" = valid ]
+    done
+    [ "$(catlatch status --json | jq .epoch)" -eq 3 ]
+    [ "$(stat -c %i "$verify" "$admin")" = "$before" ]
+    run ! log_has 'listening anew'
+    tell stop
+    [ "$(stat -c %i "$verify" "$admin")" = "$before" ]
+}
+
 @test "who connects while the daemon restarts waits and is answered" {
     manage "$verify" "$admin" -- catlatchd
     catlatch create --name early --json >"$dir/early" 2>&1 3>&- &
