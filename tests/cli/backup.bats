@@ -356,8 +356,8 @@ assert_untouched() { # the store is the one before a restore
 @test "the recipe of the README works as it stands" {
     make_key one
     local recipe
-    recipe=$(sed -n '/^## Backups/,/^## Find/p' "$BATS_TEST_DIRNAME/../../README.md" |
-        sed -n '/^```sh/,/^```/p' | grep -v '^```')
+    recipe=$(awk '/^## / { here = $0 == "## Backups" } here && /^```/ { inside = $0 == "```sh"; next } here && inside' \
+        "$BATS_TEST_DIRNAME/../../README.md")
     [ "$(grep -c '^catlatch' <<<"$recipe")" -eq 3 ]
     run bash -euc "${recipe//\/var\/backups/$dir}"
     expect_status 0

@@ -221,8 +221,8 @@ RULES
     ns chmod 775 "$dir/run"
     chmod 777 "$dir/admin"
     chmod 750 "$dir/state"
-    chmod 644 "$dir/state/keys.db"
-    chown root "$dir/state/meta.db"
+    chmod 644 "$dir"/state/store.*/keys.db
+    chown root "$dir"/state/store.*/meta.db
     look
     expect_amiss admin_dir run_dir state_dir verify_socket
     expect_finding problem verify_socket 'nobody answers' 'systemctl restart catlatchd'

@@ -87,6 +87,8 @@ teardown() {
 ./usr/local/lib/libcatlatch.so.0
 ./usr/local/lib/libcatlatch.so.$version
 ./usr/local/lib/pkgconfig/catlatch.pc
+./usr/local/lib/systemd/system/catlatch-backup.service
+./usr/local/lib/systemd/system/catlatch-backup.timer
 ./usr/local/lib/systemd/system/catlatchd.service
 ./usr/local/lib/systemd/system/catlatchd.socket
 ./usr/local/lib/systemd/system/run-catlatch.mount

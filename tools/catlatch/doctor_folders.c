@@ -111,6 +111,8 @@ struct files {
     uint64_t log_bytes;
 };
 
+static bool files_look_in(int fd, uid_t owner, struct files *files);
+
 static void file_look(int folder_fd, const char *name, uid_t owner, struct files *files)
 {
     struct stat st;
@@ -125,20 +127,34 @@ static void file_look(int folder_fd, const char *name, uid_t owner, struct files
         snprintf(files->first_open, sizeof files->first_open, "%s", name);
     if (strncmp(name, "log.", 4) == 0)
         files->log_bytes += (uint64_t)st.st_size;
+    if (S_ISDIR(st.st_mode)) /* the store's own */
+        (void)files_look_in(
+            openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), owner, files);
+}
+
+/* Takes over the descriptor of a folder. */
+static bool files_look_in(int fd, uid_t owner, struct files *files)
+{
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (stream == NULL) {
+        int failed = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = failed;
+        return false;
+    }
+    for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        file_look(dirfd(stream), entry->d_name, owner, files);
+    closedir(stream);
+    return true;
 }
 
 /* False with errno where the folder cannot be read. */
 static bool files_look(const char *path, uid_t owner, struct files *ret_files)
 {
-    DIR *stream = opendir(path);
-
     *ret_files = (struct files){0};
-    if (stream == NULL)
-        return false;
-    for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
-        file_look(dirfd(stream), entry->d_name, owner, ret_files);
-    closedir(stream);
-    return true;
+    return files_look_in(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), owner, ret_files);
 }
 
 static void state_files(struct doctor *doctor, const char *path, const struct stat *st)
