@@ -249,7 +249,7 @@ bash_offers() {
 }
 
 @test "bash completes commands, options and what they take" {
-    [ "$(bash_offers catlatch re)" = 'reload revoke rotate' ] || [ "$(bash_offers catlatch re)" = 'reload revoke' ]
+    [ "$(bash_offers catlatch re)" = 'reload restore revoke' ]
     [ "$(bash_offers catlatch owner '')" = 'list resume show suspend' ]
     [ "$(bash_offers catlatch -c x owner suspend --co)" = '--comment --config' ]
     [ "$(bash_offers catlatch list --state '')" = 'active disabled expired not_yet_valid revoked' ]
