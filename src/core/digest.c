@@ -4,6 +4,8 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "core/text.h"
+
 _Static_assert(sizeof(struct digest) == SHA256_DIGEST_LENGTH, "a digest is its 32 bytes");
 
 #define BLOCK_BYTES SHA256_CBLOCK
@@ -69,17 +71,6 @@ void digest_hex(const struct digest *digest, char ret_hex[2 * DIGEST_BYTES + 1])
     ret_hex[2 * DIGEST_BYTES] = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int digest_parse(const char *hex, size_t len, struct digest *ret_digest)
 {
     unsigned char bytes[DIGEST_BYTES];
@@ -87,7 +78,7 @@ int digest_parse(const char *hex, size_t len, struct digest *ret_digest)
     if (len != 2 * DIGEST_BYTES)
         return -1;
     for (unsigned i = 0; i < DIGEST_BYTES; i++) {
-        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+        int high = text_hex_value(hex[2 * i]), low = text_hex_value(hex[2 * i + 1]);
         if (high < 0 || low < 0)
             return -1;
         bytes[i] = (unsigned char)(high << 4 | low);

@@ -23,6 +23,9 @@ int text_is_printable_utf8(const char *bytes, size_t len);
 /* A scope-token of RFC 6749 section 3.3: 1 to 64 of '!' '#'-'[' ']'-'~'. */
 int text_is_scope(const char *bytes, size_t len);
 
+/* 0 to 15 of a hex digit of either case; -1 of anything else. */
+int text_hex_value(char c);
+
 /* The nearest of count words by Damerau-Levenshtein distance, or NULL if none is near enough to
  * have been meant (distance at most 2, or a third of the word's length). */
 const char *text_nearest(const char *word, const char *const *words, size_t count);

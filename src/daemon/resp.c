@@ -144,17 +144,6 @@ static enum resp_status begin_array(struct resp_parser *parser, char *bytes, siz
     return parse_array(parser, bytes, len);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
@@ -164,9 +153,9 @@ static bool is_blank(char c)
  * how many bytes it takes. */
 static size_t unescape(const char *bytes, size_t at, size_t end, char *ret_c)
 {
-    if (bytes[at] == 'x' && end - at >= 3 && hex_value(bytes[at + 1]) >= 0 &&
-        hex_value(bytes[at + 2]) >= 0) {
-        *ret_c = (char)(hex_value(bytes[at + 1]) * 16 + hex_value(bytes[at + 2]));
+    if (bytes[at] == 'x' && end - at >= 3 && text_hex_value(bytes[at + 1]) >= 0 &&
+        text_hex_value(bytes[at + 2]) >= 0) {
+        *ret_c = (char)(text_hex_value(bytes[at + 1]) * 16 + text_hex_value(bytes[at + 2]));
         return 3;
     }
     switch (bytes[at]) {

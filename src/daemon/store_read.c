@@ -168,20 +168,16 @@ int store_find(struct store *store, enum store_index index, struct text value, u
     return 0;
 }
 
-int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
-                   uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error)
+/* Ids of an index by time, from a key on, as long as their time is before until_unix_s; the last of
+ * them is at (*io_time, *io_id). */
+static int find_by_time(struct store *store, const unsigned char *start, size_t len,
+                        int64_t until_unix_s, int64_t *io_time, uint64_t *io_id, uint64_t *ret_ids,
+                        size_t max, size_t *ret_count, struct error *error)
 {
-    unsigned char start[STORE_INDEX_KEY_MAX];
-    int64_t expires = *io_expires < 0 ? 0 : *io_expires;
-    uint64_t id = *io_id;
     struct store_walk walk;
     DBT key, data;
     size_t count = 0;
 
-    *ret_count = 0;
-    if (id == UINT64_MAX || max == 0)
-        return 0;
-    size_t len = store_index_expiry_key(expires, id + 1, start);
     int r = store_walk_open(store, STORE_INDEX, start, len, max, &walk, error);
     if (r != 0)
         return r;
@@ -190,44 +186,39 @@ int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expire
         if (key.size != len || bytes[0] != start[0] ||
             (int64_t)store_unpack(bytes + 1) >= until_unix_s)
             break;
-        expires = (int64_t)store_unpack(bytes + 1);
-        id = store_unpack(bytes + 9);
-        ret_ids[count++] = id;
+        *io_time = (int64_t)store_unpack(bytes + 1);
+        *io_id = store_unpack(bytes + 9);
+        ret_ids[count++] = *io_id;
     }
     store_walk_close(&walk);
-    if (r < 0)
-        return r;
-    *io_expires = expires;
-    *io_id = id;
-    *ret_count = count;
-    return 0;
+    *ret_count = r < 0 ? 0 : count;
+    return r < 0 ? r : 0;
+}
+
+int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
+                   uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error)
+{
+    unsigned char start[STORE_INDEX_KEY_MAX];
+
+    *ret_count = 0;
+    if (*io_id == UINT64_MAX || max == 0)
+        return 0;
+    size_t len = store_index_expiry_key(*io_expires < 0 ? 0 : *io_expires, *io_id + 1, start);
+    return find_by_time(store, start, len, until_unix_s, io_expires, io_id, ret_ids, max, ret_count,
+                        error);
 }
 
 int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, size_t max,
                   size_t *ret_count, struct error *error)
 {
     unsigned char start[STORE_INDEX_KEY_MAX];
-    struct store_walk walk;
-    DBT key, data;
-    size_t count = 0;
+    int64_t time = 0;
+    uint64_t id = 0;
 
     *ret_count = 0;
     size_t len = store_index_revoked_key(0, 0, start);
-    int r = store_walk_open(store, STORE_INDEX, start, len, max, &walk, error);
-    if (r != 0)
-        return r;
-    while (count < max && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
-        const unsigned char *bytes = key.data;
-        if (key.size != len || bytes[0] != start[0] ||
-            (int64_t)store_unpack(bytes + 1) >= until_unix_s)
-            break;
-        ret_ids[count++] = store_unpack(bytes + 9);
-    }
-    store_walk_close(&walk);
-    if (r < 0)
-        return r;
-    *ret_count = count;
-    return 0;
+    return find_by_time(store, start, len, until_unix_s, &time, &id, ret_ids, max, ret_count,
+                        error);
 }
 
 int store_owners(struct store *store, struct text after, size_t max, store_owner_visitor *visit,

@@ -81,6 +81,22 @@ void store_save(struct store *store, const struct record *old, struct record *re
         errx(99, "store_save: %s", error.text);
 }
 
+void store_fill(struct store *store, uint64_t count)
+{
+    struct store_txn *txn;
+    struct error error = {0};
+
+    if (store_begin(store, &txn, &error) != 0)
+        errx(99, "store_fill: %s", error.text);
+    for (uint64_t id = 1; id <= count; id++) {
+        struct record record = store_sample(id * 10, "n", "acme");
+        if (store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error) != 0)
+            errx(99, "store_fill: %s", error.text);
+    }
+    if (store_commit(txn, &error) != 0)
+        errx(99, "store_fill: %s", error.text);
+}
+
 struct seen_key {
     uint64_t id;
     uint64_t version;

@@ -27,6 +27,9 @@ int store_put_kind(struct store_txn *txn, const struct record *old, struct recor
 void store_save(struct store *store, const struct record *old, struct record *record,
                 enum change_kind kind);
 
+/* So many keys, with the ids 10, 20, ..., as changes 1, 2, ... of a new store: one transaction. */
+void store_fill(struct store *store, uint64_t count);
+
 /* NULL if keys, indexes, owners' counts and flags, change log and numbers all agree; otherwise what
  * does not. */
 const char *store_disagrees(struct store *store);

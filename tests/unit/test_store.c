@@ -549,24 +549,12 @@ static int visit_key(void *context, const struct record *record)
     return visits->count == visits->end_after ? visits->end_with : 0;
 }
 
-static void fill(uint64_t count)
-{
-    struct store_txn *txn;
-
-    assert_ok(store_begin(store, &txn, &error));
-    for (uint64_t id = 1; id <= count; id++) {
-        struct record record = store_sample(id * 10, "n", "acme");
-        assert_ok(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error));
-    }
-    assert_ok(store_commit(txn, &error));
-}
-
 static void a_scan_can_be_resumed_and_stopped(void **state)
 {
     struct visits visits = {.count = 0};
     uint64_t last = 0;
     (void)state;
-    fill(5);
+    store_fill(store, 5);
     assert_ok(store_scan(store, last, 2, visit_key, &visits, &last, &error));
     assert_int_equal(last, 20);
     assert_ok(store_scan(store, last, 9, visit_key, &visits, &last, &error));
@@ -621,7 +609,7 @@ static void a_transaction_that_reads_many_keys_holds_few_locks(void **state)
     uint64_t ids[500];
     size_t count;
     (void)state;
-    fill(500);
+    store_fill(store, 500);
     assert_ok(store_begin(store, &txn, &error));
     assert_ok(store_find(store, STORE_BY_OWNER, text_of("acme"), 0, ids, 500, &count, &error));
     assert_int_equal(count, 500);

@@ -53,25 +53,12 @@ static int visit_change(void *context, const struct change *change)
     return visits->count == visits->end_after ? visits->end_with : 0;
 }
 
-/* Keys 10, 20, ...: changes 1, 2, ... */
-static void fill(uint64_t count)
-{
-    struct store_txn *txn;
-
-    assert_ok(store_begin(store, &txn, &error));
-    for (uint64_t id = 1; id <= count; id++) {
-        struct record record = store_sample(id * 10, "n", "acme");
-        assert_ok(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error));
-    }
-    assert_ok(store_commit(txn, &error));
-}
-
 static void the_change_stream_can_be_resumed_and_stopped(void **state)
 {
     struct visits visits = {.count = 0};
     struct store_position at = {0, 0};
     (void)state;
-    fill(5);
+    store_fill(store, 5);
     assert_ok(store_changes(store, &at, 2, visit_change, &visits, &error));
     assert_true(at.epoch == 1 && at.sequence == 2);
     assert_ok(store_changes(store, &at, 9, visit_change, &visits, &error));
@@ -119,7 +106,7 @@ static void the_chain_of_a_log_goes_on_over_a_restart(void **state)
 {
     size_t count = 0;
     (void)state;
-    fill(3);
+    store_fill(store, 3);
     store_close(store);
     store = store_open_or_die(folder);
     struct record record = store_sample(77, "n", "acme");
@@ -133,7 +120,7 @@ static void a_change_that_was_altered_is_found_wherever_its_bytes_differ(void **
     unsigned char bytes[512];
     size_t count = 0;
     (void)state;
-    fill(5);
+    store_fill(store, 5);
     size_t len = read_change(3, bytes, sizeof bytes);
     for (size_t i = 0; i < len; i++) {
         bytes[i] ^= 1;
@@ -154,7 +141,7 @@ static void a_change_that_is_rewritten_with_its_own_chain_value_breaks_the_next(
     struct change change, before;
     size_t count = 0, len;
     (void)state;
-    fill(5);
+    store_fill(store, 5);
     len = read_change(2, bytes, sizeof bytes);
     assert_ok(change_decode(bytes, len, &room, &before));
     len = read_change(3, bytes, sizeof bytes);
@@ -172,7 +159,7 @@ static void a_change_that_was_removed_is_found(void **state)
 {
     size_t count = 0;
     (void)state;
-    fill(5);
+    store_fill(store, 5);
     tamper(3, NULL, 0);
     assert_int_equal(verify_log(&count), CATLATCH_E_DATA);
     assert_non_null(strstr(error.text, "between 1:2 and 1:4"));
@@ -226,7 +213,7 @@ static void the_beginning_of_a_log_can_be_removed_and_the_rest_stays_whole(void 
     struct store_position at = {0, 0};
     size_t count = 0;
     (void)state;
-    fill(10);
+    store_fill(store, 10);
     assert_int_equal(prune(FILLED_MS, 9), 0); /* made before then, not at it */
     assert_int_equal(prune(FILLED_MS + 1, 4), 4);
     assert_true(store_log_start(store).epoch == 1 && store_log_start(store).sequence == 4);
@@ -248,7 +235,7 @@ static void the_last_change_is_never_removed(void **state)
     size_t count = 0;
     (void)state;
     assert_int_equal(prune(INT64_MAX, 99), 0);
-    fill(3);
+    store_fill(store, 3);
     assert_int_equal(prune(INT64_MAX, 99), 2);
     assert_int_equal(prune(INT64_MAX, 99), 0);
     store_close(store);
