@@ -157,11 +157,11 @@ void handle_log_verify(struct call *call)
     call_leave(call, op, ok);
 }
 
-static void answer_subscription(struct call *call, const char *what)
+static void answer_subscription(struct call *call, const char *what, struct text channel)
 {
     reply_push(call->reply, 3);
     reply_word(call->reply, what);
-    reply_word(call->reply, SUBSCRIPTION_CHANNEL);
+    reply_text(call->reply, channel);
     reply_count(call->reply, call->session->subscribed);
 }
 
@@ -179,11 +179,15 @@ void handle_subscribe(struct call *call)
         session->fed = (struct store_position){status.epoch, status.sequence};
         session->subscribed = true;
     }
-    answer_subscription(call, "subscribe");
+    answer_subscription(call, "subscribe", call_word(call, 1));
 }
 
 void handle_unsubscribe(struct call *call)
 {
-    call->session->subscribed = false;
-    answer_subscription(call, "unsubscribe");
+    struct text channel =
+        call->request->count == 2 ? call_word(call, 1) : text_of(SUBSCRIPTION_CHANNEL);
+
+    if (text_is(channel, SUBSCRIPTION_CHANNEL))
+        call->session->subscribed = false;
+    answer_subscription(call, "unsubscribe", channel);
 }

@@ -93,12 +93,13 @@ SUBSCRIBE nonsense
 SUBSCRIBE changes
 KEY.LIST
 PING
+UNSUBSCRIBE nonsense
 UNSUBSCRIBE
 PING
 END
     expect_text "$output" 'ERR there is one channel: changes'
     expect_text "$output" 'ERR in RESP2 a subscriber may send'
-    expect_text "$output" $'pong\n\nunsubscribe\nchanges\n0\nPONG'
+    expect_text "$output" $'pong\n\nunsubscribe\nnonsense\n1\nunsubscribe\nchanges\n0\nPONG'
 }
 
 @test "what was being read for a subscriber is not told once its rights are others" {
