@@ -150,6 +150,8 @@ refused() { # STATUS TEXT < LINES
 }
 
 @test "a line of 100 MB is one clear error, in little memory" {
+    # A build that looks for leaks needs far more address space than it uses.
+    nm "$(type -P catlatch)" 2>/dev/null | grep -q __asan_init && skip "not with ASan"
     start_daemon
     { lines 1; printf '{"sha256":"'; head -c 100000000 /dev/zero | tr '\0' a; echo '"}'; lines 1 1; } >"$dir/in"
     run --separate-stderr bash -c "ulimit -v 60000; catlatch import '$dir/in'"
@@ -363,7 +365,7 @@ INI
     second_daemon
     strace -V >/dev/null 2>&1 || skip "needs strace"
     echo "{\"key\":\"$key\",\"name\":\"moved\"}" >"$dir/in"
-    strace -f -s 100000 -e trace=write,pwrite64,sendto,execve -o "$dir/trace" catlatch import - <"$dir/in"
+    ASAN_OPTIONS=detect_leaks=0 strace -f -s 100000 -e trace=write,pwrite64,sendto,execve -o "$dir/trace" catlatch import - <"$dir/in"
     ! grep -q "${key:16}" "$dir/trace"
     ! grep -rq "${key:16}" "$dir/log" "$dir/state"
 }
