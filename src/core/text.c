@@ -9,7 +9,8 @@ struct text text_of(const char *string)
 {
     if (string == NULL)
         return (struct text){.bytes = "", .len = 0};
-    return (struct text){.bytes = string, .len = (uint32_t)strnlen(string, UINT32_MAX)};
+    size_t len = strlen(string);
+    return (struct text){.bytes = string, .len = len < UINT32_MAX ? (uint32_t)len : UINT32_MAX};
 }
 
 int text_equal(struct text a, struct text b)

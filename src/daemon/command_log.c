@@ -95,7 +95,7 @@ static bool take_actor(struct call *call, struct op *op, const char *word,
 {
     struct op_log_selection *wanted = &op->log_selection;
     struct text rest = values[0];
-    uint64_t uid;
+    uint64_t uid = 0;
 
     if (key_id_parse(rest.bytes, rest.len, &wanted->actor_key_id) == 0)
         return true;

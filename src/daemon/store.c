@@ -220,7 +220,7 @@ int store_open(const struct store_options *options, struct store **ret_store, st
     struct store *store = NULL;
 
     int r = store_alloc(options->directory, &store, error);
-    if (r != 0)
+    if (store == NULL)
         return r;
     store->ballast_size_bytes = options->ballast_size_bytes;
     store->checkpoint_interval_ms = options->checkpoint_interval_ms;

@@ -344,7 +344,7 @@ static int head_read(const char *text, struct chain *head, struct error *error)
 
     if (len > 0 && len < sizeof head->cursor)
         memcpy(head->cursor, text, len);
-    if (!is_position(head->cursor) || strlen(slash + 1) != 2 * DIGEST_BYTES)
+    if (slash == NULL || !is_position(head->cursor) || strlen(slash + 1) != 2 * DIGEST_BYTES)
         return error_set(error, CATLATCH_E_DATA,
                          "--head takes what `catlatch log --verify` printed: SEQUENCE/HASH");
     memcpy(head->value, slash + 1, sizeof head->value);

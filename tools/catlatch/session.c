@@ -369,7 +369,7 @@ int session_ask(struct session *session, const struct session_words *request, js
 /* The member of a map that has this name, or NULL. */
 static redisReply *member_of(const redisReply *reply, const char *name)
 {
-    if (reply->type != REDIS_REPLY_ARRAY)
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
         return NULL;
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
         if (reply->element[i]->type == REDIS_REPLY_STRING &&
