@@ -121,7 +121,7 @@ int store_build_key(struct store_build *build, const struct record *record, stru
 int store_build_gone(struct store_build *build, uint64_t id, struct error *error)
 {
     DB *db = build->store->db[STORE_KEYS];
-    unsigned char key[8];
+    unsigned char key[8] = {0};
     DBT key_dbt = store_dbt(key, sizeof key);
 
     store_pack(id, key);
