@@ -63,8 +63,8 @@ DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
 INTERNAL := $(BUILD)/internal.a
 
-# What verifies keys is optimised as one: a verification takes a tenth less time. gcc alone, for its
-# objects and clang's do not mix; not for the sanitizers.
+# What verifies keys is optimised as one: up to a fifth less time for a verification, by alternating
+# runs of catlatch-bench. gcc alone, for its objects and clang's do not mix; not for the sanitizers.
 LTO := $(if $(SANITIZE),,$(if $(findstring clang,$(CC)),,-flto=auto))
 optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
 

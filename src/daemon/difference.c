@@ -122,3 +122,12 @@ void difference_find(const struct record *old, const struct record *fresh,
     change->differences = room->found.list;
     change->difference_count = finding.count;
 }
+
+bool difference_any(const struct record *old, const struct record *fresh)
+{
+    struct difference_room room;
+    struct change change;
+
+    difference_find(old, fresh, &room, &change);
+    return change.difference_count > 0;
+}

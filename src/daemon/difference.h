@@ -15,11 +15,13 @@ struct difference_room {
     char metadata[2 * RECORD_METADATA_MAX][sizeof "metadata." + RECORD_METADATA_NAME_MAX];
 };
 
-/* Gives the change the fields that differ, in JSON's names; old NULL: all that the
- * new key has. They are in the room, their texts there and in the records. What is the same for
- * every version of a key (id, digest, owner, prefix, environment, time of issue) is not among them.
- */
+/* Gives the change the fields that differ, in JSON's names; old NULL: all that the new key has.
+ * They are in the room, their texts there and in the records. What is the same for every version of
+ * a key (id, digest, owner, prefix, environment, time of issue) is not among them. */
 void difference_find(const struct record *old, const struct record *fresh,
                      struct difference_room *room, struct change *change);
+
+/* Whether there are any. */
+bool difference_any(const struct record *old, const struct record *fresh);
 
 #endif

@@ -136,14 +136,6 @@ static int update_fields(struct run *run, const struct record *old, struct recor
     return fields_check_expiry(run, fresh->expires_unix_s, fresh->not_before_unix_s);
 }
 
-static bool differs(const struct record *old, const struct record *fresh)
-{
-    struct difference_room room;
-    struct change change;
-    difference_find(old, fresh, &room, &change);
-    return change.difference_count > 0;
-}
-
 int keys_update(struct run *run, uint64_t id)
 {
     struct record old, fresh;
@@ -157,7 +149,7 @@ int keys_update(struct run *run, uint64_t id)
     fresh = old;
     if ((r = update_fields(run, &old, &fresh)) != 0)
         return r;
-    if (!differs(&old, &fresh))
+    if (!difference_any(&old, &fresh))
         return keys_result(run, &old, false, NULL);
     r = keys_write(run, &old, &fresh, CHANGE_UPDATED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);

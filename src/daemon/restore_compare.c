@@ -3,39 +3,6 @@
 #include "daemon/difference.h"
 #include "daemon/restore_internal.h"
 
-static bool same_scopes(const struct record *a, const struct record *b)
-{
-    if (a->scope_count != b->scope_count)
-        return false;
-    for (size_t i = 0; i < a->scope_count; i++)
-        if (!text_equal(a->scopes[i], b->scopes[i]))
-            return false;
-    return true;
-}
-
-static bool same_metadata(const struct record *a, const struct record *b)
-{
-    if (a->metadata_count != b->metadata_count)
-        return false;
-    for (size_t i = 0; i < a->metadata_count; i++)
-        if (!text_equal(a->metadata[i].name, b->metadata[i].name) ||
-            !text_equal(a->metadata[i].value, b->metadata[i].value))
-            return false;
-    return true;
-}
-
-/* In all but the version. */
-static bool is_same(const struct record *a, const struct record *b)
-{
-    return a->disabled == b->disabled && a->revoked == b->revoked &&
-           a->revoke_reason == b->revoke_reason && a->expires_unix_s == b->expires_unix_s &&
-           a->not_before_unix_s == b->not_before_unix_s && a->rotated_from == b->rotated_from &&
-           a->rotated_to == b->rotated_to && text_equal(a->name, b->name) &&
-           text_equal(a->owner, b->owner) && text_equal(a->comment, b->comment) &&
-           text_equal(a->revoke_comment, b->revoke_comment) && same_scopes(a, b) &&
-           same_metadata(a, b);
-}
-
 static bool has_scope(const struct record *record, struct text scope)
 {
     for (size_t i = 0; i < record->scope_count; i++)
@@ -155,7 +122,7 @@ static int compare_key(void *context, const struct record *old)
     after.disabled |= disables;
     counts->revoked += revokes;
     counts->disabled += disables && !revokes;
-    counts->changing += !is_same(old, &after);
+    counts->changing += !text_equal(old->owner, after.owner) || difference_any(old, &after);
     counts->widening += is_wider(old, &after);
     if (restore->actor == NULL)
         return 0;

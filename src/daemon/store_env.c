@@ -33,7 +33,7 @@ static const char *const file_names[STORE_DATABASES] = {
 };
 
 /* A write that ended short comes out as EAGAIN: Berkeley DB looks at an errno that was not set. */
-bool store_is_full(int ret)
+static bool is_full(int ret)
 {
     return ret == ENOSPC || ret == EDQUOT || ret == EAGAIN;
 }
@@ -107,8 +107,7 @@ static int code_of(int ret)
 /* Whether an aborted transaction mends it. Everything else may have left memory and disk apart. */
 static bool is_harmless(int ret)
 {
-    return store_is_full(ret) || ret == ENOMEM || ret == DB_LOCK_DEADLOCK ||
-           ret == DB_LOCK_NOTGRANTED;
+    return is_full(ret) || ret == ENOMEM || ret == DB_LOCK_DEADLOCK || ret == DB_LOCK_NOTGRANTED;
 }
 
 int store_fail(struct store *store, int ret, struct error *error, const char *doing)
@@ -317,7 +316,7 @@ int store_flush(struct store *store, struct error *error)
         return r;
     r = store->env->log_flush(store->env, NULL);
     /* Somebody else took the room that the commit had found: what is committed must get out. */
-    if (store_is_full(r) && store_release_ballast(store))
+    if (is_full(r) && store_release_ballast(store))
         r = store->env->log_flush(store->env, NULL);
     if (r != 0)
         r = store_fail(store, r, error, "flush the log");

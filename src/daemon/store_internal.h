@@ -142,8 +142,6 @@ int store_fail(struct store *store, int ret, struct error *error, const char *do
 /* E_IO if the store is broken. */
 int store_check(struct store *store, struct error *error);
 
-bool store_is_full(int ret); /* what Berkeley DB returned means that there is no room */
-
 /* Whether the file system has room for what the log has not written yet. */
 int store_check_room(struct store *store, struct error *error);
 

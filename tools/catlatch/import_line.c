@@ -1,13 +1,13 @@
 #include "import_line.h"
 
 #include <jansson.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/text.h"
 #include "core/timespan.h"
 #include "guard.h"
+#include "json_arena.h"
 
 #define TEXT_MAX 255u     /* name, owner */
 #define COMMENT_MAX 1024u /* comments, metadata values */
@@ -626,46 +626,6 @@ static int object_read(struct reading *reading, json_t *object)
     return reading->values[FIELD_SUSPENDED_OWNER] != NULL ? owner_put(reading) : key_put(reading);
 }
 
-/* What jansson makes of a line comes from here, one thing behind the other, and goes all at once:
- * half the time of a malloc for each. Lines that need more get the rest from the heap. */
-static struct {
-    size_t used;
-    _Alignas(max_align_t) unsigned char bytes[(size_t)256 << 10];
-} arena;
-static json_free_t heap_free;
-static json_malloc_t heap_malloc;
-
-static void *arena_malloc(size_t size)
-{
-    size_t room = (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
-
-    if (size > sizeof arena.bytes || room > sizeof arena.bytes - arena.used)
-        return heap_malloc(size);
-    arena.used += room;
-    return arena.bytes + arena.used - room;
-}
-
-static void arena_free(void *memory)
-{
-    unsigned char *at = memory;
-
-    if (at < arena.bytes || at >= arena.bytes + sizeof arena.bytes)
-        heap_free(memory);
-}
-
-static void arena_begin(void)
-{
-    json_get_alloc_funcs(&heap_malloc, &heap_free);
-    json_set_alloc_funcs(arena_malloc, arena_free);
-}
-
-static void arena_end(void)
-{
-    json_set_alloc_funcs(heap_malloc, heap_free);
-    OPENSSL_cleanse(arena.bytes, arena.used);
-    arena.used = 0;
-}
-
 static int json_read(struct reading *reading, const char *text, size_t len)
 {
     json_error_t problem;
@@ -688,8 +648,8 @@ int import_line_read(const struct import_rules *rules, const char *text, size_t 
     ret_line->is_owner = ret_line->foreign = false;
     ret_line->id = 0;
     ret_line->word_count = ret_line->len = 0;
-    arena_begin();
+    json_arena_begin();
     code = json_read(&reading, text, len);
-    arena_end();
+    json_arena_end();
     return code;
 }

@@ -19,7 +19,8 @@
 /* Bytes of a line's words, framed: more than all texts of a key, each as long as it can be. */
 #define IMPORT_WORDS_MAX ((size_t)64 << 10)
 
-/* Entropy under which a key issued elsewhere is only taken by force (DESIGN.md). */
+/* Entropy under which a key issued elsewhere is only taken by force: whoever reads the table could
+ * find such a key by trying. */
 #define IMPORT_BITS_MIN 112u
 #define IMPORT_BITS_MAX 4096u
 
