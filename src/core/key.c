@@ -98,13 +98,14 @@ static uint64_t load_le64(const char *bytes)
     return le64toh(word);
 }
 
-/* For a text of at least eight bytes, whose first prefix_len (1 to 8) must be a whole prefix. */
-static int prefix_is_known(const struct key_environments *environments, const char *text,
-                           size_t prefix_len)
+int key_has_known_prefix(const struct key_environments *environments, const char *text, size_t len)
 {
+    size_t prefix_len = len - BODY_LEN;
+    if (len < KEY_PREFIX_MIN + BODY_LEN || len > KEY_TEXT_MAX)
+        return 0;
+
     uint64_t mask = UINT64_MAX >> (64 - 8 * prefix_len);
     uint64_t start = load_le64(text);
-
     for (size_t i = 0; i < environments->count; i++) {
         const char *prefix = environments->list[i].prefix;
         if (((load_le64(prefix) ^ start) & mask) == 0 && prefix[prefix_len] == '\0')
@@ -116,11 +117,8 @@ static int prefix_is_known(const struct key_environments *environments, const ch
 int key_is_well_formed(const struct key_environments *environments, const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
-    size_t prefix_len = len - BODY_LEN;
 
-    if (len < KEY_PREFIX_MIN + BODY_LEN || len > KEY_TEXT_MAX)
-        return 0;
-    if (!prefix_is_known(environments, text, prefix_len) || !body_is_base62(bytes + prefix_len))
+    if (!key_has_known_prefix(environments, text, len) || !body_is_base62(bytes + len - BODY_LEN))
         return 0;
     return check_value(bytes + len - KEY_CHECK_LEN) == crc32_update(0, text, len - KEY_CHECK_LEN);
 }

@@ -59,6 +59,10 @@ const struct key_environment *key_environment_named(const struct key_environment
  * Does not branch on more than it must, allocates nothing, reads exactly len bytes at most. */
 int key_is_well_formed(const struct key_environments *environments, const char *text, size_t len);
 
+/* What is left to ask of a text that is known to be well formed: is its prefix one of these? False
+ * for a text of any other length than a key's. */
+int key_has_known_prefix(const struct key_environments *environments, const char *text, size_t len);
+
 /* True if a well-formed key of one of the environments stands somewhere in the text. */
 int key_is_within(const struct key_environments *environments, const char *text, size_t len);
 

@@ -20,6 +20,7 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
         .scope_count = record->scope_count,
         .expires_unix_s = record->expires_unix_s,
         .not_before_unix_s = record->not_before_unix_s,
+        .well_formed = record_is_ours(record),
         .disabled = record->disabled,
         .suspended = owner_suspended,
         .revoked = record->revoked,

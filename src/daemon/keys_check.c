@@ -40,8 +40,9 @@ static const char *control_differs(uint64_t control, const struct record *record
         return "suspended";
     if (control_expires_unix_s(control) != record->expires_unix_s)
         return "expires";
-    return flag_is(control, CONTROL_NOT_BEFORE, record->not_before_unix_s != 0) ? NULL
-                                                                                : "not_before";
+    if (!flag_is(control, CONTROL_NOT_BEFORE, record->not_before_unix_s != 0))
+        return "not_before";
+    return flag_is(control, CONTROL_WELL_FORMED, record_is_ours(record)) ? NULL : "well_formed";
 }
 
 static const char *identity_differs(const struct table_view *view, const struct table_hit *hit,

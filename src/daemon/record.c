@@ -46,6 +46,11 @@ int record_reason_parse(struct text text, enum record_reason *ret_reason)
     return CATLATCH_E_DATA;
 }
 
+bool record_is_ours(const struct record *record)
+{
+    return record->assumed_bits == 0 && record->environment.len > 0;
+}
+
 struct record record_purged(const struct record *record)
 {
     return (struct record){

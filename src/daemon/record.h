@@ -79,6 +79,10 @@ struct record {
     struct record_pair metadata[RECORD_METADATA_MAX];
 };
 
+/* Whether the key has the form of ours: it was issued here, or came in as a key of ours by its text
+ * or, where only its digest came, by the prefix and the word of whoever imported it. */
+bool record_is_ours(const struct record *record);
+
 /* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
 struct record record_purged(const struct record *record);
 

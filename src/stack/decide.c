@@ -21,8 +21,12 @@ static enum catlatch_result check_format(const struct stack_service *service,
                                          const struct stack_request *request,
                                          struct stack_state *state)
 {
-    if (request->key != NULL &&
-        !key_is_well_formed(&service->environments, request->key, request->key_len))
+    if (request->key == NULL)
+        return CATLATCH_VALID;
+    bool proven = state->found == TABLE_HIT && (state->hit.control & CONTROL_WELL_FORMED) != 0;
+    const struct key_environments *known = &service->environments;
+    if (!(proven ? key_has_known_prefix(known, request->key, request->key_len)
+                 : key_is_well_formed(known, request->key, request->key_len)))
         state->format = CATLATCH_MALFORMED;
     return state->format;
 }
@@ -62,7 +66,7 @@ static enum catlatch_result check_table(const struct table_view *view, struct st
         return CATLATCH_UNAVAILABLE;
     if (!state->hashed)
         return CATLATCH_MALFORMED;
-    switch (table_find(view, &state->digest, &state->hit)) {
+    switch (state->found) {
     case TABLE_MISS:
         return CATLATCH_NOT_FOUND;
     case TABLE_DAMAGED:
@@ -135,6 +139,9 @@ enum catlatch_result stack_decide(const struct stack_service *service,
     enum catlatch_result failure = CATLATCH_VALID;
 
     state->matched = false;
+    state->found = TABLE_MISS;
+    if (view != NULL && state->hashed)
+        state->found = table_find(view, &state->digest, &state->hit);
     if (request->scope_count > 0 && service->control[STACK_SCOPE] == STACK_ABSENT)
         return CATLATCH_DENIED;
     for (unsigned check = 0; check < STACK_CHECKS; check++) {

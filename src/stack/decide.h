@@ -2,8 +2,11 @@
  * decide.h - the decision about one key: pure reading, wait-free.
  *
  * Two halves, so that a caller can hash its keys and ask for their cache lines before it looks at
- * the first: stack_prepare touches no table, stack_decide does. The form of the text is checked in
- * the second half, where its cost hides behind the cache miss.
+ * the first: stack_prepare touches no table, stack_decide does.
+ *
+ * The second half looks the digest up before any check runs. A text that has the digest of a slot
+ * is the very text that the slot was written for, so what the slot knows of its form need not be
+ * found out again: `format` costs a live key of ours no more than a look at its prefix.
  */
 #ifndef STACK_DECIDE_H
 #define STACK_DECIDE_H
@@ -23,8 +26,9 @@ struct stack_state {
     struct digest digest;
     bool hashed;                 /* the digest is set */
     enum catlatch_result format; /* what `format` said; VALID when it is absent or did not run */
-    bool matched;                /* the digest was found: hit is set */
-    struct table_hit hit;
+    enum table_found found;      /* what the table says of the digest */
+    struct table_hit hit;        /* if that is a hit */
+    bool matched;                /* it is, and `table` ran: the caller may hear of it */
 };
 
 /* Hashes the text if the service could look it up: with `requisite = format` nothing is hashed that
@@ -33,7 +37,7 @@ struct stack_state {
 void stack_prepare(const struct stack_service *service, const struct stack_request *request,
                    struct stack_state *ret_state);
 
-/* What *state must hold: stack_prepare's work. Fills in format, matched and hit.
+/* What *state must hold: stack_prepare's work. Fills in the rest.
  * view NULL: there is no table to be had, so `table` is unavailable. The clock is read (coarse,
  * vDSO) only when the key has an expiry or a not-before. A request that names scopes to a service
  * without `scope` is denied: nothing would check them. */

@@ -16,15 +16,15 @@
  *
  * A slot's control word:
  *
- *      63            24 23      16 15       8 7     5    4      3      2    1  0
- *     +----------------+----------+----------+-------+------+------+------+------+
- *     | expires_unix_s | reserved | environ. | resvd | nbef | susp | dis  | state|
- *     +----------------+----------+----------+-------+------+------+------+------+
+ *      63            24 23      16 15       8 7   6    5      4      3      2    1  0
+ *     +----------------+----------+----------+-----+------+------+------+------+------+
+ *     | expires_unix_s | reserved | environ. | res.| form | nbef | susp | dis  | state|
+ *     +----------------+----------+----------+-----+------+------+------+------+------+
  *
  * Rules.
  *  1. Forward only. EMPTY -> LIVE -> REVOKED or REPLACED; EMPTY -> REVOKED or REPLACED. EMPTY never
  *     returns, slots never move, a dead slot is not used again. Only a LIVE slot's flags and expiry
- *     change, both ways, inside its control word. `environ.` and `nbef` never change.
+ *     change, both ways, inside its control word. `environ.`, `nbef` and `form` never change.
  *  2. Everything in a slot but the control word is written once, while the control word is EMPTY,
  *     and published by a release store of the control word. A reader loads the control word first
  *     (acquire) and believes the rest only when it is not EMPTY.
@@ -76,9 +76,12 @@
 
 #define CONTROL_STATE_MASK UINT64_C(3)
 #define CONTROL_DISABLED (UINT64_C(1) << 2)
-#define CONTROL_SUSPENDED (UINT64_C(1) << 3)  /* its owner is */
-#define CONTROL_NOT_BEFORE (UINT64_C(1) << 4) /* the identity record holds a time */
+#define CONTROL_SUSPENDED (UINT64_C(1) << 3)   /* its owner is */
+#define CONTROL_NOT_BEFORE (UINT64_C(1) << 4)  /* the identity record holds a time */
+#define CONTROL_WELL_FORMED (UINT64_C(1) << 5) /* so is the text that has this digest */
 #define CONTROL_ENVIRONMENT_SHIFT 8
+#define CONTROL_WRITE_ONCE \
+    (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT)
 #define CONTROL_EXPIRES_SHIFT 24
 #define CONTROL_EXPIRES_MAX ((INT64_C(1) << 40) - 1)
 

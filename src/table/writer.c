@@ -141,6 +141,7 @@ static int entry_control(const struct table_entry *entry, unsigned environment,
                    (entry->disabled ? CONTROL_DISABLED : 0) |
                    (entry->suspended ? CONTROL_SUSPENDED : 0) |
                    (entry->not_before_unix_s != 0 ? CONTROL_NOT_BEFORE : 0) |
+                   (entry->well_formed ? CONTROL_WELL_FORMED : 0) |
                    (uint64_t)environment << CONTROL_ENVIRONMENT_SHIFT |
                    (uint64_t)entry->expires_unix_s << CONTROL_EXPIRES_SHIFT;
     return 0;
@@ -189,26 +190,27 @@ static bool same_scopes(const struct table_writer *writer, const struct table_sl
            memcmp(writer->side + offset, record, len) == 0;
 }
 
-/* Whether nothing but the control word tells the entry from what stands in the slot. */
-static bool same_write_once(const struct table_writer *writer, uint64_t number,
-                            const struct table_entry *entry, unsigned environment,
-                            uint64_t published, const unsigned char *scopes, size_t scopes_len)
-{
-    struct table_identity known;
-    return table_identity(&writer->view, number, &known) == 0 &&
-           control_environment(published) == environment &&
-           known.not_before_unix_s == entry->not_before_unix_s &&
-           text_is(entry->name, known.name) && text_is(entry->owner, known.owner) &&
-           text_is(entry->prefix, known.prefix) &&
-           same_scopes(writer, &writer->slots[number], scopes, scopes_len);
-}
-
 /* The control word that a slot has, or will have once its claim is published: what was claimed is
  * kept in `reserved` meanwhile (no reader looks at it in layout 1, and publishing zeroes it). */
 static uint64_t slot_control(const struct table_slot *slot)
 {
     uint64_t control = atomic_load_explicit(&slot->control, memory_order_relaxed);
     return control != 0 ? control : atomic_load_explicit(&slot->reserved, memory_order_relaxed);
+}
+
+/* Whether nothing but the control word tells the entry from what stands in the slot. */
+static bool same_write_once(const struct table_writer *writer, uint64_t number,
+                            const struct table_entry *entry, uint64_t control,
+                            const unsigned char *scopes, size_t scopes_len)
+{
+    struct table_identity known;
+    uint64_t differs = slot_control(&writer->slots[number]) ^ control;
+    return (differs & CONTROL_WRITE_ONCE) == 0 &&
+           table_identity(&writer->view, number, &known) == 0 &&
+           known.not_before_unix_s == entry->not_before_unix_s &&
+           text_is(entry->name, known.name) && text_is(entry->owner, known.owner) &&
+           text_is(entry->prefix, known.prefix) &&
+           same_scopes(writer, &writer->slots[number], scopes, scopes_len);
 }
 
 static int append_records(struct table_writer *writer, const struct table_entry *entry,
@@ -300,8 +302,7 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
     /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
      * never want for room. */
     if (known && (entry->revoked ||
-                  same_write_once(writer, probe.newest, entry, environment,
-                                  slot_control(&writer->slots[probe.newest]), scopes, scopes_len)))
+                  same_write_once(writer, probe.newest, entry, claim.control, scopes, scopes_len)))
         claim.slot = claim.old = probe.newest;
     else if ((r = claim_slot(writer, entry, &probe, scopes, scopes_len, purpose, &claim)) != 0)
         return r;
@@ -337,11 +338,10 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
     writer->published = claim->serial;
 
     if (claim->old == claim->slot) {
-        /* A revoked key keeps the environment and not-before bit of what stands there. */
-        uint64_t kept = atomic_load_explicit(&slot->control, memory_order_relaxed) &
-                        (CONTROL_NOT_BEFORE | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT);
-        uint64_t rest =
-            claim->control & ~(CONTROL_NOT_BEFORE | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT);
+        /* A revoked key was claimed whatever stands there. */
+        uint64_t kept =
+            atomic_load_explicit(&slot->control, memory_order_relaxed) & CONTROL_WRITE_ONCE;
+        uint64_t rest = claim->control & ~CONTROL_WRITE_ONCE;
         /* release: pairs with the acquire in table_find */
         atomic_store_explicit(&slot->control, kept | rest, memory_order_release);
         return;

@@ -67,6 +67,7 @@ struct table_entry {
     size_t scope_count;
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
+    bool well_formed; /* the key's text is, by core/key.h: readers need not check it again */
     bool disabled;
     bool suspended; /* the owner is */
     bool revoked;

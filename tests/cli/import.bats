@@ -201,6 +201,13 @@ INI
     run catlatch verify --service legacy --json <<<sk-an-old-key-of-ours
     [ "$(jq -r .result <<<"$output")" = valid ]
     [ "$(catlatch export | jq .assumed_bits)" -eq 80 ]
+    # One that looks like ours but for its check digits passes no `format` by being in the table.
+    local near=cc_live_ThisIsNoKeyOfOursForItsCheckIsWrong0aaaaaa
+    [ "${#near}" -eq 50 ]
+    echo "{\"sha256\":\"$(digest $near)\",\"name\":\"near\",\"prefix\":\"${near:0:15}\",\"assumed_bits\":128}" |
+        catlatch import -
+    [ "$(catlatch verify --service legacy --json <<<$near | jq -r .result)" = valid ]
+    [ "$(catlatch verify --service web --json <<<$near | jq -r .result)" = malformed ]
     # What an export says of them is held to the same.
     catlatch export >"$dir/out"
     run --separate-stderr catlatch import --on-conflict skip "$dir/out"

@@ -88,6 +88,8 @@ static const char *control_differs(uint64_t control, const struct table_entry *e
         return "suspended";
     if (((control & CONTROL_NOT_BEFORE) != 0) != (entry->not_before_unix_s != 0))
         return "not-before flag";
+    if (((control & CONTROL_WELL_FORMED) != 0) != entry->well_formed)
+        return "well-formed flag";
     return control_expires_unix_s(control) == entry->expires_unix_s ? NULL : "expiry";
 }
 

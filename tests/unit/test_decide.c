@@ -109,6 +109,43 @@ static void a_text_of_another_form_is_malformed_whatever_the_table_says(void **s
     assert_int_equal(ask_text(fixture, "hello"), CATLATCH_VALID);
 }
 
+/* Each text beside the same with its last check digit changed, both in the table. */
+static void format_is_of_the_text_alone_for_a_key_not_known_to_be_well_formed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sample_key typo;
+    char text[LATCH_KEY_LEN + 1];
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    memcpy(text, fixture->text, sizeof text);
+    text[LATCH_KEY_LEN - 1] = text[LATCH_KEY_LEN - 1] == '0' ? '1' : '0';
+    sample_key_init(&typo, 2);
+    digest_of(text, LATCH_KEY_LEN, &typo.entry.digest);
+    assert_int_equal(heap_table_put(&fixture->table, &typo.entry), 0);
+    assert_int_equal(ask_text(fixture, text), CATLATCH_MALFORMED);
+    typo.entry.well_formed = true; /* the table's word for it */
+    assert_int_equal(heap_table_put(&fixture->table, &typo.entry), 0);
+    assert_int_equal(ask_text(fixture, text), CATLATCH_VALID);
+}
+
+static void a_well_formed_key_of_an_environment_that_the_service_lacks_is_malformed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stack_request request = {.key = fixture->text, .key_len = LATCH_KEY_LEN};
+    struct stack_state decided;
+    fixture->key.entry.well_formed = true;
+    put(fixture);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    fixture->service.environments =
+        (struct key_environments){.count = 1, .list = {{"test", "cc_test_"}}};
+    stack_prepare(&fixture->service, &request, &decided);
+    assert_int_equal(
+        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &decided),
+        CATLATCH_MALFORMED);
+    assert_false(decided.matched); /* `table` did not run: nobody is told that the key is there */
+}
+
 static void without_format_texts_up_to_a_bound_are_looked_up(void **state)
 {
     struct fixture *fixture = *state;
@@ -396,6 +433,8 @@ int main(void)
         TEST(a_live_key_is_valid),
         TEST(an_unknown_key_is_not_found),
         TEST(a_text_of_another_form_is_malformed_whatever_the_table_says),
+        TEST(format_is_of_the_text_alone_for_a_key_not_known_to_be_well_formed),
+        TEST(a_well_formed_key_of_an_environment_that_the_service_lacks_is_malformed),
         TEST(without_format_texts_up_to_a_bound_are_looked_up),
         TEST(requisite_format_spares_the_hash_of_long_texts),
         TEST(without_a_table_the_answer_is_an_outage),

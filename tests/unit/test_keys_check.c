@@ -121,6 +121,7 @@ static void each_word_of_a_slot_that_differs_is_found(void **state)
         {CONTROL_DISABLED, "disabled"},
         {CONTROL_SUSPENDED, "suspended"},
         {CONTROL_NOT_BEFORE, "not_before"},
+        {CONTROL_WELL_FORMED, "well_formed"},
         {UINT64_C(1) << CONTROL_EXPIRES_SHIFT, "expires"},
         {UINT64_C(7) << CONTROL_ENVIRONMENT_SHIFT, "damaged"},
         {SLOT_LIVE ^ SLOT_REPLACED, "missing"},

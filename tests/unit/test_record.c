@@ -354,6 +354,17 @@ static void an_owner_comes_back_as_it_was(void **state)
     assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), CATLATCH_E_DATA);
 }
 
+static void a_key_is_ours_by_its_environment_unless_it_was_issued_elsewhere(void **state)
+{
+    struct record record = {.environment = text_of("live")};
+    (void)state;
+    assert_true(record_is_ours(&record));
+    record.assumed_bits = 128;
+    assert_false(record_is_ours(&record));
+    record = (struct record){0};
+    assert_false(record_is_ours(&record));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_state_is_the_first_that_applies),
         cmocka_unit_test(every_name_reads_back),
         cmocka_unit_test(an_owner_comes_back_as_it_was),
+        cmocka_unit_test(a_key_is_ours_by_its_environment_unless_it_was_issued_elsewhere),
     };
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);
 }

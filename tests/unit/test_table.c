@@ -107,14 +107,15 @@ static void every_flag_and_time_is_shown_in_every_combination(void **state)
     (void)state;
     static const int64_t expiries[] = {0, 1, 1893456000, CONTROL_EXPIRES_MAX};
     static const int64_t not_befores[] = {0, 1, INT64_MAX};
-    for (unsigned n = 0; n < 96; n++) {
+    for (unsigned n = 0; n < 192; n++) {
         struct sample_key each;
         sample_key_init(&each, n);
         each.entry.disabled = n & 1;
         each.entry.suspended = n & 2;
         each.entry.revoked = n & 4;
         each.entry.expires_unix_s = expiries[n / 8 % 4];
-        each.entry.not_before_unix_s = not_befores[n / 32];
+        each.entry.not_before_unix_s = not_befores[n / 32 % 3];
+        each.entry.well_formed = n >= 96;
         assert_int_equal(heap_table_put(&table, &each.entry), 0);
         assert_shows(&table, &each.entry);
     }
@@ -180,6 +181,8 @@ static void a_change_of_write_once_data_is_a_new_slot_and_marks_the_old(void **s
     expect_replacement();
     key.entry.not_before_unix_s = 0;
     expect_replacement();
+    key.entry.well_formed = true;
+    expect_replacement();
     key.entry.environment = text_of("test");
     expect_replacement();
     key.entry.scope_count = 1;
@@ -223,6 +226,7 @@ static void a_revoke_keeps_environment_and_texts_whatever_it_says(void **state)
 {
     (void)state;
     key.entry.not_before_unix_s = 5;
+    key.entry.well_formed = true;
     assert_int_equal(heap_table_put(&table, &key.entry), 0);
     uint64_t slots = table.writer.slots_used;
     struct sample_key bare;

@@ -86,6 +86,7 @@ static int put_key(struct published *published, const struct keys *keys, size_t 
         .prefix = {keys->texts[number], KEY_SHOWN_LEN},
         .environment = text_of("live"),
         .environment_prefix = text_of(KEYS_PREFIX),
+        .well_formed = true,
     };
     snprintf(owner, sizeof owner, "owner-%zu", number / KEYS_PER_OWNER);
     snprintf(name, sizeof name, "a name of 20: %06zu", number % 1000000);
