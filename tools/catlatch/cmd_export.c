@@ -6,27 +6,12 @@
 #include <sysexits.h>
 
 #include "commands.h"
+#include "export_line.h"
 #include "output.h"
 #include "progress.h"
 #include "value.h"
 
 #define PAGE "1000"
-
-/* In this order; what is null or empty is left out. */
-static const char *const fields[] = {
-    "id",          "sha256",     "name",          "owner",          "prefix",
-    "environment", "state",      "created_at",    "last_used_at",   "expires_at",
-    "not_before",  "revoked_at", "revoke_reason", "revoke_comment", "comment",
-    "scopes",      "metadata",   "rotated_from",  "rotated_to",     "assumed_bits",
-};
-
-static bool is_empty(const json_t *value)
-{
-    return value == NULL || json_is_null(value) ||
-           (json_is_integer(value) && json_integer_value(value) == 0) ||
-           (json_is_array(value) && json_array_size(value) == 0) ||
-           (json_is_object(value) && json_object_size(value) == 0);
-}
 
 static int line_write(const json_t *line, struct error *error)
 {
@@ -36,33 +21,11 @@ static int line_write(const json_t *line, struct error *error)
     return ferror(stdout) ? error_set(error, CATLATCH_E_IO, "writing to standard output") : 0;
 }
 
-/* What is stored: expired and not yet valid follow from the times. */
-static void state_set(json_t *line, const json_t *key)
-{
-    bool revoked = strcmp(value_text(key, "state"), "revoked") == 0;
-    bool disabled = value_true(key, "disabled");
-
-    (void)json_object_set_new(line, "state",
-                              json_string(revoked    ? "revoked"
-                                          : disabled ? "disabled"
-                                                     : "active"));
-    if (revoked && disabled)
-        (void)json_object_set_new(line, "disabled", json_true());
-}
-
 static int key_write(const json_t *key, struct error *error)
 {
-    json_t *line = json_object();
-    int code;
+    json_t *line = export_line_of(key);
+    int code = line_write(line, error);
 
-    for (size_t i = 0; line != NULL && i < sizeof fields / sizeof *fields; i++) {
-        json_t *value = json_object_get(key, fields[i]);
-        if (strcmp(fields[i], "state") == 0)
-            state_set(line, key);
-        else if (!is_empty(value))
-            (void)json_object_set(line, fields[i], value);
-    }
-    code = line_write(line, error);
     json_decref(line);
     return code;
 }
