@@ -7,7 +7,7 @@
 #define CACHE_BYTES (UINT64_C(32) << 20)
 
 /* The daemon does not start with keys of an environment that it does not know, nor under another
- * prefix. */
+ * prefix. A key issued elsewhere may have none. */
 static int check_environment(struct restore *restore, const struct record *record,
                              struct error *error)
 {
@@ -46,7 +46,7 @@ static int take_key(struct restore *restore, struct store_build *build,
     int r = record_decode(entry->bytes, entry->len, &record);
     if (r != 0 || record.id == 0)
         return refuse_entry(r, "a key", error);
-    if (!record.purged)
+    if (!record.purged && record.environment.len > 0)
         r = check_environment(restore, &record, error);
     return r == 0 ? store_build_key(build, &record, error) : r;
 }

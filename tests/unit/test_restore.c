@@ -462,6 +462,19 @@ static void keys_of_an_environment_that_is_not_configured_are_refused(void **sta
     assert_nothing_changed();
 }
 
+/* As an import brings those that were issued elsewhere. */
+static void keys_of_no_environment_are_restored(void **state)
+{
+    struct record record = store_sample(1, "n", "acme");
+    (void)state;
+    record.environment = record.environment_prefix = text_of("");
+    record.assumed_bits = 128;
+    store_save(store, NULL, &record, CHANGE_IMPORTED);
+    back_up(NULL);
+    restore_all(false);
+    assert_non_null(get(1));
+}
+
 static void two_keys_with_one_digest_are_refused(void **state)
 {
     struct record twin = store_sample(1, "n", "acme");
@@ -603,6 +616,7 @@ int main(void)
         test(without_a_store_nothing_is_known),
         test(a_digest_that_was_revoked_under_another_id_is_revoked),
         test(keys_of_an_environment_that_is_not_configured_are_refused),
+        test(keys_of_no_environment_are_restored),
         test(two_keys_with_one_digest_are_refused),
         test(every_truncation_is_refused_and_nothing_changed),
         test(every_flipped_bit_is_refused_and_nothing_changed),
