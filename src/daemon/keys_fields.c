@@ -50,8 +50,8 @@ static int check_metadata(struct run *run, const struct op_fields *fields)
                                  "a metadata name has other characters than A-Z a-z 0-9 _ . -");
         for (size_t j = 0; j < i; j++)
             if (text_equal(fields->metadata[j].name, pair->name))
-                return error_set(error, CATLATCH_E_DATA, "metadata %.*s is given twice",
-                                 (int)pair->name.len, pair->name.bytes);
+                return error_set(error, CATLATCH_E_DATA,
+                                 "metadata values %zu and %zu have the same name", j + 1, i + 1);
     }
     return 0;
 }
@@ -107,12 +107,11 @@ int fields_check_scopes(struct run *run, const struct op_fields *fields)
                              RECORD_SCOPES_BYTES_MAX);
         if (is_admin_scope(scope) && !run->op->may_grant_admin)
             return error_set(error, CATLATCH_E_PERMISSION,
-                             "the scope %.*s can be given by a peer with the right admin only",
-                             (int)scope.len, scope.bytes);
+                             "a catlatch: scope can be given by a peer with the right admin only");
         for (size_t j = 0; j < i; j++)
             if (text_equal(fields->scopes[j], scope))
-                return error_set(error, CATLATCH_E_DATA, "the scope %.*s is given twice",
-                                 (int)scope.len, scope.bytes);
+                return error_set(error, CATLATCH_E_DATA, "scopes %zu and %zu are the same", j + 1,
+                                 i + 1);
     }
     return 0;
 }

@@ -37,9 +37,7 @@ static int set_environment(struct run *run, const struct op_import *given, struc
     if (given->environment.len > 0) {
         named = key_environment_named(all, given->environment.bytes, given->environment.len);
         if (named == NULL)
-            return error_set(&run->op->error, CATLATCH_E_DATA,
-                             "no environment is called \"%.*s\"; see [environments]",
-                             (int)given->environment.len, given->environment.bytes);
+            return refuse(run, "its environment is none of [environments]");
     }
     own = key_environment_of(all, given->prefix.bytes, given->prefix.len);
     if (own != NULL && given->assumed_bits == 0 &&

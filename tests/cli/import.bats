@@ -356,7 +356,7 @@ INI
     lines 1 | jq -c '.scopes = ["catlatch:admin"]' | catlatch import -
     sha=$(digest z)
     run bash -c "printf 'AUTH %s\nKEY.IMPORT KEY $sha NAME x PREFIX cc_live_AbCdEfG SCOPE catlatch:read\n' \"\$(cat '$dir/key')\" | redis-cli -s '$dir/admin/catlatch.sock'"
-    expect_text "$output" "NOPERM record 1: the scope catlatch:read can be given by a peer with the right admin only"
+    expect_text "$output" "NOPERM record 1: a catlatch: scope can be given by a peer with the right admin only"
 }
 
 @test "policies for new keys do not hold for imported ones" {

@@ -189,6 +189,34 @@ static void keys_issued_elsewhere_need_their_entropy(void **state)
     assert_refused(op, CATLATCH_E_DATA, "another environment's");
 }
 
+/* As an import that is told of a foreign key in the wrong place would do. */
+static void no_error_repeats_what_was_sent(void **state)
+{
+    static const struct text secret = {"SECRET", 6}, right = {"catlatch:SECRET", 15};
+    static const struct record_pair pair = {{"SECRET", 6}, {"v", 1}};
+    const struct op_import wrong[] = {
+        {.name = text_of("n"), .assumed_bits = 128, .environment = secret},
+        {.name = text_of("n"),
+         .assumed_bits = 128,
+         .scopes = (struct text[]){secret, secret},
+         .scope_count = 2},
+        {.name = text_of("n"), .assumed_bits = 128, .scopes = &right, .scope_count = 1},
+        {.name = text_of("n"),
+         .assumed_bits = 128,
+         .metadata = (struct record_pair[]){pair, pair},
+         .metadata_count = 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct op *op = make_import(1, 1);
+        op->imports[0] = wrong[i];
+        assert_int_not_equal(run(op), 0);
+        assert_null(strstr(op->error.text, "SECRET"));
+        op_free(op);
+    }
+}
+
 static void ids_made_later_are_above_those_imported(void **state)
 {
     const uint64_t far = UINT64_C(1) << 62;
@@ -238,6 +266,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(keys_issued_elsewhere_need_their_entropy, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(no_error_repeats_what_was_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ids_made_later_are_above_those_imported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_suspended_owner_may_have_no_keys_yet, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_table_takes_nothing_and_says_so, set_up, tear_down),
