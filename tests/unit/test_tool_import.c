@@ -86,6 +86,18 @@ static void a_raw_key_leaves_its_digest_and_its_start(void **state)
     assert_refused(text, "check digits");
 }
 
+static void no_refusal_repeats_a_key(void **state)
+{
+    char key[KEY_TEXT_MAX + 1], text[256];
+
+    (void)state;
+    snprintf(text, sizeof text, "{\"name\":\"n\",\"%s\":1}", make_key(key));
+    assert_refused(text, "field 2 of the line is unknown");
+    assert_null(strstr(error.text, "aaaaaaaa"));
+    assert_refused("{\"q7Zx9VbT2LmWq8Yc\":\"n\"}", "field 1 of the line is unknown");
+    assert_refused("{\"nmae\":\"n\"}", "unknown field \"nmae\"; did you mean \"name\"?");
+}
+
 static void a_key_issued_elsewhere_needs_its_entropy(void **state)
 {
     (void)state;
@@ -254,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_raw_key_leaves_its_digest_and_its_start, set_up),
+        cmocka_unit_test_setup(no_refusal_repeats_a_key, set_up),
         cmocka_unit_test_setup(a_key_issued_elsewhere_needs_its_entropy, set_up),
         cmocka_unit_test_setup(states_become_what_is_stored, set_up),
         cmocka_unit_test_setup(null_is_as_good_as_nothing, set_up),

@@ -155,15 +155,17 @@ static int json_problem(const json_error_t *problem, struct error *error)
     return error_set(error, CATLATCH_E_DATA, "byte %d: %s", problem->position, what);
 }
 
-static int unknown_field(struct reading *reading, const char *name)
+/* Repeated only when it is nearly the name of a field, and so no key that somebody took for one. */
+static int unknown_field(struct reading *reading, const char *name, size_t number)
 {
     const char *nearest = text_nearest(name, field_names, FIELDS);
     char typed[GUARD_ECHO_SIZE];
 
-    guard_echo(name, typed);
     if (nearest == NULL)
         return error_set(reading->error, CATLATCH_E_DATA,
-                         "unknown field \"%s\"; catlatch import --help lists them", typed);
+                         "field %zu of the line is unknown; catlatch import --help lists all",
+                         number);
+    guard_echo(name, typed);
     return error_set(reading->error, CATLATCH_E_DATA, "unknown field \"%s\"; did you mean \"%s\"?",
                      typed, nearest);
 }
@@ -173,17 +175,18 @@ static int values_find(struct reading *reading, json_t *object)
 {
     const char *name;
     json_t *value;
-    size_t next = 0;
+    size_t next = 0, number = 0;
 
     json_object_foreach(object, name, value)
     {
         size_t tried = 0;
+        number++;
         while (tried < FIELDS && strcmp(name, field_names[next]) != 0) {
             next = (next + 1) % FIELDS;
             tried++;
         }
         if (tried == FIELDS)
-            return unknown_field(reading, name);
+            return unknown_field(reading, name, number);
         reading->values[next] = json_is_null(value) ? NULL : value;
     }
     return 0;

@@ -42,8 +42,9 @@ struct import_line {
     char words[IMPORT_WORDS_MAX];
 };
 
-/* Returns 0, E_DATA and what is wrong (without what was written there, which may be a key), or
- * E_MEMORY. What jansson made of the line is cleansed. */
+/* Returns 0, E_DATA and what is wrong (without what was written there, which may be a key; a
+ * field's name with a slip alone is repeated), or E_MEMORY. What jansson made of the line is
+ * cleansed. */
 int import_line_read(const struct import_rules *rules, const char *text, size_t len,
                      struct import_line *ret_line, struct error *error);
 
