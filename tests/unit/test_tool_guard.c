@@ -72,6 +72,8 @@ static void an_echo_is_short_and_printable(void **state)
     assert_string_equal(echo, "a?[2J?b");
     guard_echo(KEY, echo);
     assert_string_equal(echo, "cc_live_0123456789ab...");
+    guard_echo("suspended_owner\xC3\xA4\xC3\xB6\xC3\xBC", echo); /* the cut is within the last */
+    assert_string_equal(echo, "suspended_owner\xC3\xA4\xC3\xB6...");
 }
 
 int main(void)

@@ -62,6 +62,8 @@ void guard_echo(const char *text, char ret_text[GUARD_ECHO_SIZE])
     size_t len = strlen(text);
     size_t shown = len > GUARD_ECHO_MAX ? GUARD_ECHO_MAX : len;
 
+    while (shown > 0 && shown < len && ((unsigned char)text[shown] & 0xC0) == 0x80)
+        shown--; /* between characters */
     for (size_t i = 0; i < shown; i++)
         ret_text[i] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
     ret_text[shown] = '\0';
