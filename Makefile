@@ -145,17 +145,24 @@ $(BUILD)/tests/lib.a: $(call objects,tests/*/lib_*.c)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/lib.a $(INTERNAL)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/lib.a $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
 
-# What fuzzers reach, built once for all of them.
-FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(wildcard src/core/*.c src/table/*.c \
-	src/stack/*.c)) src/daemon/resp.c src/daemon/record.c src/daemon/change.c)
+# What fuzzers reach, built once for all of them; each links what it needs of it.
+FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(filter-out src/daemon/main.c, \
+	$(wildcard src/core/*.c src/table/*.c src/stack/*.c src/daemon/*.c))) \
+	$(addprefix tools/catlatch/,export_line.c guard.c import_line.c json_arena.c value.c) \
+	$(wildcard tests/fuzz/lib_*.c))
 FUZZ_CC := clang -std=gnu11 -g -O1 $(DEFINES) -Isrc -Isrc/include
 
-$(BUILD)/fuzz/src/%.o: src/%.c
+$(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZED_OBJ)
-	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^ $(LIB_LIBS)
+$(BUILD)/fuzz/fuzzed.a: $(FUZZED_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/fuzzed.a
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -MMD -MP -MF $@.d -MT $@ \
+		-o $@ $< $(BUILD)/fuzz/fuzzed.a $(TOOL_LIBS) $(DAEMON_LIBS)
 
 # The table under ThreadSanitizer, without what it does not need.
 RACE_SOURCES := tests/race/test_table_race.c tests/unit/lib_table.c \

@@ -9,41 +9,8 @@
 #include <string.h>
 
 #include "core/crc32.h"
+#include "input.h"
 #include "table/writer.h"
-
-#define CHECK(truth)                                                            \
-    do {                                                                        \
-        if (!(truth)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #truth); \
-            abort();                                                            \
-        }                                                                       \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Bytes of the input, zeros after its end. */
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static unsigned take(struct input *input)
-{
-    if (input->left == 0)
-        return 0;
-    input->left--;
-    return *input->at++;
-}
-
-static void take_bytes(struct input *input, void *to, size_t len)
-{
-    size_t given = len < input->left ? len : input->left;
-    memset(to, 0, len);
-    if (given > 0)
-        memcpy(to, input->at, given);
-    input->at += given;
-    input->left -= given;
-}
 
 /* Tables of any bytes. */
 
