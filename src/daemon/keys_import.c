@@ -109,7 +109,7 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
             record->metadata[record->metadata_count++] = given->metadata[i];
 }
 
-static int make_record(struct run *run, const struct op_import *given, struct record *record)
+int keys_import_record(struct run *run, const struct op_import *given, struct record *record)
 {
     struct digest example;
     int r;
@@ -198,7 +198,7 @@ static int write_record(struct run *run, const struct op_import *given, struct r
 static int import_one(struct run *run, const struct op_import *given)
 {
     struct record record = {0};
-    int r = make_record(run, given, &record);
+    int r = keys_import_record(run, given, &record);
     if (r != 0)
         return r;
     if (!run->op->tries)

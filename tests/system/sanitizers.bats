@@ -33,6 +33,9 @@ fuzz() { # NAME
 @test "any bytes as a stored record" { fuzz record; }
 @test "any bytes as a configuration" { fuzz ini; }
 
+@test "any words as an import's" { fuzz import; }
+@test "any line as an import's, and its export again" { fuzz import_line; }
+
 @test "every fuzzer there is has a test here" {
     for source in tests/fuzz/fuzz_*.c; do
         name=$(basename "$source" .c)
