@@ -5,6 +5,9 @@
 CATLATCH_BUILD=${CATLATCH_BUILD:-build}
 runs=${CATLATCH_LONG:+2000000}
 runs=${runs:-20000}
+# What goes through more than a parser takes longer.
+slow_runs=${CATLATCH_LONG:+500000}
+slow_runs=${slow_runs:-20000}
 
 setup() {
     corpus=$(mktemp -d "${TMPDIR:-/tmp}/catlatch-fuzz.XXXXXX")
@@ -33,8 +36,10 @@ fuzz() { # NAME
 @test "any bytes as a stored record" { fuzz record; }
 @test "any bytes as a configuration" { fuzz ini; }
 
-@test "any words as an import's" { fuzz import; }
-@test "any line as an import's, and its export again" { fuzz import_line; }
+@test "any bytes as a backup" { runs=$slow_runs fuzz backup; }
+@test "any entries as a backup that is restored" { runs=$slow_runs fuzz restore; }
+@test "any words as an import's" { runs=$slow_runs fuzz import; }
+@test "any line as an import's, and its export again" { runs=$slow_runs fuzz import_line; }
 
 @test "every fuzzer there is has a test here" {
     for source in tests/fuzz/fuzz_*.c; do
