@@ -75,7 +75,7 @@ int store_commit(struct store_txn *txn, struct error *error); /* frees txn, what
 void store_abort(struct store_txn *txn);                      /* NULL is allowed */
 int store_flush(struct store *store, struct error *error);
 
-/* A bound on what one transaction may change: locks and cache are sized for it. */
+/* A bound on what one transaction may change: its pages stay in the cache until it ends. */
 #define STORE_TXN_KEYS_MAX 10000u
 
 /* Room for one record; the texts of what was read point into it. */

@@ -19,10 +19,6 @@
 #define CACHE_BYTES_MIN (UINT64_C(8) << 20)
 #define PAGE_BYTES 4096u
 
-/* One for each page that a transaction touched: at most eight for each of its keys (key, change,
- * four indexes, and some that split), twice over for rotations. They are allocated when needed. */
-#define LOCKS_MAX (STORE_TXN_KEYS_MAX * 16)
-
 /* What a commit leaves free beside its own log records: the directory's blocks, the file system's
  * own, and the record that says that it ended. */
 #define ROOM_TO_SPARE_BYTES (UINT64_C(256) << 10)
@@ -107,7 +103,7 @@ static int code_of(int ret)
 /* Whether an aborted transaction mends it. Everything else may have left memory and disk apart. */
 static bool is_harmless(int ret)
 {
-    return is_full(ret) || ret == ENOMEM || ret == DB_LOCK_DEADLOCK || ret == DB_LOCK_NOTGRANTED;
+    return is_full(ret) || ret == ENOMEM;
 }
 
 int store_fail(struct store *store, int ret, struct error *error, const char *doing)
@@ -167,8 +163,7 @@ static int env_configure(DB_ENV *env, uint64_t cache_size_bytes)
         (r = env->set_lg_bsize(env, LOG_BUFFER_BYTES)) ||
         (r = env->set_lg_max(env, LOG_FILE_BYTES)) ||
         (r = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) ||
-        (r = env->set_lk_max_locks(env, LOCKS_MAX)) ||
-        (r = env->set_lk_max_objects(env, LOCKS_MAX)) || (r = env->set_event_notify(env, on_event)))
+        (r = env->set_event_notify(env, on_event)))
         return r;
     return 0;
 }
@@ -221,10 +216,12 @@ static int open_databases(struct store *store, struct error *error)
     return r == 0 ? 0 : fail_open(store, r, error, "the databases");
 }
 
+/* Without DB_INIT_LOCK: one thread reads and writes, in one transaction at a time, and pages that
+ * the checkpoint's thread writes out are latched whether there are locks or not. Locks would take a
+ * tenth of an import's time, and bound what a transaction can change. */
 int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error *error)
 {
-    int r =
-        env_open(store, cache_size_bytes, DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_TXN | DB_RECOVER);
+    int r = env_open(store, cache_size_bytes, DB_INIT_LOG | DB_INIT_TXN | DB_RECOVER);
     if (r != 0)
         return fail_open(store, r, error, "the database environment");
     return open_databases(store, error);
@@ -251,6 +248,16 @@ void store_env_close(struct store *store)
     if (store->env != NULL)
         store->env->close(store->env, 0);
     store->env = NULL;
+}
+
+int store_env_begin(struct store *store, DB_TXN **ret_txn, struct error *error)
+{
+    if (store->txn_is_open)
+        return error_set(error, CATLATCH_E_CONFLICT,
+                         "cannot begin a transaction: another is open in state_dir %s",
+                         store->directory);
+    int r = store->env->txn_begin(store->env, NULL, ret_txn, DB_TXN_NOSYNC);
+    return r == 0 ? 0 : store_fail(store, r, error, "begin a transaction");
 }
 
 struct log_position {

@@ -132,6 +132,10 @@ int store_env_open(struct store *store, uint64_t cache_size_bytes, struct error 
  * thrown away if anything fails. */
 int store_env_open_bare(struct store *store, uint64_t cache_size_bytes, struct error *error);
 
+/* A transaction of Berkeley DB's, which must end before another begins: there are no locks, so an
+ * abort would undo the other's changes of the same pages too. E_CONFLICT: store_begin's is open. */
+int store_env_begin(struct store *store, DB_TXN **ret_txn, struct error *error);
+
 /* Closes databases and environment, whatever their state. */
 void store_env_close(struct store *store);
 
@@ -144,12 +148,6 @@ int store_check(struct store *store, struct error *error);
 
 /* Whether the file system has room for what the log has not written yet. */
 int store_check_room(struct store *store, struct error *error);
-
-/* The transaction that reads must join so as not to wait for its locks for ever, or NULL. */
-static inline DB_TXN *store_current(const struct store *store)
-{
-    return store->txn_is_open ? store->txn.txn : NULL;
-}
 
 /* Return the length of the key. ret_key has room for STORE_INDEX_KEY_MAX. */
 size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,

@@ -200,7 +200,7 @@ static int delete_first(struct store *store, DB_TXN *txn, size_t count, struct e
     if (r != 0)
         return store_fail(store, r, error, "remove old changes");
     for (size_t i = 0; r == 0 && i < count; i++) {
-        r = cursor->get(cursor, &key, &data, DB_FIRST | DB_RMW);
+        r = cursor->get(cursor, &key, &data, DB_FIRST);
         if (r == 0)
             r = cursor->del(cursor, 0);
     }
@@ -219,9 +219,9 @@ int store_prune(struct store *store, int64_t until_unix_ms, size_t max, size_t *
     int r = find_old(store, until_unix_ms, max, &pruning, error);
     if (r != 0 || pruning.count == 0)
         return r;
-    r = store->env->txn_begin(store->env, NULL, &txn, DB_TXN_NOSYNC);
+    r = store_env_begin(store, &txn, error);
     if (r != 0)
-        return store_fail(store, r, error, "begin a transaction");
+        return r;
     r = delete_first(store, txn, pruning.count, error);
     if (r == 0)
         r = store_meta_put_log_start(store, txn, &pruning.at, &pruning.chain, error);

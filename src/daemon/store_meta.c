@@ -117,9 +117,9 @@ static int begin_first_epoch(struct store *store, struct error *error)
 {
     DB_TXN *txn;
 
-    int r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    int r = store_env_begin(store, &txn, error);
     if (r != 0)
-        return store_fail(store, r, error, "begin a transaction");
+        return r;
     r = meta_put_number(store, txn, epoch_name, 1, error);
     if (r == 0)
         r = meta_put_number(store, txn, key_count_name, 0, error);
@@ -270,11 +270,6 @@ int store_set_generation(struct store *store, const struct store_generation *gen
     int r = store_check(store, error);
     if (r != 0)
         return r;
-    /* It would wait for that transaction's locks for ever. */
-    if (store->txn_is_open)
-        return error_set(error, CATLATCH_E_CONFLICT,
-                         "cannot record a generation: a transaction is open in state_dir %s",
-                         store->directory);
     /* Without it no table can be published, and without a table nothing can be revoked. */
     r = store_check_room(store, error);
     if (r == CATLATCH_E_FULL && store_release_ballast(store))
@@ -284,9 +279,9 @@ int store_set_generation(struct store *store, const struct store_generation *gen
     store_pack(generation->number, bytes);
     memcpy(bytes + 8, generation->boot_id, sizeof generation->boot_id);
     bytes[24] = generation->uncovered;
-    r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    r = store_env_begin(store, &txn, error);
     if (r != 0)
-        return store_fail(store, r, error, "begin a transaction");
+        return r;
     r = meta_put(store, txn, generation_name, bytes, sizeof bytes, error);
     return end_flushed(store, txn, r, error);
 }
@@ -305,9 +300,9 @@ int store_set_backup_time(struct store *store, int64_t unix_s, struct error *err
         r = store_check_room(store, error);
     if (r != 0)
         return r;
-    r = store->env->txn_begin(store->env, NULL, &txn, 0);
+    r = store_env_begin(store, &txn, error);
     if (r != 0)
-        return store_fail(store, r, error, "begin a transaction");
+        return r;
     r = meta_put_number(store, txn, backup_name, (uint64_t)unix_s, error);
     r = end_flushed(store, txn, r, error);
     if (r == 0)

@@ -27,13 +27,9 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     int r = store_check(store, error);
     if (r != 0)
         return r;
-    if (store->txn_is_open)
-        return error_set(error, CATLATCH_E_CONFLICT,
-                         "cannot begin a transaction: another is open in state_dir %s",
-                         store->directory);
-    r = store->env->txn_begin(store->env, NULL, &txn->txn, DB_TXN_NOSYNC);
+    r = store_env_begin(store, &txn->txn, error);
     if (r != 0)
-        return store_fail(store, r, error, "begin a transaction");
+        return r;
     txn->store = store;
     txn->epoch = store->epoch;
     txn->sequence = store->sequence;

@@ -37,8 +37,7 @@ int store_walk_open(struct store *store, enum store_database database, const voi
     void *buffer = malloc(size);
     if (buffer == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "cannot read the store: out of memory");
-    r = db->cursor(db, store_current(store), &cursor,
-                   store_current(store) == NULL ? 0 : DB_READ_COMMITTED);
+    r = db->cursor(db, NULL, &cursor, 0);
     if (r != 0) {
         free(buffer);
         return store_fail(store, r, error, "read");
