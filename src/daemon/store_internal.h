@@ -37,6 +37,9 @@ enum store_database {
 /* tag, the longest text, NUL, id */
 #define STORE_INDEX_KEY_MAX (1 + RECORD_TEXT_MAX + 1 + 8)
 
+/* Random numbers that are fetched at once: 256 bytes, which getrandom gives whole or not at all. */
+#define STORE_DICE 64u
+
 /* Index entries that a transaction will add and remove at its commit. Sorted then, because entries
  * written in order touch each page once. */
 struct store_index_entry {
@@ -104,6 +107,8 @@ struct store {
     _Atomic uint64_t key_count;      /* other threads may ask */
     uint64_t last_id;                /* the highest that is stored or was given out */
     uint64_t highest_id;             /* no key above it is stored */
+    uint32_t dice[STORE_DICE];       /* random numbers for ids that are yet to be made, */
+    size_t dice_left;                /* of them, from the first on */
     _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;

@@ -1,5 +1,6 @@
 #include "daemon/store_internal.h"
 
+#include <openssl/crypto.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -310,16 +311,29 @@ int store_set_backup_time(struct store *store, int64_t unix_s, struct error *err
     return r;
 }
 
+/* Fetched for many ids at once: a system call for each would cost more than the rest of it. What
+ * was used is wiped, so that the memory tells nothing of how far apart earlier ids were drawn. */
+static uint32_t draw(struct store *store, const struct timespec *now)
+{
+    if (store->dice_left == 0) {
+        if (getrandom(store->dice, sizeof store->dice, GRND_NONBLOCK) !=
+            (ssize_t)sizeof store->dice)
+            return (uint32_t)now->tv_nsec;
+        store->dice_left = STORE_DICE;
+    }
+    uint32_t drawn = store->dice[--store->dice_left];
+    OPENSSL_cleanse(&store->dice[store->dice_left], sizeof drawn);
+    return drawn;
+}
+
 /* Milliseconds and 20 random bits: ids rise, so that new keys append, and do not tell how many keys
  * were issued. A clock that was put back only makes the steps small. */
 uint64_t store_new_id(struct store *store)
 {
     struct timespec now;
-    uint32_t random = 0;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random = (uint32_t)now.tv_nsec;
+    uint32_t random = draw(store, &now);
     uint64_t milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     uint64_t id = milliseconds << 20 | (random & 0xFFFFF);
     if (id <= store->last_id)
