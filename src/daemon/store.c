@@ -179,6 +179,7 @@ void store_free(struct store *store)
 {
     store_env_close(store);
     store_index_free(&store->txn.index);
+    free(store->parts);
     store_bulk_free(&store->txn.index_bulk);
     store_bulk_free(&store->txn.keys);
     store_bulk_free(&store->txn.changes);
@@ -200,6 +201,7 @@ int store_alloc(const char *directory, struct store **ret_store, struct error *e
     if (store == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "cannot open the store: out of memory");
     store->published_fd = store->place_fd = -1;
+    store->part_keys = STORE_PART_KEYS;
     pthread_mutex_init(&store->said_lock, NULL);
     store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = store->directory_fd >= 0

@@ -226,6 +226,17 @@ static int write_batch(struct store_build *build)
     return r;
 }
 
+/* Keys come by their ids. */
+static int begin_part(struct store_build *build, uint64_t id)
+{
+    const struct store_part part = {.first_id = id, .keys_before = build->key_count};
+
+    if (!store_part_is_full(build->store, build->key_count))
+        return 0;
+    int r = store_part_add(build->store, &part, build->error);
+    return r == 0 ? store_meta_put_last_part(build->store, NULL, build->error) : r;
+}
+
 static int finish_key(void *context, const struct record *record)
 {
     struct store_build *build = context;
@@ -235,8 +246,10 @@ static int finish_key(void *context, const struct record *record)
         return error_set(build->error, CATLATCH_E_MEMORY, "out of memory for a new store");
     if (owner != NULL)
         owner->keys += !record->revoked;
+    int r = begin_part(build, record->id);
+    if (r == 0)
+        r = store_index_note(build->store, &build->store->txn.index, NULL, record, build->error);
     build->key_count++;
-    int r = store_index_note(&build->store->txn.index, NULL, record, build->error);
     if (r == 0 && ++build->batched == INDEX_BATCH)
         r = write_batch(build);
     if (r == 0 && build->batched % LOOK_EACH == 0 && build->go_on != NULL &&

@@ -6,18 +6,24 @@
 #define TAG_EXPIRY 'x'
 #define TAG_REVOKED 'r'
 
-static const unsigned char tags[] = {
-    [STORE_BY_OWNER] = 'o',
-    [STORE_BY_PREFIX] = 'p',
-    [STORE_BY_NAME] = 'n',
+/* Of the first part, and of all others. */
+static const unsigned char tags[][2] = {
+    [STORE_BY_OWNER] = {'o', 'O'},
+    [STORE_BY_PREFIX] = {'p', 'P'},
+    [STORE_BY_NAME] = {'n', 'N'},
 };
 
-size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
+size_t store_index_text_key(enum store_index index, uint32_t part, struct text value, uint64_t id,
                             unsigned char *ret_key)
 {
+    const uint32_t number = htobe32(part);
     size_t len = 0;
 
-    ret_key[len++] = tags[index];
+    ret_key[len++] = tags[index][part > 0];
+    if (part > 0) {
+        memcpy(ret_key + len, &number, sizeof number);
+        len += sizeof number;
+    }
     if (value.len > 0)
         memcpy(ret_key + len, value.bytes, value.len);
     len += value.len;
@@ -106,8 +112,8 @@ static struct text indexed_text(const struct record *record, enum store_index in
     return (struct text){NULL, 0};
 }
 
-static int note_text(struct store_index_batch *batch, enum store_index index,
-                     const struct record *record, bool present)
+static int note_text(const struct store *store, struct store_index_batch *batch,
+                     enum store_index index, const struct record *record, bool present)
 {
     unsigned char key[STORE_INDEX_KEY_MAX];
 
@@ -117,7 +123,9 @@ static int note_text(struct store_index_batch *batch, enum store_index index,
     if (value.len > RECORD_TEXT_MAX ||
         (value.len > 0 && memchr(value.bytes, '\0', value.len) != NULL))
         return CATLATCH_E_DATA;
-    return batch_add(batch, key, store_index_text_key(index, value, record->id, key), present);
+    uint32_t part = store_part_of(store, record->id);
+    return batch_add(batch, key, store_index_text_key(index, part, value, record->id, key),
+                     present);
 }
 
 static int note_expiry(struct store_index_batch *batch, const struct record *record, bool present)
@@ -163,8 +171,8 @@ static const struct record *indexed(const struct record *record)
     return record != NULL && record->purged ? NULL : record;
 }
 
-int store_index_note(struct store_index_batch *batch, const struct record *old,
-                     const struct record *new, struct error *error)
+int store_index_note(const struct store *store, struct store_index_batch *batch,
+                     const struct record *old, const struct record *new, struct error *error)
 {
     int r = 0;
 
@@ -172,9 +180,9 @@ int store_index_note(struct store_index_batch *batch, const struct record *old,
     new = indexed(new);
     for (enum store_index i = STORE_BY_OWNER; r == 0 && i <= STORE_BY_NAME; i++)
         if (!text_is_same(old, new, i)) {
-            r = note_text(batch, i, old, false);
+            r = note_text(store, batch, i, old, false);
             if (r == 0)
-                r = note_text(batch, i, new, true);
+                r = note_text(store, batch, i, new, true);
         }
     if (r == 0 && !expiry_is_same(old, new)) {
         r = note_expiry(batch, old, false);

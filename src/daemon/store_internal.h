@@ -2,18 +2,23 @@
  * store_internal.h - what the store's own files share; nobody else includes it.
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
- * store_txn.c writes, store_index.c keeps the indexes, store_walk.c and store_read.c read,
- * store_log.c walks the changes, store_meta.c holds the small facts, store_place.c knows in which
- * folder the environment lies, store_files.c keeps `published`.
+ * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_walk.c and
+ * store_read.c read, store_log.c walks the changes, store_meta.c holds the small facts,
+ * store_place.c knows in which folder the environment lies, store_files.c keeps `published`.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
  *   owners   name                                 -> record_owner
  *   changes  epoch (8), sequence (8)              -> change
- *   index    tag (1) text NUL id (8)              -> nothing; texts hold no NUL
+ *   index    tag (1) [part (4)] text NUL id (8)   -> nothing; texts hold no NUL
  *            'x' expiry (8) id (8)                -> nothing; keys that expire
  *            'r' time of revoking (8) id (8)      -> nothing; revoked keys that were not purged
  *   meta     a word                               -> integers
+ *
+ * The indexes of texts are cut into parts, each of the ids from its first on, so that new keys
+ * touch the few pages of the last part, whatever their texts are, and not one of all pages each:
+ * with ten million keys a checkpoint had as many pages to write as there were new entries. What is
+ * looked for is looked for in each part. The first part has small tags and no number.
  */
 #ifndef DAEMON_STORE_INTERNAL_H
 #define DAEMON_STORE_INTERNAL_H
@@ -34,8 +39,17 @@ enum store_database {
     STORE_DATABASES,
 };
 
-/* tag, the longest text, NUL, id */
-#define STORE_INDEX_KEY_MAX (1 + RECORD_TEXT_MAX + 1 + 8)
+/* tag, part, the longest text, NUL, id */
+#define STORE_INDEX_KEY_MAX (1 + 4 + RECORD_TEXT_MAX + 1 + 8)
+
+/* Keys after which a part of the indexes is followed by another: some 20 MB of pages, which nearly
+ * any cache holds, and a look into each of 76 parts when there are ten million keys. */
+#define STORE_PART_KEYS (UINT64_C(1) << 17)
+
+struct store_part {
+    uint64_t first_id;
+    uint64_t keys_before; /* how many were stored when it was begun */
+};
 
 /* Random numbers that are fetched at once: 256 bytes, which getrandom gives whole or not at all. */
 #define STORE_DICE 64u
@@ -76,6 +90,7 @@ struct store_txn {
     uint64_t key_count; /* as it will be */
     void *owners;       /* a tree of struct owner_entry: owners that it touched */
     bool failed;        /* a write failed half-way: it can only be aborted */
+    bool begins_part;   /* the last one of the indexes */
     struct store_index_batch index;
     struct store_bulk index_bulk;
     struct store_bulk keys;     /* new ones behind all others: written before anything reads */
@@ -109,6 +124,9 @@ struct store {
     uint64_t highest_id;             /* no key above it is stored */
     uint32_t dice[STORE_DICE];       /* random numbers for ids that are yet to be made, */
     size_t dice_left;                /* of them, from the first on */
+    struct store_part *parts;        /* of the indexes, behind the first, by their ids; */
+    size_t part_count, part_room;    /* the number of one is its place here and 1 */
+    uint64_t part_keys;              /* STORE_PART_KEYS; fewer for a test */
     _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;
@@ -154,16 +172,25 @@ int store_check(struct store *store, struct error *error);
 /* Whether the file system has room for what the log has not written yet. */
 int store_check_room(struct store *store, struct error *error);
 
+/* The part that has the id's entries. */
+uint32_t store_part_of(const struct store *store, uint64_t id);
+
+/* The next part. Returns 0 or E_MEMORY. */
+int store_part_add(struct store *store, const struct store_part *part, struct error *error);
+
+/* Whether the last part has as many keys as one shall have, of so many that are stored. */
+bool store_part_is_full(const struct store *store, uint64_t key_count);
+
 /* Return the length of the key. ret_key has room for STORE_INDEX_KEY_MAX. */
-size_t store_index_text_key(enum store_index index, struct text value, uint64_t id,
+size_t store_index_text_key(enum store_index index, uint32_t part, struct text value, uint64_t id,
                             unsigned char *ret_key);
 size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key);
 size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key);
 
 /* Notes the entries that differ between two versions of a key; either can be NULL.
  * Returns 0, E_MEMORY or E_DATA (a text with a NUL). */
-int store_index_note(struct store_index_batch *batch, const struct record *old,
-                     const struct record *new, struct error *error);
+int store_index_note(const struct store *store, struct store_index_batch *batch,
+                     const struct record *old, const struct record *new, struct error *error);
 
 /* Writes what was noted. */
 int store_index_apply(struct store_txn *txn, struct error *error);
@@ -227,6 +254,7 @@ int store_meta_load(struct store *store, struct error *error);
 
 int store_meta_put_log_start(struct store *store, DB_TXN *txn, const struct store_position *at,
                              const struct digest *chain, struct error *error);
+int store_meta_put_last_part(struct store *store, DB_TXN *txn, struct error *error);
 int store_meta_put_key_count(struct store_txn *txn, struct error *error);
 int store_txn_put_epoch(struct store_txn *txn, struct error *error);
 

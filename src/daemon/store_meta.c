@@ -1,6 +1,7 @@
 #include "daemon/store_internal.h"
 
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -10,9 +11,11 @@ static const char generation_name[] = "generation";
 static const char log_start_name[] = "log start";
 static const char identity_name[] = "identity";
 static const char backup_name[] = "backup";
+static const char part_name[] = "part"; /* and its number */
 
 #define GENERATION_BYTES 25u /* number, boot id, uncovered */
 #define LOG_START_BYTES (16u + DIGEST_BYTES)
+#define PART_BYTES 16u /* first id, keys before */
 
 static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
                     size_t len, struct error *error)
@@ -66,6 +69,42 @@ static int meta_put_number(struct store *store, DB_TXN *txn, const char *name, u
 int store_meta_put_key_count(struct store_txn *txn, struct error *error)
 {
     return meta_put_number(txn->store, txn->txn, key_count_name, txn->key_count, error);
+}
+
+#define PART_NAME_SIZE (sizeof part_name + 10)
+
+static void name_part(size_t number, char ret_name[PART_NAME_SIZE])
+{
+    snprintf(ret_name, PART_NAME_SIZE, "%s%010u", part_name, (unsigned)number);
+}
+
+int store_meta_put_last_part(struct store *store, DB_TXN *txn, struct error *error)
+{
+    const struct store_part *part = &store->parts[store->part_count - 1];
+    char name[PART_NAME_SIZE];
+    unsigned char bytes[PART_BYTES];
+
+    name_part(store->part_count, name);
+    store_pack(part->first_id, bytes);
+    store_pack(part->keys_before, bytes + 8);
+    return meta_put(store, txn, name, bytes, sizeof bytes, error);
+}
+
+static int load_parts(struct store *store, struct error *error)
+{
+    char name[PART_NAME_SIZE];
+    unsigned char bytes[PART_BYTES];
+
+    for (;;) {
+        name_part(store->part_count + 1, name);
+        int r = meta_get(store, name, bytes, sizeof bytes, error);
+        if (r != 0)
+            return r == CATLATCH_E_NOT_FOUND ? 0 : r;
+        struct store_part part = {store_unpack(bytes), store_unpack(bytes + 8)};
+        r = store_part_add(store, &part, error);
+        if (r != 0)
+            return r;
+    }
 }
 
 static int end_flushed(struct store *store, DB_TXN *txn, int r, struct error *error)
@@ -242,6 +281,8 @@ int store_meta_load(struct store *store, struct error *error)
         r = load_log_start(store, error);
     if (r == 0)
         r = load_backup(store, error);
+    if (r == 0)
+        r = load_parts(store, error);
     return r == 0 ? load_sequence(store, error) : r;
 }
 

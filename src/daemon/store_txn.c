@@ -37,7 +37,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
     txn->owners = NULL;
-    txn->failed = false;
+    txn->failed = txn->begins_part = false;
     txn->index.entry_count = 0;
     txn->index.bytes_used = 0;
     store_bulk_clear(&txn->index_bulk);
@@ -63,6 +63,7 @@ void store_abort(struct store_txn *txn)
     int r = txn->txn->abort(txn->txn);
     if (r != 0)
         store_fail(txn->store, r, NULL, "undo a transaction");
+    txn->store->part_count -= txn->begins_part;
     txn_end(txn);
 }
 
@@ -253,6 +254,18 @@ static int write_key(struct store_txn *txn, const struct record *record, uint32_
     return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
 }
 
+/* Before a key behind all others: its entries are the first of a part if the last one is full. */
+static int begin_part(struct store_txn *txn, uint64_t id, struct error *error)
+{
+    const struct store_part part = {.first_id = id, .keys_before = txn->key_count};
+
+    if (txn->begins_part || !store_part_is_full(txn->store, txn->key_count))
+        return 0;
+    int r = store_part_add(txn->store, &part, error);
+    txn->begins_part = r == 0;
+    return r;
+}
+
 /* Writing a new key tells whether its id is free, without a look at it before. Behind all others it
  * is, and keys that come in order are written together. E_CONFLICT: it is not. */
 static int write_new_key(struct store_txn *txn, const struct record *record, struct error *error)
@@ -266,6 +279,9 @@ static int write_new_key(struct store_txn *txn, const struct record *record, str
     int r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
     if (r != 0)
         return error_set(error, r, "cannot store the key: a field of it is out of bounds");
+    r = begin_part(txn, record->id, error);
+    if (r != 0)
+        return r;
     store_pack(record->id, key);
     r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
     if (r == 0)
@@ -306,7 +322,7 @@ static int compare(struct store_txn *txn, const struct record *old, const struct
 static int put_all(struct store_txn *txn, const struct record *stored, const struct record *record,
                    struct change *change, struct error *error)
 {
-    int r = store_index_note(&txn->index, stored, record, error);
+    int r = store_index_note(txn->store, &txn->index, stored, record, error);
     if (r == 0)
         r = owner_count(txn, stored, record, change, error);
     if (r == 0 && stored != NULL)
@@ -449,6 +465,8 @@ static int prepare(struct store_txn *txn, struct error *error)
         r = write_owners(txn, error);
     if (r == 0 && txn->key_count != txn->store->key_count)
         r = store_meta_put_key_count(txn, error);
+    if (r == 0 && txn->begins_part)
+        r = store_meta_put_last_part(txn->store, txn->txn, error);
     if (r == 0 && txn->epoch != txn->store->epoch)
         r = store_txn_put_epoch(txn, error);
     if (r == 0)

@@ -125,7 +125,8 @@ struct look {
 static void expect_index(struct look *look, enum store_index index, struct text value, uint64_t id)
 {
     struct index_key *key = &look->index[look->index_count++];
-    key->len = store_index_text_key(index, value, id, key->bytes);
+    uint32_t part = store_part_of(look->store, id);
+    key->len = store_index_text_key(index, part, value, id, key->bytes);
 }
 
 static int see_key(void *context, const struct record *record)
