@@ -122,6 +122,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     op_queue_init(&changer->reads);
     op_queue_init(&changer->finished);
     op_queue_init(&changer->waiting);
+    op_queue_init(&changer->pending.done);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
     retention_begin(&changer->retention, options->store);
@@ -135,6 +136,8 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     int r = init_sync(changer, error);
     if (r == 0)
         r = changer_start_table(changer, ret_wait_ms, error);
+    if (r == 0)
+        r = flusher_start(&changer->flusher, options->store, error);
     if (r == 0 && uv_thread_create(&changer->thread, changer_thread, changer) != 0)
         r = error_set(error, CATLATCH_E_MEMORY, "starting the store thread");
     if (r != 0)

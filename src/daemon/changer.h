@@ -3,7 +3,8 @@
  *
  * It takes the operations that wait, runs each in its own transaction (room in the table is claimed
  * before the commit), flushes once for all of them, publishes them in order, and then answers:
- * reserve -> commit -> publish -> reply. Changes go before reads. An operation that finds no room
+ * reserve -> commit -> publish -> reply. While an import is flushed, and nothing else waits, the
+ * next one is run. Changes go before reads. An operation that finds no room
  * in the table waits, off the thread, for the next generation; others pass it.
  */
 #ifndef DAEMON_CHANGER_H

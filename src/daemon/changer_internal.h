@@ -1,17 +1,27 @@
 /*
  * changer_internal.h - what the changer's own files share; nobody else includes it.
  *
- * changer.c is the event loop's side, changer_thread.c the store thread, changer_start.c what comes
- * before that thread: the first table, and what becomes of older ones.
+ * changer.c is the event loop's side, changer_thread.c the store thread, flusher.c the one that
+ * flushes for it, changer_start.c what comes before: the first table, and what becomes of older
+ * ones.
  */
 #ifndef DAEMON_CHANGER_INTERNAL_H
 #define DAEMON_CHANGER_INTERNAL_H
 
 #include "daemon/changer.h"
+#include "daemon/flusher.h"
 #include "daemon/growth.h"
 #include "daemon/keys.h"
 #include "daemon/op_queue.h"
 #include "daemon/retention.h"
+
+/* Imports that are committed, and are being flushed while the next ones run. */
+struct pending {
+    struct op_queue done; /* empty: there is nothing */
+    size_t claims;        /* theirs, the first of all that are to be published */
+    uint64_t epoch, sequence;
+    uint64_t changed;
+};
 
 struct changer {
     struct changer_options options;
@@ -55,6 +65,8 @@ struct changer {
     struct growth growth;
     struct retention retention;
     struct op_queue waiting;
+    struct flusher flusher;
+    struct pending pending;
     uint64_t expected_keys; /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */

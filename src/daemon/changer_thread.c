@@ -9,8 +9,8 @@
 #define BATCH_OPS_MAX 1024u
 #define BATCH_CLAIMS_MAX 20000u
 
-/* Keys of imports that share one flush: what a revoke that comes meanwhile waits for, some 25 ms.
- * One request may bring more by itself. */
+/* Keys of imports that share one flush: what a revoke that comes meanwhile waits for, some 20 ms,
+ * and for the flush of as many before them. One request may bring more by itself. */
 #define IMPORT_KEYS_MAX 1000u
 
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
@@ -79,16 +79,16 @@ static void configure_table(struct changer *changer, struct table_writer *table)
                           (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
 }
 
-/* Commits are on the disk: makes them seen. */
-static int publish_batch(struct changer *changer, struct error *error)
+/* The first claims' commits, up to this place in the log, are on the disk: makes them seen. */
+static int publish_batch(struct changer *changer, size_t claims, uint64_t epoch, uint64_t sequence,
+                         struct error *error)
 {
-    struct store *store = changer->options.store;
-    keys_publish(&changer->keys);
-    table_set_sequence(changer->keys.table, store_sequence(store));
+    keys_publish(&changer->keys, claims);
+    table_set_sequence(changer->keys.table, sequence);
     uv_mutex_lock(&changer->lock);
     changer->news = true; /* whoever finishes the batch wakes the loop */
     uv_mutex_unlock(&changer->lock);
-    return store_set_published(store, store_epoch(store), store_sequence(store), error);
+    return store_set_published(changer->options.store, epoch, sequence, error);
 }
 
 /* Whether an update must not pass one that waits: the later of two that name the same key would be
@@ -120,13 +120,12 @@ static int tell_covered(struct changer *changer, struct error *error)
     return r == CATLATCH_E_FULL ? 0 : r;
 }
 
-/* Runs a batch. What finds no room goes to `waiting`, the rest to `done`. */
-static int run_batch(struct changer *changer, struct op_queue *batch, struct op_queue *done,
-                     struct error *error)
+/* Runs and commits a batch. What finds no room goes to `waiting`, the rest to `done`. */
+static int commit_batch(struct changer *changer, struct op_queue *batch, struct op_queue *done,
+                        uint64_t *ret_changed, struct error *error)
 {
     struct store *store = changer->options.store;
-    uint64_t before = store_sequence(store), changed = 0;
-    int r;
+    uint64_t changed = 0;
     changer->keys.now_unix_ms = realtime_ms();
     for (struct op *op; (op = op_queue_take(batch)) != NULL;) {
         keys_tidy(op);
@@ -146,15 +145,75 @@ static int run_batch(struct changer *changer, struct op_queue *batch, struct op_
         op->refusals += waits && changer->waiting.first == NULL;
         op_queue_add(waits ? &changer->waiting : done, op);
     }
-    if (store_sequence(store) != before &&
-        ((r = store_flush(store, error)) != 0 || (r = tell_covered(changer, error)) != 0 ||
-         (r = publish_batch(changer, error)) != 0))
-        return r;
+    atomic_store(&changer->waiting_count, changer->waiting.count);
+    *ret_changed = changed;
+    return 0;
+}
+
+/* Answers, for all that it rests on is seen. */
+static void acknowledge(struct changer *changer, struct op_queue *done, uint64_t changed)
+{
     for (struct op *op = done->first; op != NULL; op = op->next)
         stamp(changer, op);
     atomic_fetch_add(&changer->batches, 1);
     atomic_fetch_add(&changer->changed, changed);
-    atomic_store(&changer->waiting_count, changer->waiting.count);
+    finish(changer, done);
+}
+
+static int run_batch(struct changer *changer, struct op_queue *batch, struct error *error)
+{
+    struct store *store = changer->options.store;
+    uint64_t before = store_sequence(store), changed = 0;
+    struct op_queue done;
+    op_queue_init(&done);
+    int r = commit_batch(changer, batch, &done, &changed, error);
+    if (r == 0 && store_sequence(store) != before &&
+        ((r = store_flush(store, error)) == 0 && (r = tell_covered(changer, error)) == 0))
+        r = publish_batch(changer, changer->keys.claim_count, store_epoch(store),
+                          store_sequence(store), error);
+    if (r == 0)
+        acknowledge(changer, &done, changed);
+    return r; /* or nothing of it is acknowledged: the process ends */
+}
+
+/* Waits for the flush of the imports that are pending, publishes and answers them. Before anything
+ * else than a further import is done: it may look at what they changed. */
+static int settle(struct changer *changer, struct error *error)
+{
+    struct pending *pending = &changer->pending;
+    if (pending->done.first == NULL)
+        return 0;
+    int r = flusher_wait(&changer->flusher, error);
+    if (r == 0)
+        r = tell_covered(changer, error);
+    if (r == 0)
+        r = publish_batch(changer, pending->claims, pending->epoch, pending->sequence, error);
+    if (r == 0)
+        acknowledge(changer, &pending->done, pending->changed);
+    return r;
+}
+
+/* Imports that follow imports: these run while what those changed is flushed. */
+static int run_imports(struct changer *changer, struct op_queue *imports, struct error *error)
+{
+    struct store *store = changer->options.store;
+    struct pending next = {.claims = 0};
+    uint64_t before = store_sequence(store);
+    op_queue_init(&next.done);
+    int r = commit_batch(changer, imports, &next.done, &next.changed, error);
+    if (r == 0)
+        r = settle(changer, error);
+    if (r != 0)
+        return r;
+    if (store_sequence(store) == before) {
+        acknowledge(changer, &next.done, next.changed);
+        return 0;
+    }
+    next.claims = changer->keys.claim_count;
+    next.epoch = store_epoch(store);
+    next.sequence = store_sequence(store);
+    changer->pending = next;
+    flusher_begin(&changer->flusher);
     return 0;
 }
 
@@ -221,15 +280,20 @@ static void growth_failed(struct changer *changer, struct error *error)
     changer_warn(changer, error);
 }
 
+static bool growth_is_due(const struct changer *changer)
+{
+    return changer->waiting.first != NULL ||
+           table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE ||
+           changer->expected_keys > changer->keys.table->capacity / 1000 * GROW_AT_PERMILLE;
+}
+
 /* Begins a new generation if one is due. */
 static void consider_growth(struct changer *changer, bool lost)
 {
     struct error error = {0};
     /* Looked at again: the heartbeat can fall between a rename and what tells it. */
     bool due = (lost && !generation_is_in_place(changer_current(changer), changer->run_dir)) ||
-               changer->waiting.first != NULL ||
-               table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE ||
-               changer->expected_keys > changer->keys.table->capacity / 1000 * GROW_AT_PERMILLE;
+               growth_is_due(changer);
     if (!due || changer->growth.stage != GROWTH_IDLE)
         return;
     if (generation_now_ms() < changer->no_growth_before_ms) {
@@ -325,18 +389,16 @@ static int run_changes(struct changer *changer, struct op_queue *batch, struct e
 {
     uint64_t before = store_sequence(changer->options.store);
     while (batch->first != NULL) {
-        struct op_queue part, done;
+        struct op_queue part;
         size_t keys = 0;
         op_queue_init(&part);
-        op_queue_init(&done);
         do {
             keys += batch->first->id_count;
             op_queue_add(&part, op_queue_take(batch));
         } while (batch->first != NULL && keys + batch->first->id_count <= BATCH_CLAIMS_MAX);
-        int r = run_batch(changer, &part, &done, error);
+        int r = run_batch(changer, &part, error);
         if (r != 0)
-            return r; /* nothing of it is acknowledged: the process ends */
-        finish(changer, &done);
+            return r;
     }
     keep_pace(changer, store_sequence(changer->options.store) - before);
     return 0;
@@ -419,10 +481,29 @@ static void end_thread(struct changer *changer)
     error_set(&error, CATLATCH_E_UNAVAILABLE, "the daemon is stopping");
     fail_waiting(changer, &error);
     growth_cancel(&changer->growth);
+    flusher_stop(&changer->flusher);
     uv_mutex_lock(&changer->lock);
     changer->ended = true;
     uv_mutex_unlock(&changer->lock);
     uv_async_send(&changer->async);
+}
+
+/* There is a further import and nothing else. A growth reads what was changed, between batches. */
+static bool imports_alone(const struct changer *changer, const struct work *work)
+{
+    return work->imports.first != NULL && work->batch.first == NULL && work->read == NULL &&
+           !work->tend && !work->lost && changer->growth.stage == GROWTH_IDLE &&
+           !growth_is_due(changer);
+}
+
+static int run_work(struct changer *changer, struct work *work, struct error *error)
+{
+    if (imports_alone(changer, work))
+        return run_imports(changer, &work->imports, error);
+    int r = settle(changer, error);
+    if (r == 0)
+        r = run_changes(changer, &work->batch, error);
+    return r == 0 ? run_changes(changer, &work->imports, error) : r;
 }
 
 void changer_thread(void *context)
@@ -432,11 +513,11 @@ void changer_thread(void *context)
     bool busy = false;
     for (;;) {
         struct work work;
-        take_work(changer, &work, busy);
-        if (work.stop)
+        take_work(changer, &work, busy || changer->pending.done.first != NULL);
+        if (work.stop && changer->pending.done.first == NULL)
             break;
-        if (run_changes(changer, &work.batch, &error) != 0 ||
-            run_changes(changer, &work.imports, &error) != 0) {
+        if (run_work(changer, &work, &error) != 0 ||
+            (growth_is_due(changer) && settle(changer, &error) != 0)) {
             changer_fail(changer, &error);
             return;
         }

@@ -337,11 +337,13 @@ void keys_change(struct keys *keys, struct op *op)
     }
 }
 
-void keys_publish(struct keys *keys)
+void keys_publish(struct keys *keys, size_t count)
 {
-    for (size_t i = 0; i < keys->claim_count; i++)
+    for (size_t i = 0; i < count; i++)
         table_publish(keys->table, &keys->claims[i]);
-    keys->claim_count = 0;
+    keys->claim_count -= count;
+    if (keys->claim_count > 0)
+        memmove(keys->claims, keys->claims + count, keys->claim_count * sizeof *keys->claims);
 }
 
 void keys_free(struct keys *keys)

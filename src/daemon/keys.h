@@ -22,7 +22,7 @@ struct keys {
     int64_t now_unix_ms;        /* set by the caller before each batch */
     struct store_buffer buffer; /* what was read last; results are copied out of it */
 
-    /* Claims of all operations of the batch so far, in order. */
+    /* Claims of all operations that are not published yet, in order. */
     struct table_claim *claims;
     size_t claim_count;
     size_t claim_room;
@@ -44,8 +44,8 @@ bool keys_share_id(const struct op *a, const struct op *b);
 /* Runs a read. */
 void keys_read(struct keys *keys, struct op *op);
 
-/* Publishes all claims and forgets them. */
-void keys_publish(struct keys *keys);
+/* Publishes the first `count` claims and forgets them. */
+void keys_publish(struct keys *keys, size_t count);
 
 void keys_free(struct keys *keys);
 

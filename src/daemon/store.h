@@ -3,7 +3,8 @@
  *
  * The interface is small on purpose, so that another engine can stand behind it: a snapshot
  * (store_scan), an ordered, resumable change stream (store_changes), and compare-and-set writes in
- * transactions (store_put). All calls but store_checkpoint are made by one thread.
+ * transactions (store_put). One thread makes all calls but store_checkpoint and store_flush, which
+ * another may make meanwhile.
  *
  * A change is acknowledged when store_commit *and* a later store_flush have returned 0: many
  * commits share one flush. A failed commit other than E_FULL, and any failed flush, leaves memory
@@ -73,7 +74,7 @@ uint64_t store_key_count(const struct store *store); /* revoked ones too. Any th
 int store_begin(struct store *store, struct store_txn **ret_txn, struct error *error);
 int store_commit(struct store_txn *txn, struct error *error); /* frees txn, whatever it returns */
 void store_abort(struct store_txn *txn);                      /* NULL is allowed */
-int store_flush(struct store *store, struct error *error);
+int store_flush(struct store *store, struct error *error);    /* any thread; not two at once */
 
 /* A bound on what one transaction may change: its pages stay in the cache until it ends. */
 #define STORE_TXN_KEYS_MAX 10000u

@@ -27,6 +27,8 @@
 #define CAPACITY 16u
 #define GENERATIONS 4u
 #define NOW_UNIX_S INT64_C(1800000000)
+#define IMPORTS 6u
+#define IMPORT_KEYS 600u /* two of them are more than share a flush */
 
 struct world {
     char state_dir[STORE_FOLDER_SIZE];
@@ -39,6 +41,7 @@ struct world {
 };
 
 static struct world world;
+static uint64_t expected_keys = CAPACITY;
 
 /* What is looked at. The operation is the store thread's until it has told. */
 static struct watch {
@@ -94,8 +97,27 @@ int uv_async_send(uv_async_t *async)
     return real(async);
 }
 
+/* A flush of imports in a row: it lets the store thread go on for as long as that finds something
+ * to do, and then the import that it is for must not be seen. */
+static _Atomic bool imports_run;
+static bool import_is_shown(uint64_t number);
+
+static void dawdle(void)
+{
+    uint64_t number = atomic_load(&watch.flushes) + 1;
+    uint64_t behind = number < IMPORTS ? (number + 1) * IMPORT_KEYS : number * IMPORT_KEYS;
+    for (int i = 0; i < 100000 && store_key_count(world.store) < behind; i++)
+        sched_yield();
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    if (import_is_shown(number))
+        atomic_store(&watch.shown_early, true);
+}
+
 static int count_flush(int fd)
 {
+    if (atomic_load(&imports_run))
+        dawdle();
     if (watch.op != NULL && !pthread_equal(pthread_self(), main_thread) &&
         atomic_load(&watch.shown) < 0 && watch.shows(watch.op))
         atomic_store(&watch.shown_early, true);
@@ -147,7 +169,7 @@ static void start(void (*fatal)(void *context, const struct error *error))
     uint64_t wait_ms;
     main_thread = pthread_self();
     world.store = store_open_or_die(world.state_dir);
-    world.config.expected_keys = CAPACITY;
+    world.config.expected_keys = expected_keys;
     world.config.environments =
         (struct key_environments){.count = 1, .list = {{"live", "cc_live_"}}};
     assert_int_equal(uv_loop_init(&world.loop), 0);
@@ -164,6 +186,15 @@ static int set_up(void **state)
 {
     make_folders(state);
     start(on_fatal);
+    return 0;
+}
+
+static int set_up_roomy(void **state)
+{
+    make_folders(state);
+    expected_keys = 2 * IMPORTS * IMPORT_KEYS;
+    start(on_fatal);
+    expected_keys = CAPACITY;
     return 0;
 }
 
@@ -225,6 +256,22 @@ static struct op *make_create(const char *name)
     op->fields.scopes[0] = text_of("read");
     op->fields.scopes[1] = text_of("write");
     op->fields.scope_count = 2;
+    return op;
+}
+
+/* Keys that no other import brings. */
+static struct op *make_import(uint64_t number, size_t count)
+{
+    struct op *op = make_op(OP_IMPORT, 0);
+    op->imports = op_alloc(op, count * sizeof *op->imports);
+    assert_non_null(op->imports);
+    op->import_count = count;
+    for (size_t i = 0; i < count; i++)
+        op->imports[i] = (struct op_import){
+            .digest = {{number, i, 3, 4}},
+            .name = text_of("moved here"),
+            .prefix = text_of("cc_live_AbCdEfG"),
+        };
     return op;
 }
 
@@ -329,6 +376,20 @@ static bool shows_revoked(const struct op *op)
     return has_state(SLOT_REVOKED);
 }
 
+static bool import_is_shown(uint64_t number)
+{
+    struct digest last = {{number, IMPORT_KEYS - 1, 3, 4}};
+    struct table_hit hit;
+    return find(&last, &hit);
+}
+
+/* The last key of it, which is published last. */
+static bool shows_import(const struct op *op)
+{
+    struct table_hit hit;
+    return find(&op->imports[op->import_count - 1].digest, &hit);
+}
+
 /* The successor, and that the old key has an end now. */
 static bool shows_rotation(const struct op *op)
 {
@@ -400,17 +461,78 @@ static void every_change_is_flushed_and_published_before_anybody_is_told(void **
     op->fields.expires_unix_s = 1;
     assert_told_last(op, shows_expiry, "an update that expires now");
     assert_told_last(make_op(OP_REVOKE, id), shows_revoked, "a revoke");
+    assert_told_last(make_import(1, 1), shows_import, "an import");
+}
+
+static unsigned told;
+
+/* Each has been on the disk in a flush that no other waited for, and is seen. */
+static void on_import_done(struct op *op)
+{
+    if (op->error.code != 0)
+        fail_msg("%s", op->error.text);
+    assert_true(shows_import(op));
+    assert_int_equal(op->imported_count, IMPORT_KEYS);
+    told++;
+    if (atomic_load(&watch.flushes) < told)
+        fail_msg("import %u was told with %u flushes", told, atomic_load(&watch.flushes));
+    op_free(op);
+}
+
+/* While one is flushed the next one runs; what was told first must have been flushed all the same.
+ */
+static void imports_in_a_row_are_flushed_and_published_before_anybody_is_told(void **state)
+{
+    (void)state;
+    told = 0;
+    atomic_store(&watch.flushes, 0);
+    atomic_store(&imports_run, true);
+    for (unsigned i = 1; i < IMPORTS; i++) {
+        struct op *op = make_import(i, IMPORT_KEYS);
+        op->done = on_import_done;
+        changer_submit(world.changer, op);
+    }
+    struct op *last = make_import(IMPORTS, IMPORT_KEYS);
+    run(last);
+    atomic_store(&imports_run, false);
+    assert_false(atomic_load(&watch.shown_early));
+    assert_int_equal(told, IMPORTS - 1);
+    assert_true(shows_import(last));
+    assert_int_equal(store_key_count(world.store), IMPORTS * IMPORT_KEYS);
+    op_free(last);
+}
+
+/* Revoked while the import that brought it was followed by others. */
+static void a_change_among_imports_finds_what_they_brought(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i < IMPORTS; i++) {
+        struct op *op = make_import(i, IMPORT_KEYS), *revoke;
+        known = op->imports[0].digest;
+        op->imports[0].id = 1000 + i;
+        told = 0;
+        atomic_store(&watch.flushes, 1);
+        op->done = on_import_done;
+        changer_submit(world.changer, op);
+        struct op *next = make_import(IMPORTS + i, 1);
+        run(next);
+        op_free(next);
+        assert_int_equal(told, 1);
+        revoke = make_op(OP_REVOKE, 1000 + i);
+        assert_told_last(revoke, shows_revoked, "a revoke among imports");
+    }
 }
 
 enum { NEITHER, TOLD_FATAL, TOLD_DONE, SHOWN };
 
 static struct op *failing;
+static bool (*fails_to_show)(const struct op *op);
 
 static void end_fatally(void *context, const struct error *error)
 {
     (void)context;
     (void)error;
-    _exit(shows_new_key(failing) ? SHOWN : TOLD_FATAL);
+    _exit(fails_to_show(failing) ? SHOWN : TOLD_FATAL);
 }
 
 static void end_well(struct op *op)
@@ -420,10 +542,9 @@ static void end_well(struct op *op)
 }
 
 /* Whether it is on the disk nobody knows, so nobody is told and nobody sees it. */
-static void a_change_whose_flush_fails_is_neither_told_nor_published(void **state)
+static void assert_not_told(struct op *(*make)(void), bool (*shows)(const struct op *op))
 {
     int status;
-    (void)state;
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -434,7 +555,8 @@ static void a_change_whose_flush_fails_is_neither_told_nor_published(void **stat
         uv_check_start(&check, on_round);
         in_lockstep = true;
         atomic_store(&watch.flush_fails, true);
-        failing = make_create("a key");
+        failing = make();
+        fails_to_show = shows;
         failing->done = end_well;
         changer_submit(world.changer, failing);
         uv_run(&world.loop, UV_RUN_DEFAULT);
@@ -443,6 +565,23 @@ static void a_change_whose_flush_fails_is_neither_told_nor_published(void **stat
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), TOLD_FATAL);
+}
+
+static struct op *make_one_create(void)
+{
+    return make_create("a key");
+}
+
+static struct op *make_one_import(void)
+{
+    return make_import(1, 1);
+}
+
+static void a_change_whose_flush_fails_is_neither_told_nor_published(void **state)
+{
+    (void)state;
+    assert_not_told(make_one_create, shows_new_key);
+    assert_not_told(make_one_import, shows_import);
 }
 
 static const struct table_header *map_current(size_t *ret_size)
@@ -507,6 +646,11 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(every_change_is_flushed_and_published_before_anybody_is_told),
+        cmocka_unit_test_setup_teardown(
+            imports_in_a_row_are_flushed_and_published_before_anybody_is_told, set_up_roomy,
+            tear_down),
+        cmocka_unit_test_setup_teardown(a_change_among_imports_finds_what_they_brought,
+                                        set_up_roomy, tear_down),
         cmocka_unit_test_setup_teardown(a_change_whose_flush_fails_is_neither_told_nor_published,
                                         make_folders, remove_folders),
         EACH(the_old_table_is_marked_after_the_rename_and_before_anything_is_told),

@@ -110,7 +110,7 @@ static void change(struct op *op)
     if (op->error.code != 0)
         fail_msg("%s", op->error.text);
     assert_int_equal(store_flush(store, &error), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     op_free(op);
 }
 

@@ -183,7 +183,7 @@ static void a_page_of_long_changes_is_short_and_the_next_goes_on(void **state)
             assert_int_equal(op_text(op, value, sizeof value, &op->fields.metadata[j].value), 0);
         }
         assert_int_equal(run_and_free(op), 0);
-        keys_publish(&keys);
+        keys_publish(&keys, keys.claim_count);
     }
     for (bool end = false; !end;) {
         struct op *op = read_log(at);
@@ -204,7 +204,7 @@ static void fill_table(uint64_t id)
         name[5] = (char)('a' + i);
         if (run_and_free(make_rename(&id, 1, name)) != 0)
             break;
-        keys_publish(&keys);
+        keys_publish(&keys, keys.claim_count);
     }
     assert_true(keys.table_full);
 }
@@ -261,7 +261,7 @@ static void a_refused_change_of_many_keys_leaves_the_table_as_it_was(void **stat
     assert_true(table.writer.slots_used == slots);
     assert_true(table.writer.side_used == side);
     assert_int_equal(run_and_free(make_rename(ids, 3, "another")), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     assert_true(table.writer.slots_used == slots + 3);
 }
 
@@ -278,7 +278,7 @@ static void a_refused_change_gives_up_its_own_claims_alone(void **state)
     uint64_t slots = table.writer.slots_used;
     assert_int_equal(run_and_free(make_rename(ids, 3, "refused")), CATLATCH_E_NOT_FOUND);
     assert_true(table.writer.slots_used == slots);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     const char *differs;
     struct table_entry entry;
     keys_entry(&kept->keys[0].record, false, &entry);
@@ -319,7 +319,7 @@ static void a_full_table_has_room_for_updates_that_narrow_and_for_no_others(void
     assert_int_equal(run_and_free(sooner), 0);
     assert_int_equal(run_and_free(make_scopes(id, "other", "write")), CATLATCH_E_FULL);
     assert_int_equal(run_and_free(make_rename(&id, 1, "renamed")), CATLATCH_E_FULL);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
 }
 
 static struct op *make_asked_by(uint64_t actor, uint64_t id)
@@ -341,7 +341,7 @@ static void a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile(vo
     assert_int_equal(run(op), CATLATCH_E_FULL);
     assert_true(keys.table_full);
     assert_int_equal(run_and_free(make_op(OP_REVOKE, &actor, 1)), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
 
     heap_table_open(&larger, CAPACITY * 4, 256);
     switch_to(&larger);
@@ -368,7 +368,7 @@ static void a_change_that_waits_is_made_when_its_key_still_lives(void **state)
     assert_int_equal(run(op), 0);
     assert_int_equal(op->key_count, 1);
     assert_true(op->keys[0].changed);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     op_free(op);
     heap_table_close(&larger);
 }
@@ -392,7 +392,7 @@ static void a_key_that_is_disabled_expired_or_suspended_changes_nothing(void **s
     assert_int_equal(run_and_free(make_asked_by(other, actor)), CATLATCH_E_PERMISSION);
     assert_int_equal(run_and_free(suspend), 0);
     assert_int_equal(run_and_free(make_asked_by(actor, other)), CATLATCH_E_PERMISSION);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
 }
 
 static int rotate(uint64_t id)
@@ -417,7 +417,7 @@ static void a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor(voi
     sooner->fields.expires_unix_s = keys.now_unix_ms / 1000 + 3600;
     assert_int_equal(run_and_free(sooner), 0);
     assert_int_equal(rotate(id), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     config = (struct config){.max_expiry_s = 0};
 }
 
@@ -438,7 +438,7 @@ static void rotations_know_a_bound_where_an_owner_has_one(void **state)
         op_free(op);
     }
     assert_int_equal(rotate(latest), CATLATCH_E_LIMIT);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     config = (struct config){.max_expiry_s = 0};
 }
 
@@ -468,16 +468,16 @@ static void nothing_but_a_resume_lifts_an_owners_suspension(void **state)
     assert_int_equal(run_and_free(make_op(OP_DISABLE, &one, 1)), 0);
     assert_int_equal(run_and_free(make_op(OP_DISABLE, &disabled, 1)), 0);
     assert_int_equal(run_and_free(make_owner_op(OP_OWNER_SUSPEND)), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     assert_true(shown_flags(one) == (CONTROL_DISABLED | CONTROL_SUSPENDED));
     assert_int_equal(run_and_free(make_op(OP_ENABLE, &one, 1)), 0);
     assert_int_equal(run_and_free(make_scopes(other, "read", NULL)), 0);
     assert_int_equal(run_and_free(make_rename(&other, 1, "renamed")), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     assert_true(shown_flags(one) == CONTROL_SUSPENDED);
     assert_true(shown_flags(other) == CONTROL_SUSPENDED);
     assert_int_equal(run_and_free(make_owner_op(OP_OWNER_RESUME)), 0);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     assert_true(shown_flags(one) == 0);
     assert_true(shown_flags(other) == 0);
     assert_true(shown_flags(disabled) == CONTROL_DISABLED);

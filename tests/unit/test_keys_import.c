@@ -77,7 +77,7 @@ static void import(uint64_t first, size_t count)
     assert_int_equal(run(op), 0);
     assert_int_equal(op->imported_count, count);
     op_free(op);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
 }
 
 /* Nothing is left of it in store, table or log, and the error names the record. */
@@ -127,7 +127,7 @@ static void skip_passes_over_what_is_there_and_over_doubles(void **state)
     assert_int_equal(op->imported_count, 1);
     assert_int_equal(op->skipped_count, 4);
     op_free(op);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     assert_int_equal(store_key_count(store), 4);
 }
 
@@ -183,7 +183,7 @@ static void keys_issued_elsewhere_need_their_entropy(void **state)
     op->forced = true;
     assert_int_equal(run(op), 0);
     op_free(op);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
     op = make_import(2, 1);
     op->imports[0].environment = text_of("test");
     assert_refused(op, CATLATCH_E_DATA, "another environment's");
@@ -240,7 +240,7 @@ static void a_suspended_owner_may_have_no_keys_yet(void **state)
     assert_int_equal(run(op), 0);
     assert_int_equal(op->suspended_count, 2);
     op_free(op);
-    keys_publish(&keys);
+    keys_publish(&keys, keys.claim_count);
 }
 
 static void a_full_table_takes_nothing_and_says_so(void **state)
