@@ -107,10 +107,83 @@ changes() {
     jq -s -e 'map(.sequence) == ["1:1", "1:2"]' "$dir/followed"
 }
 
+# Follows, by the command that is given, if any; says as whom, and how it ended.
+follow() { # [COMMAND...]
+    local status=0
+    sh -c 'echo $$ >"$0"; exec "$@"' "$dir/pid" "$@" catlatch log --follow --json \
+        2>"$dir/said" || status=$?
+    echo $status >"$dir/ended"
+}
+subscribed() { [ "$(catlatch status --json | jq .clients)" -ge 3 ]; }
+ended_well() {
+    until_true test -s "$dir/ended"
+    [ "$(<"$dir/ended")" -eq 0 ]
+    [ ! -s "$dir/said" ]
+}
+make_many_keys() { # more than a pipe holds
+    seq -f 'KEY.CREATE NAME n%g' 2300 | redis-cli -s "$dir/admin/catlatch.sock" >/dev/null
+}
+
+@test "--follow ends, quietly, when whoever read it has gone" {
+    make_key one
+    follow 3>&- | head -n 1 >"$dir/first" 3>&- &
+    ended_well # though nothing changes
+    jq -e '.change == "created"' "$dir/first"
+}
+
+@test "--follow ends, quietly, when what it has still to say is for nobody" {
+    make_many_keys
+    follow 3>&- | head -n 1 >"$dir/first" 3>&- &
+    ended_well
+    jq -e '.change == "created"' "$dir/first"
+}
+
+@test "--follow that cannot write though somebody could read says so" {
+    make_key one
+    follow >/dev/full 3>&- &
+    until_true test -s "$dir/ended"
+    [ "$(<"$dir/ended")" -eq 74 ]
+    expect_text "$(cat "$dir/said")" 'writing to standard output failed'
+}
+
+@test "SIGINT and SIGTERM end --follow" {
+    local signal
+    for signal in INT TERM; do
+        rm -f "$dir/ended"
+        follow env --default-signal=INT >/dev/null 3>&- &
+        until_true subscribed
+        kill -"$signal" "$(<"$dir/pid")"
+        ended_well
+    done
+}
+
+@test "a signal that finds --follow writing leaves whole lines" {
+    make_many_keys
+    reader() {
+        until_true test -e "$dir/signalled"
+        cat >"$dir/read"
+    }
+    follow 3>&- | reader 3>&- &
+    until_true subscribed
+    kill "$(<"$dir/pid")"
+    touch "$dir/signalled"
+    ended_well
+    jq -s -e 'length > 100 and length < 2300 and all(.change == "created")' "$dir/read"
+}
+
+@test "a second signal ends --follow whose reader takes nothing" {
+    make_many_keys
+    follow 3>&- | sleep 60 3>&- &
+    follower=$!
+    until_true subscribed
+    signalled_to_death() { kill "$(<"$dir/pid")"; test -s "$dir/ended"; }
+    until_true signalled_to_death
+    [ "$(<"$dir/ended")" -eq 143 ]
+}
+
 @test "--follow that loses its daemon says so" {
     catlatch log --follow 2>"$dir/said" 3>&- &
     follower=$!
-    subscribed() { [ "$(catlatch status --json | jq .clients)" -ge 3 ]; }
     until_true subscribed
     stop_daemon
     run wait "$follower"

@@ -11,6 +11,7 @@
 #include "core/digest.h"
 #include "core/key.h"
 #include "core/timespan.h"
+#include "follow.h"
 #include "output.h"
 #include "value.h"
 
@@ -227,11 +228,16 @@ static void change_print(const json_t *change)
     putchar('\n');
 }
 
+static bool is_over(const struct reading *reading)
+{
+    return reading->left == 0 || (reading->follow && follow_is_over());
+}
+
 static void page_print(struct reading *reading, const json_t *page)
 {
     const json_t *changes = json_object_get(page, "changes");
 
-    for (size_t i = 0; i < json_array_size(changes) && reading->left > 0; i++, reading->left--) {
+    for (size_t i = 0; i < json_array_size(changes) && !is_over(reading); i++, reading->left--) {
         const json_t *change = json_array_get(changes, i);
         if (!reading->json)
             change_print(change);
@@ -247,7 +253,7 @@ static int read_all(struct reading *reading, struct error *error)
 {
     bool end = false;
 
-    while (!end && reading->left > 0) {
+    while (!end && !is_over(reading)) {
         json_t *page = NULL;
         int code = page_ask(reading, &page, error);
         if (code != 0)
@@ -264,7 +270,7 @@ static int read_all(struct reading *reading, struct error *error)
 static int follow_on(struct reading *reading, struct session *bell, struct error *error)
 {
     const char *admin_dir = reading->call->config->admin_dir;
-    int code = session_wait(bell, error);
+    int code = session_take_news(bell, error);
 
     if (code == 0)
         code = session_open(admin_dir, &reading->session, error);
@@ -278,16 +284,24 @@ static int follow_on(struct reading *reading, struct session *bell, struct error
 static int follow(struct reading *reading, struct error *error)
 {
     struct session *bell = NULL;
-    int code = session_open(reading->call->config->admin_dir, &bell, error);
+    int code = follow_begin(error);
 
+    if (code == 0)
+        code = session_open(reading->call->config->admin_dir, &bell, error);
     if (code == 0)
         code = session_subscribe(bell, error);
     if (code == 0)
         code = read_all(reading, error);
-    /* Whoever read it may have gone: process_finish says so. */
-    while (code == 0 && output_flush() && reading->left > 0)
-        code = follow_on(reading, bell, error);
+    /* What cannot be written though somebody reads is process_finish's to say. */
+    while (code == 0 && output_flush() && !is_over(reading)) {
+        if (session_has_news(bell))
+            code = follow_on(reading, bell, error);
+        else
+            follow_wait(session_descriptor(bell));
+    }
     session_close(bell);
+    if (follow_is_over() && !output_flush())
+        output_drop();
     return code;
 }
 

@@ -52,17 +52,23 @@ int output_usage(const char *format, ...)
     return EX_USAGE;
 }
 
+static int stdout_errnum; /* errno of stdout's first failure: stdio forgets it */
+
 bool output_flush(void)
 {
-    static int failed; /* errno of the first failure: stdio forgets it */
-
     errno = 0;
-    if (fflush(stdout) != 0 && failed == 0)
-        failed = errno != 0 ? errno : EIO;
-    else if (ferror(stdout) && failed == 0)
-        failed = EIO;
-    errno = failed;
-    return failed == 0;
+    if (fflush(stdout) != 0 && stdout_errnum == 0)
+        stdout_errnum = errno != 0 ? errno : EIO;
+    else if (ferror(stdout) && stdout_errnum == 0)
+        stdout_errnum = EIO;
+    errno = stdout_errnum;
+    return stdout_errnum == 0;
+}
+
+void output_drop(void)
+{
+    if (freopen("/dev/null", "w", stdout) != NULL)
+        stdout_errnum = 0;
 }
 
 bool output_was_lost(void)

@@ -23,6 +23,10 @@ int output_usage(const char *format, ...) CATLATCH_PRINTF(1, 2);
 /* Flushes stdout. False when anything printed so far did not arrive, with errno set. */
 bool output_flush(void);
 
+/* Nobody reads stdout any more, and nobody need: what did not arrive was not to, nor what is
+ * printed from here on. */
+void output_drop(void);
+
 /* For a change that was made: when stdout did not take the answer, true, and the beginning of a
  * line on stderr that the caller ends with what was done. The exit status is then 74. */
 bool output_was_lost(void);

@@ -342,18 +342,23 @@ int session_subscribe(struct session *session, struct error *error)
     return code != 0 ? code : take_push(session, ANSWER_TIMEOUT_MS, error);
 }
 
-static bool has_more(const struct session *session)
+bool session_has_news(const struct session *session)
 {
     struct pollfd ready = {.fd = session->fd, .events = POLLIN};
 
     return session->reader->len > session->reader->pos || poll(&ready, 1, 0) > 0;
 }
 
-int session_wait(struct session *session, struct error *error)
+int session_descriptor(const struct session *session)
+{
+    return session->fd;
+}
+
+int session_take_news(struct session *session, struct error *error)
 {
     int code = take_push(session, -1, error);
 
-    while (code == 0 && has_more(session))
+    while (code == 0 && session_has_news(session))
         code = take_push(session, -1, error);
     return code;
 }

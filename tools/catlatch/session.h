@@ -7,6 +7,7 @@
 #define TOOL_SESSION_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/error.h"
@@ -51,10 +52,15 @@ int session_receive(struct session *session, json_t **ret_map, struct error *err
 /* The same for a reply that is a plain +OK. */
 int session_receive_ok(struct session *session, struct error *error);
 
-/* Subscribes to changes; and waits, for as long as it takes, until there is one. After the first
- * call the session is good for the second alone. */
+/* Subscribes to changes; and takes what told of some, for which it waits as long as it takes. After
+ * the first call the session is good for the second alone. */
 int session_subscribe(struct session *session, struct error *error);
-int session_wait(struct session *session, struct error *error);
+int session_take_news(struct session *session, struct error *error);
+
+/* Whether there is something to be taken; and the descriptor that can be read when there is next.
+ */
+bool session_has_news(const struct session *session);
+int session_descriptor(const struct session *session);
 
 /* Sends a request and reads its reply. */
 int session_ask(struct session *session, const struct session_words *request, json_t **ret_map,
