@@ -415,18 +415,20 @@ static void run_read(struct changer *changer, struct op *op)
     finish(changer, &done);
 }
 
-/* In the loop: what nobody asked for is told to nobody, unless it failed. Then there is no use in
- * trying again at once. */
+/* In the loop: what nobody asked for is told to nobody, unless it failed. The thread leaves
+ * `retention` alone as long as it purges, but for what it does under the lock. */
 static void tended(struct op *op)
 {
     struct changer *changer = op->context;
-    if (op->error.code != 0)
-        changer_warn(changer, &op->error);
+    struct error error;
     uv_mutex_lock(&changer->lock);
+    bool again = retention_heed(&changer->retention, op, &error);
     changer->purging = false;
-    changer->tend |= changer->purging_more && op->error.code == 0;
+    changer->tend |= again && (changer->purging_more || op->error.code != 0);
     uv_cond_signal(&changer->wake);
     uv_mutex_unlock(&changer->lock);
+    if (error.code != 0)
+        changer_warn(changer, &error);
     op_free(op);
 }
 

@@ -4,6 +4,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/key.h"
+
 /* Keys or changes for one step: some milliseconds of the store thread's time. */
 #define STEP_MAX 500u
 
@@ -17,7 +19,7 @@ static int64_t clock_ms(clockid_t clock)
 
 void retention_begin(struct retention *retention, struct store *store)
 {
-    *retention = (struct retention){.store = store};
+    *retention = (struct retention){.store = store, .at_once = STEP_MAX};
     clock_begin(&retention->clock, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_BOOTTIME),
                 store_last_change_ms(store));
 }
@@ -40,13 +42,37 @@ static int check_clock(struct retention *retention, int64_t now_ms, bool *ret_be
                      "its age until a reload confirms that it is right");
 }
 
+static bool is_bad(const struct retention *retention, uint64_t id)
+{
+    for (size_t i = 0; i < retention->bad_count; i++)
+        if (retention->bad[i] == id)
+            return true;
+    return false;
+}
+
+/* The oldest keys that can be purged, as far as is known. */
+static int find_old(const struct retention *retention, int64_t until_unix_s, uint64_t ids[STEP_MAX],
+                    size_t *ret_count, struct error *error)
+{
+    uint64_t found[STEP_MAX + RETENTION_BAD_MAX];
+    size_t found_count, count = 0;
+
+    int r = store_revoked(retention->store, until_unix_s, found,
+                          retention->at_once + retention->bad_count, &found_count, error);
+    for (size_t i = 0; r == 0 && i < found_count && count < retention->at_once; i++)
+        if (!is_bad(retention, found[i]))
+            ids[count++] = found[i];
+    *ret_count = count;
+    return r;
+}
+
 static int make_purge(struct retention *retention, int64_t until_unix_s, struct op **ret_op,
                       struct error *error)
 {
     uint64_t ids[STEP_MAX];
     size_t count;
 
-    int r = store_revoked(retention->store, until_unix_s, ids, STEP_MAX, &count, error);
+    int r = find_old(retention, until_unix_s, ids, &count, error);
     if (r != 0 || count == 0)
         return r;
     struct op *op = op_new(OP_PURGE);
@@ -83,7 +109,45 @@ int retention_step(struct retention *retention, const struct config *config, str
                         error);
     if (r == 0 && config->retain_revoked_s != 0)
         r = make_purge(retention, now_ms / 1000 - config->retain_revoked_s, ret_op, error);
-    *ret_more =
-        r == 0 && (pruned == STEP_MAX || (*ret_op != NULL && (*ret_op)->id_count == STEP_MAX));
+    *ret_more = r == 0 && (pruned == STEP_MAX ||
+                           (*ret_op != NULL && (*ret_op)->id_count == retention->at_once));
     return r;
+}
+
+/* Whether it is one of the keys that made a purge fail, rather than the disk or the memory. */
+static bool is_of_a_key(int code)
+{
+    return code == CATLATCH_E_DATA || code == CATLATCH_E_VERSION || code == CATLATCH_E_NOT_FOUND ||
+           code == CATLATCH_E_CONFLICT;
+}
+
+static void pass_over(struct retention *retention, const struct op *op, struct error *error)
+{
+    char id[CATLATCH_ID_SIZE];
+
+    retention->bad[retention->bad_count++] = op->ids[0];
+    key_id_format(op->ids[0], id);
+    error_set(
+        error, op->error.code,
+        "%s is old enough to be purged and cannot be, so it is passed over and the others are "
+        "purged: %s (a damaged store is mended by `catlatch restore` of a backup)",
+        id, op->error.text);
+}
+
+bool retention_heed(struct retention *retention, const struct op *op, struct error *error)
+{
+    error->code = 0;
+    if (op->error.code == 0) {
+        retention->at_once = retention->at_once < STEP_MAX / 2 ? retention->at_once * 2 : STEP_MAX;
+        return true;
+    }
+    if (!is_of_a_key(op->error.code) || retention->bad_count == RETENTION_BAD_MAX) {
+        *error = op->error;
+        return false;
+    }
+    if (op->id_count == 1)
+        pass_over(retention, op, error);
+    else
+        retention->at_once = op->id_count / 2; /* until the one is found that fails alone */
+    return true;
 }

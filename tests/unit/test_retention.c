@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/key.h"
 #include "daemon/changer_internal.h"
 #include "daemon/store_internal.h"
 #include "lib_store.h"
@@ -131,6 +132,7 @@ struct world {
     uv_loop_t loop;
     struct changer *changer;
     unsigned warnings;
+    char said[8][sizeof error.text];
 };
 
 static void on_fatal(void *context, const struct error *why)
@@ -142,8 +144,7 @@ static void on_fatal(void *context, const struct error *why)
 static void on_warning(void *context, const struct error *why)
 {
     struct world *world = context;
-    (void)why;
-    world->warnings++;
+    snprintf(world->said[world->warnings++ % 8], sizeof world->said[0], "%s", why->text);
 }
 
 static void on_stopped(void *context)
@@ -189,17 +190,22 @@ static void on_done(struct op *op)
     *(bool *)op->context = true;
 }
 
-static struct op *ask(struct world *world, enum op_kind kind)
+static void submit(struct world *world, struct op *op)
 {
-    struct op *op = op_new(kind);
     bool done = false;
-    assert_non_null(op);
     op->done = on_done;
     op->context = &done;
     changer_submit(world->changer, op);
     while (!done)
         uv_run(&world->loop, UV_RUN_ONCE);
     assert_int_equal(op->error.code, 0);
+}
+
+static struct op *ask(struct world *world, enum op_kind kind)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    submit(world, op);
     return op;
 }
 
@@ -236,22 +242,121 @@ static void all_that_is_old_is_forgotten_in_steps(void **state)
         fail_msg("%s", wrong);
 }
 
-/* An entry of the index without its key stands for whatever makes a purge fail. */
-static void a_purge_that_fails_is_not_tried_again_at_once(void **state)
+/* As if the file had been damaged where the key was. */
+static void damage_key(uint64_t id)
+{
+    unsigned char position[8];
+    DB *db = store->db[STORE_KEYS];
+    store_pack(id, position);
+    DBT key = store_dbt(position, sizeof position), data = store_dbt("damaged", 7);
+    assert_int_equal(db->put(db, NULL, &key, &data, 0), 0);
+}
+
+/* An entry of the index, older than all others, without its key. */
+static void index_nothing(uint64_t id)
 {
     unsigned char bytes[STORE_INDEX_KEY_MAX];
-    struct world world;
     DB *index = store->db[STORE_INDEX];
-    (void)state;
-    DBT key = store_dbt(bytes, store_index_revoked_key(1, 4711, bytes)), nothing = {.size = 0};
+    DBT key = store_dbt(bytes, store_index_revoked_key(1, id, bytes)), nothing = {.size = 0};
     assert_int_equal(index->put(index, NULL, &key, &nothing, 0), 0);
-    config.audit_retain_s = 0;
+}
+
+/* How many changes there were since the keys were revoked. */
+static uint64_t purged_of_log(struct world *world)
+{
+    struct op *op = op_new(OP_LOG);
+    assert_non_null(op);
+    op->log_selection.has_kind = true; /* looks at all, and keeps none */
+    op->log_selection.kind = CHANGE_CREATED;
+    op->after.epoch = 1;
+    op->after.sequence = 2 * KEYS;
+    submit(world, op);
+    uint64_t count = op->at.sequence - 2 * KEYS;
+    op_free(op);
+    return count;
+}
+
+static bool is_purged(uint64_t id)
+{
+    static struct store_buffer buffer;
+    struct record record;
+    return store_key(store, NULL, id, &buffer, &record, &error) == 0 && record.purged;
+}
+
+#define BAD 3u
+static const uint64_t bad[BAD] = {4711, 250, 251};
+
+static void a_key_that_cannot_be_purged_is_told_of_once_and_keeps_no_other(void **state)
+{
+    struct world world;
+    char id[CATLATCH_ID_SIZE];
+    (void)state;
+    index_nothing(bad[0]);
     start(&world);
+    damage_key(bad[1]); /* since the table was filled */
+    damage_key(bad[2]);
+    config.audit_retain_s = 0;
     ask_to_tend(&world);
+    for (unsigned looks = 0; purged_of_log(&world) < KEYS - 2; looks++)
+        assert_true(looks < 100000);
+    ask_to_tend(&world); /* a minute later */
     for (int i = 0; i < 200; i++)
-        assert_true(list(&world) > 0);
-    assert_int_equal(world.warnings, 1);
+        assert_int_equal(purged_of_log(&world), KEYS - 2);
     stop(&world);
+    assert_int_equal(world.warnings, BAD);
+    for (unsigned i = 0; i < BAD; i++) {
+        key_id_format(bad[i], id);
+        assert_non_null(strstr(world.said[i], id));
+        assert_non_null(strstr(world.said[i], "catlatch restore"));
+    }
+    for (uint64_t key = 1; key <= KEYS; key++)
+        assert_int_equal(is_purged(key), key != bad[1] && key != bad[2]);
+}
+
+static struct op *next_purge(struct retention *retention)
+{
+    struct op *op;
+    bool more;
+    assert_int_equal(retention_step(retention, &config, &op, &more, &error), 0);
+    assert_non_null(op);
+    return op;
+}
+
+/* It says nothing of the keys. */
+static void a_purge_that_fails_for_want_of_room_is_not_tried_again_at_once(void **state)
+{
+    struct retention retention;
+    (void)state;
+    retention_begin(&retention, store);
+    struct op *op = next_purge(&retention);
+    size_t count = op->id_count;
+    error_set(&op->error, CATLATCH_E_FULL, "no room");
+    assert_false(retention_heed(&retention, op, &error));
+    assert_string_equal(error.text, "no room");
+    op_free(op);
+    op = next_purge(&retention);
+    assert_int_equal(op->id_count, count);
+    op_free(op);
+}
+
+/* And nothing is purged that has not been found to be well. */
+static void a_store_that_is_damaged_throughout_is_left_as_it_is(void **state)
+{
+    struct retention retention;
+    unsigned told = 0, looks;
+    bool again = true;
+    (void)state;
+    retention_begin(&retention, store);
+    for (looks = 0; again; looks++) {
+        struct op *op = next_purge(&retention);
+        assert_true(looks < 2 * KEYS);
+        error_set(&op->error, CATLATCH_E_DATA, "damaged");
+        again = retention_heed(&retention, op, &error);
+        told += error.code != 0;
+        op_free(op);
+    }
+    assert_int_equal(told, RETENTION_BAD_MAX + 1);
+    assert_int_equal(retention.bad_count, RETENTION_BAD_MAX);
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -263,7 +368,9 @@ int main(void)
         EACH(nothing_is_forgotten_while_the_clock_is_not_believed),
         EACH(the_room_that_the_ballast_left_is_not_taken),
         EACH(all_that_is_old_is_forgotten_in_steps),
-        EACH(a_purge_that_fails_is_not_tried_again_at_once),
+        EACH(a_key_that_cannot_be_purged_is_told_of_once_and_keeps_no_other),
+        EACH(a_purge_that_fails_for_want_of_room_is_not_tried_again_at_once),
+        EACH(a_store_that_is_damaged_throughout_is_left_as_it_is),
     };
     return cmocka_run_group_tests_name("retention", tests, NULL, NULL);
 }
