@@ -6,7 +6,7 @@
 /* How often it is looked for what is old enough to be forgotten. */
 #define TEND_INTERVAL_MS 60000u
 
-struct generation *changer_current(struct changer *changer)
+struct generation *changer_current(const struct changer *changer)
 {
     /* acquire: pairs with the switch */
     return atomic_load_explicit(&changer->current, memory_order_acquire);
@@ -219,14 +219,26 @@ void changer_beat(struct changer *changer)
     }
 }
 
+struct store_position changer_position(const struct changer *changer)
+{
+    const struct generation *generation = changer_current(changer);
+    return (struct store_position){
+        .epoch = generation->writer.view.epoch,
+        /* acquire: pairs with table_set_sequence */
+        .sequence =
+            atomic_load_explicit(&generation->writer.header->sequence, memory_order_acquire),
+    };
+}
+
 void changer_status(struct changer *changer, struct changer_status *ret_status)
 {
     struct store *store = changer->options.store;
     const struct generation *generation = changer_current(changer);
     const struct table_header *header = generation->writer.header;
+    struct store_position position = changer_position(changer);
     *ret_status = (struct changer_status){
-        .epoch = generation->writer.view.epoch,
-        .sequence = atomic_load_explicit(&header->sequence, memory_order_acquire),
+        .epoch = position.epoch,
+        .sequence = position.sequence,
         .generation = generation->number,
         .key_count = store_key_count(store),
         .slot_count = generation->writer.view.slot_count,

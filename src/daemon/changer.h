@@ -14,10 +14,10 @@
 
 #include "core/config.h"
 #include "daemon/op.h"
+#include "daemon/store.h"
 #include "table/view.h"
 
 struct changer;
-struct store;
 
 struct changer_options {
     uv_loop_t *loop; /* where `done` is called */
@@ -53,6 +53,9 @@ const struct table_view *changer_view(struct changer *changer);
 /* Beats the heart of the table, looks whether run_dir still holds it (and builds a new generation
  * if not), and starts upkeep (checkpoints, ballast) when due. Loop thread, from a timer. */
 void changer_beat(struct changer *changer);
+
+/* The last change that the table shows. Waits for nothing. Loop thread. */
+struct store_position changer_position(const struct changer *changer);
 
 struct changer_status {
     uint64_t epoch;

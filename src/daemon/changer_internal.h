@@ -76,7 +76,7 @@ struct changer {
     _Atomic uint64_t waiting_count, batches, changed, growing;
 };
 /* The generation that readers use; NULL before the first. Any thread. */
-struct generation *changer_current(struct changer *changer);
+struct generation *changer_current(const struct changer *changer);
 
 /* Leave an error for the loop to tell: one for the log, or the one that ends the process. Any
  * thread. */

@@ -168,15 +168,13 @@ static void answer_subscription(struct call *call, const char *what, struct text
 void handle_subscribe(struct call *call)
 {
     struct session *session = call->session;
-    struct changer_status status;
 
     if (!text_is(call_word(call, 1), SUBSCRIPTION_CHANNEL)) {
         call_refuse(call, "ERR", "there is one channel: " SUBSCRIPTION_CHANNEL);
         return;
     }
     if (!session->subscribed) {
-        changer_status(call->daemon->changer, &status);
-        session->fed = (struct store_position){status.epoch, status.sequence};
+        session->fed = changer_position(call->daemon->changer);
         session->subscribed = true;
     }
     answer_subscription(call, "subscribe", call_word(call, 1));

@@ -87,11 +87,10 @@ static struct op *make_op(struct client *client, const struct standing *standing
 
 static bool is_behind(const struct client *client)
 {
-    struct changer_status status;
+    struct store_position fed = client->session.fed;
+    struct store_position shown = changer_position(client->server->daemon->changer);
 
-    changer_status(client->server->daemon->changer, &status);
-    return client->session.fed.epoch != status.epoch ||
-           client->session.fed.sequence < status.sequence;
+    return fed.epoch != shown.epoch || fed.sequence < shown.sequence;
 }
 
 void subscription_feed(struct client *client)
