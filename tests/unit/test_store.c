@@ -12,49 +12,9 @@
 #include <cmocka.h>
 
 #include "daemon/store_internal.h"
-#include "lib_store.h"
+#include "lib_store_test.h"
 
-static char folder[STORE_FOLDER_SIZE];
-static struct store *store;
-static struct error error;
 static struct store_buffer buffer;
-
-static int set_up(void **state)
-{
-    (void)state;
-    error = (struct error){0};
-    store_folder_make(folder);
-    store = store_open_or_die(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(store);
-    store_folder_remove(folder);
-    return 0;
-}
-
-static void reopen(void)
-{
-    store_close(store);
-    store = store_open_or_die(folder);
-}
-
-#define assert_ok(call)                                            \
-    do {                                                           \
-        int r_ = (call);                                           \
-        if (r_ != 0)                                               \
-            fail_msg("line %d: %d: %s", __LINE__, r_, error.text); \
-    } while (0)
-
-#define assert_agrees()                                \
-    do {                                               \
-        const char *wrong_ = store_disagrees(store);   \
-        if (wrong_ != NULL)                            \
-            fail_msg("line %d: %s", __LINE__, wrong_); \
-    } while (0)
 
 static struct record read_key(uint64_t id)
 {
@@ -758,8 +718,6 @@ static void the_published_sequence_is_remembered(void **state)
         assert_true(epoch == 1 && sequence == i * 100);
     }
 }
-
-#define with_store(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {

@@ -25,11 +25,8 @@
 #include <db.h>
 
 #include "core/crc32.h"
-#include "lib_store.h"
+#include "lib_store_test.h"
 
-static char folder[STORE_FOLDER_SIZE];
-static struct store *store;
-static struct error error;
 static struct store_buffer buffer;
 
 /* Berkeley DB does not free an environment that panicked, and these tests make it. */
@@ -99,58 +96,31 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
-static int make_folder(void **state)
+static void mend_disk(void)
 {
-    (void)state;
-    error = (struct error){0};
     writes = flushes = DISK_WORKS;
     folder_fails = false;
-    store_folder_make(folder);
-    store = NULL;
-    return 0;
 }
 
-static int remove_folder(void **state)
+static int tear_down(void **state)
 {
-    (void)state;
-    writes = flushes = DISK_WORKS;
-    store_close(store);
-    store_folder_remove(folder);
-    return 0;
+    mend_disk();
+    return remove_folder(state);
 }
 
-static int set_up(void **state)
+/* As another process would, on a disk that works again. */
+static void recover(void)
 {
-    make_folder(state);
-    store = store_open_or_die(folder);
-    return 0;
+    close_store();
+    mend_disk();
+    reopen();
 }
-
-#define assert_ok(call)                                            \
-    do {                                                           \
-        int r_ = (call);                                           \
-        if (r_ != 0)                                               \
-            fail_msg("line %d: %d: %s", __LINE__, r_, error.text); \
-    } while (0)
-
-#define assert_agrees()                                \
-    do {                                               \
-        const char *wrong_ = store_disagrees(store);   \
-        if (wrong_ != NULL)                            \
-            fail_msg("line %d: %s", __LINE__, wrong_); \
-    } while (0)
 
 #define assert_says(words)                                                               \
     do {                                                                                 \
         if (strstr(error.text, (words)) == NULL)                                         \
             fail_msg("line %d: \"%s\" is not in \"%s\"", __LINE__, (words), error.text); \
     } while (0)
-
-static void close_store(void)
-{
-    store_close(store);
-    store = NULL;
-}
 
 static int try_open(uint64_t ballast_bytes)
 {
@@ -160,13 +130,6 @@ static int try_open(uint64_t ballast_bytes)
         .ballast_size_bytes = ballast_bytes,
     };
     return store_open(&options, &store, &error);
-}
-
-static void reopen(void)
-{
-    close_store();
-    writes = flushes = DISK_WORKS;
-    store = store_open_or_die(folder);
 }
 
 /* Databases and logs lie in the folder that the format names. */
@@ -599,7 +562,7 @@ static void a_flush_that_fails_breaks_the_store(void **state)
     assert_int_equal(store_flush(store, &error), CATLATCH_E_IO);
     assert_int_equal(try_commit(3, 1), CATLATCH_E_IO);
     assert_int_equal(store_checkpoint(store, true, &error), CATLATCH_E_IO);
-    reopen();
+    recover();
     assert_true(store_key_count(store) >= 1);
     assert_agrees();
 }
@@ -614,7 +577,7 @@ static void a_write_that_fails_breaks_the_store(void **state)
         r = store_flush(store, &error);
     assert_int_equal(r, CATLATCH_E_IO);
     assert_true(store_is_broken(store));
-    reopen();
+    recover();
     assert_int_equal(store_key_count(store), 1);
     assert_agrees();
 }
@@ -629,7 +592,7 @@ static void a_transaction_whose_writes_fail_breaks_the_store(void **state)
     assert_true(store_is_broken(store));
     writes = DISK_WORKS;
     assert_int_equal(try_commit(2, 1), CATLATCH_E_IO);
-    reopen();
+    recover();
     assert_int_equal(store_key_count(store), 1);
     assert_agrees();
 }
@@ -648,7 +611,7 @@ static void a_transaction_that_fills_the_disk_is_undone(void **state)
     assert_agrees();
     save(2);
     assert_agrees();
-    reopen();
+    recover();
     assert_int_equal(store_key_count(store), 2);
     assert_agrees();
 }
@@ -663,7 +626,7 @@ static void a_flush_gives_up_the_ballast_rather_than_fail(void **state)
     assert_ok(store_flush(store, &error));
     assert_int_equal(file_size("ballast"), -1);
     assert_false(store_is_broken(store));
-    reopen();
+    recover();
     assert_int_equal(store_key_count(store), 1);
     assert_agrees();
 }
@@ -903,8 +866,8 @@ static void a_store_killed_on_a_full_disk_opens_again(void **state)
     run_on_small_disk(recover_on_a_full_disk);
 }
 
-#define with_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-#define with_store(test) cmocka_unit_test_setup_teardown(test, set_up, remove_folder)
+#define with_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, tear_down)
+#define with_disk(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
@@ -914,31 +877,31 @@ int main(void)
         with_folder(somebody_elses_folder_is_refused),
         with_folder(a_folder_that_cannot_be_written_is_refused),
         with_folder(every_file_is_private),
-        with_store(a_newer_format_is_refused_and_nothing_is_touched),
-        with_store(a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched),
-        with_store(a_development_versions_store_is_refused_and_nothing_is_touched),
-        with_store(a_store_whose_folder_is_missing_is_not_made_anew),
-        with_store(what_the_format_does_not_name_is_removed_once_the_store_is_of_use),
-        with_store(keys_without_a_format_file_are_refused),
-        with_store(a_store_that_was_made_half_is_made_whole),
-        with_store(a_missing_database_is_not_made_anew),
-        with_store(a_damaged_page_is_told_and_breaks_the_store),
-        with_store(a_damaged_database_header_is_told),
-        with_store(a_database_that_is_none_is_told),
-        with_store(a_torn_write_of_published_leaves_the_one_before),
-        with_store(a_flush_waits_for_the_disk_once_for_many_commits),
-        with_store(a_flush_that_began_a_log_file_flushes_the_folder_too),
-        with_store(a_flush_that_fails_breaks_the_store),
-        with_store(a_write_that_fails_breaks_the_store),
-        with_store(a_transaction_whose_writes_fail_breaks_the_store),
-        with_store(a_transaction_that_fills_the_disk_is_undone),
+        with_disk(a_newer_format_is_refused_and_nothing_is_touched),
+        with_disk(a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched),
+        with_disk(a_development_versions_store_is_refused_and_nothing_is_touched),
+        with_disk(a_store_whose_folder_is_missing_is_not_made_anew),
+        with_disk(what_the_format_does_not_name_is_removed_once_the_store_is_of_use),
+        with_disk(keys_without_a_format_file_are_refused),
+        with_disk(a_store_that_was_made_half_is_made_whole),
+        with_disk(a_missing_database_is_not_made_anew),
+        with_disk(a_damaged_page_is_told_and_breaks_the_store),
+        with_disk(a_damaged_database_header_is_told),
+        with_disk(a_database_that_is_none_is_told),
+        with_disk(a_torn_write_of_published_leaves_the_one_before),
+        with_disk(a_flush_waits_for_the_disk_once_for_many_commits),
+        with_disk(a_flush_that_began_a_log_file_flushes_the_folder_too),
+        with_disk(a_flush_that_fails_breaks_the_store),
+        with_disk(a_write_that_fails_breaks_the_store),
+        with_disk(a_transaction_whose_writes_fail_breaks_the_store),
+        with_disk(a_transaction_that_fills_the_disk_is_undone),
         with_folder(a_flush_gives_up_the_ballast_rather_than_fail),
-        with_store(a_flush_without_room_or_ballast_breaks_the_store),
-        with_store(a_checkpoint_without_room_is_no_harm),
+        with_disk(a_flush_without_room_or_ballast_breaks_the_store),
+        with_disk(a_checkpoint_without_room_is_no_harm),
         with_folder(recovery_on_a_full_disk_takes_the_ballast),
         with_folder(the_ballast_is_laid_released_and_fitted),
-        with_store(checkpoints_run_beside_changes),
-        with_store(work_alone_makes_checkpoints_and_old_logs_go),
+        with_disk(checkpoints_run_beside_changes),
+        with_disk(work_alone_makes_checkpoints_and_old_logs_go),
         with_folder(a_full_disk_refuses_and_the_ballast_lets_a_revoke_through),
         with_folder(a_store_killed_on_a_full_disk_opens_again),
     };

@@ -8,35 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/store_internal.h"
-#include "lib_store.h"
-
-static char folder[STORE_FOLDER_SIZE];
-static struct store *store;
-static struct error error;
-
-static int set_up(void **state)
-{
-    (void)state;
-    error = (struct error){0};
-    store_folder_make(folder);
-    store = store_open_or_die(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(store);
-    store_folder_remove(folder);
-    return 0;
-}
-
-#define assert_ok(call)                                            \
-    do {                                                           \
-        int r_ = (call);                                           \
-        if (r_ != 0)                                               \
-            fail_msg("line %d: %d: %s", __LINE__, r_, error.text); \
-    } while (0)
+#include "lib_store_test.h"
 
 struct visits {
     uint64_t ids[64];
@@ -107,8 +79,7 @@ static void the_chain_of_a_log_goes_on_over_a_restart(void **state)
     size_t count = 0;
     (void)state;
     store_fill(store, 3);
-    store_close(store);
-    store = store_open_or_die(folder);
+    reopen();
     struct record record = store_sample(77, "n", "acme");
     store_save(store, NULL, &record, CHANGE_CREATED);
     assert_ok(verify_log(&count));
@@ -195,8 +166,6 @@ static void a_change_is_told_whole(void **state)
     assert_memory_equal(stored, bytes, len);
 }
 
-/* As suspending an owner does: one transaction reads every key, and there can be more keys than
- * locks. */
 static size_t prune(int64_t until_unix_ms, size_t max)
 {
     size_t count = 99;
@@ -222,8 +191,7 @@ static void the_beginning_of_a_log_can_be_removed_and_the_rest_stays_whole(void 
     assert_ok(store_changes(store, &at, 99, visit_change, &visits, &error));
     assert_int_equal(visits.ids[0], 5);
 
-    store_close(store);
-    store = store_open_or_die(folder);
+    reopen();
     assert_true(store_log_start(store).sequence == 4);
     assert_ok(verify_log(&count));
     tamper(5, NULL, 0);
@@ -238,16 +206,13 @@ static void the_last_change_is_never_removed(void **state)
     store_fill(store, 3);
     assert_int_equal(prune(INT64_MAX, 99), 2);
     assert_int_equal(prune(INT64_MAX, 99), 0);
-    store_close(store);
-    store = store_open_or_die(folder);
+    reopen();
     assert_int_equal(store_sequence(store), 3);
     struct record record = store_sample(77, "n", "acme");
     store_save(store, NULL, &record, CHANGE_CREATED);
     assert_ok(verify_log(&count));
     assert_int_equal(count, 2);
 }
-
-#define with_store(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
