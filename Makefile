@@ -198,6 +198,7 @@ bench: deps
 	@tests/bench/run $(BUILD)
 	@tests/bench/daemon $(BUILD)
 	@tests/bench/import $(BUILD)
+	@tests/bench/suspend $(BUILD)
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s $(FUZZERS)

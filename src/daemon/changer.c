@@ -123,6 +123,8 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     op_queue_init(&changer->finished);
     op_queue_init(&changer->waiting);
     op_queue_init(&changer->pending.done);
+    op_queue_init(&changer->held);
+    op_queue_init(&changer->keys.spreading);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
     retention_begin(&changer->retention, options->store);
@@ -221,12 +223,9 @@ void changer_beat(struct changer *changer)
 
 struct store_position changer_position(const struct changer *changer)
 {
-    const struct generation *generation = changer_current(changer);
     return (struct store_position){
-        .epoch = generation->writer.view.epoch,
-        /* acquire: pairs with table_set_sequence */
-        .sequence =
-            atomic_load_explicit(&generation->writer.header->sequence, memory_order_acquire),
+        .epoch = changer_current(changer)->writer.view.epoch,
+        .sequence = atomic_load(&changer->shown),
     };
 }
 

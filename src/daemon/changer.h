@@ -4,8 +4,9 @@
  * It takes the operations that wait, runs each in its own transaction (room in the table is claimed
  * before the commit), flushes once for all of them, publishes them in order, and then answers:
  * reserve -> commit -> publish -> reply. While an import is flushed, and nothing else waits, the
- * next one is run. Changes go before reads. An operation that finds no room
- * in the table waits, off the thread, for the next generation; others pass it.
+ * next one is run. Changes go before reads. An operation that finds no room in the table waits, off
+ * the thread, for the next generation; others pass it. So they do with the suspension of an owner of
+ * many keys, which is published bit by bit between them, and answered at the end.
  */
 #ifndef DAEMON_CHANGER_H
 #define DAEMON_CHANGER_H
@@ -54,7 +55,8 @@ const struct table_view *changer_view(struct changer *changer);
  * if not), and starts upkeep (checkpoints, ballast) when due. Loop thread, from a timer. */
 void changer_beat(struct changer *changer);
 
-/* The last change that the table shows. Waits for nothing. Loop thread. */
+/* The last change that the table shows wholly, with all that came before it. Waits for nothing.
+ * Loop thread. */
 struct store_position changer_position(const struct changer *changer);
 
 struct changer_status {

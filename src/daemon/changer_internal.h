@@ -64,7 +64,8 @@ struct changer {
     struct keys keys;
     struct growth growth;
     struct retention retention;
-    struct op_queue waiting;
+    struct op_queue waiting; /* for room in the table */
+    struct op_queue held;    /* until the owner's switch that is under way is shown */
     struct flusher flusher;
     struct pending pending;
     uint64_t expected_keys; /* as many as imports said that there will be */
@@ -73,6 +74,7 @@ struct changer {
 
     /* Shared. */
     _Atomic(struct generation *) current;
+    _Atomic uint64_t shown; /* the last change that the table shows wholly */
     _Atomic uint64_t waiting_count, batches, changed, growing;
 };
 /* The generation that readers use; NULL before the first. Any thread. */

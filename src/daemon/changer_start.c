@@ -130,6 +130,7 @@ int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct e
         return r;
     changer->growth.uncovered |= found.has_expected && !marked;
     store_tidy(store);
+    atomic_store(&changer->shown, store_sequence(store));
     *ret_wait_ms = changer->growth.uncovered ? ORPHAN_WAIT_MS : 0;
     return store_set_published(store, store_epoch(store), store_sequence(store), error);
 }

@@ -79,15 +79,23 @@ static void configure_table(struct changer *changer, struct table_writer *table)
                           (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
 }
 
+/* The table shows what was published up to this change; whoever finishes it wakes the loop. */
+static void tell_shown(struct changer *changer, uint64_t published)
+{
+    uint64_t shown = keys_shown_sequence(&changer->keys);
+    atomic_store(&changer->shown, shown < published ? shown : published);
+    uv_mutex_lock(&changer->lock);
+    changer->news = true;
+    uv_mutex_unlock(&changer->lock);
+}
+
 /* The first claims' commits, up to this place in the log, are on the disk: makes them seen. */
 static int publish_batch(struct changer *changer, size_t claims, uint64_t epoch, uint64_t sequence,
                          struct error *error)
 {
     keys_publish(&changer->keys, claims);
     table_set_sequence(changer->keys.table, sequence);
-    uv_mutex_lock(&changer->lock);
-    changer->news = true; /* whoever finishes the batch wakes the loop */
-    uv_mutex_unlock(&changer->lock);
+    tell_shown(changer, sequence);
     return store_set_published(changer->options.store, epoch, sequence, error);
 }
 
@@ -105,6 +113,32 @@ static bool waits_behind(const struct changer *changer, const struct op *op)
     return false;
 }
 
+/* A switch of an owner comes after the one that is under way, and is not answered before it. */
+static bool is_held(const struct changer *changer, const struct op *op)
+{
+    return op->owner.len > 0 && keys_is_spreading(&changer->keys, op->owner);
+}
+
+/* Where an operation has to wait before it can be run; NULL: it need not. */
+static struct op_queue *queue_before(struct changer *changer, const struct op *op)
+{
+    return is_held(changer, op)        ? &changer->held
+           : waits_behind(changer, op) ? &changer->waiting
+                                       : NULL;
+}
+
+/* Where an operation goes that was run. */
+static struct op_queue *queue_after(struct changer *changer, struct op *op, struct op_queue *done)
+{
+    if (op->error.code == 0)
+        return op->spreads ? &changer->keys.spreading : done;
+    if (!changer->keys.table_full)
+        return done;
+    /* The first that waits is also the first that a new table is asked for room. */
+    op->refusals += changer->waiting.first == NULL;
+    return &changer->waiting;
+}
+
 /* The wait of a start is over, or the generation that had lost its name was marked, before the
  * first change is acknowledged after it: the next start need not wait. */
 static int tell_covered(struct changer *changer, struct error *error)
@@ -120,7 +154,8 @@ static int tell_covered(struct changer *changer, struct error *error)
     return r == CATLATCH_E_FULL ? 0 : r;
 }
 
-/* Runs and commits a batch. What finds no room goes to `waiting`, the rest to `done`. */
+/* Runs and commits a batch. What finds no room goes to `waiting`, what is held up to `held`, what is
+ * to be shown bit by bit to `spreading`, the rest to `done`. */
 static int commit_batch(struct changer *changer, struct op_queue *batch, struct op_queue *done,
                         uint64_t *ret_changed, struct error *error)
 {
@@ -129,8 +164,9 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
     changer->keys.now_unix_ms = realtime_ms();
     for (struct op *op; (op = op_queue_take(batch)) != NULL;) {
         keys_tidy(op);
-        if (waits_behind(changer, op)) {
-            op_queue_add(&changer->waiting, op);
+        struct op_queue *before_it = queue_before(changer, op);
+        if (before_it != NULL) {
+            op_queue_add(before_it, op);
             continue;
         }
         keys_change(&changer->keys, op);
@@ -140,10 +176,7 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
             return CATLATCH_E_IO;
         }
         changed += op->error.code == 0;
-        bool waits = op->error.code != 0 && changer->keys.table_full;
-        /* The first that waits is also the first that a new table is asked for room. */
-        op->refusals += waits && changer->waiting.first == NULL;
-        op_queue_add(waits ? &changer->waiting : done, op);
+        op_queue_add(queue_after(changer, op, done), op);
     }
     atomic_store(&changer->waiting_count, changer->waiting.count);
     *ret_changed = changed;
@@ -231,12 +264,12 @@ static void fail_waiting(struct changer *changer, const struct error *why)
 }
 
 /* Under the lock. What waited longest comes first again. */
-static void put_waiting_back(struct changer *changer)
+static void put_back(struct changer *changer, struct op_queue *waiting)
 {
     struct op_queue changes, imports;
     op_queue_init(&changes);
     op_queue_init(&imports);
-    for (struct op *op; (op = op_queue_take(&changer->waiting)) != NULL;)
+    for (struct op *op; (op = op_queue_take(waiting)) != NULL;)
         op_queue_add(op->kind == OP_IMPORT ? &imports : &changes, op);
     op_queue_put_back(&changer->changes, &changes);
     op_queue_put_back(&changer->imports, &imports);
@@ -263,7 +296,7 @@ static int switch_generation(struct changer *changer, struct error *error)
     uv_mutex_lock(&changer->lock);
     old->next = changer->retired;
     changer->retired = old;
-    put_waiting_back(changer);
+    put_back(changer, &changer->waiting);
     uv_mutex_unlock(&changer->lock);
     atomic_store(&changer->waiting_count, 0);
     uv_async_send(&changer->async);
@@ -318,6 +351,24 @@ static bool step_growth(struct changer *changer)
     return progress == GROWTH_WORKING;
 }
 
+/* True if the next step can be taken at once. */
+static bool step_spread(struct changer *changer)
+{
+    struct op_queue done;
+    struct op *op = keys_spread(&changer->keys);
+    if (op != NULL) {
+        stamp(changer, op);
+        tell_shown(changer, store_sequence(changer->options.store));
+        op_queue_init(&done);
+        op_queue_add(&done, op);
+        finish(changer, &done);
+        uv_mutex_lock(&changer->lock);
+        put_back(changer, &changer->held);
+        uv_mutex_unlock(&changer->lock);
+    }
+    return changer->keys.spreading.first != NULL;
+}
+
 /* What the thread found to do. */
 struct work {
     struct op_queue batch;
@@ -358,7 +409,7 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     work->lost = changer->lost;
     work->tend = changer->tend;
     work->stop = changer->stopping && work->batch.first == NULL && work->imports.first == NULL &&
-                 work->read == NULL;
+                 work->read == NULL && changer->keys.spreading.first == NULL;
     changer->lost = changer->made = changer->tend = false;
     if (changer->fresh_config != NULL) {
         changer->config_error.code = 0;
@@ -490,11 +541,12 @@ static void end_thread(struct changer *changer)
     uv_async_send(&changer->async);
 }
 
-/* There is a further import and nothing else. A growth reads what was changed, between batches. */
+/* There is a further import and nothing else. A growth reads what was changed, and an owner's switch
+ * is shown, between batches. */
 static bool imports_alone(const struct changer *changer, const struct work *work)
 {
     return work->imports.first != NULL && work->batch.first == NULL && work->read == NULL &&
-           !work->tend && !work->lost && changer->growth.stage == GROWTH_IDLE &&
+           !work->tend && !work->lost && changer->keys.spreading.first == NULL && changer->growth.stage == GROWTH_IDLE &&
            !growth_is_due(changer);
 }
 
@@ -529,6 +581,7 @@ void changer_thread(void *context)
             tend(changer);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
+        busy |= step_spread(changer);
         if (check_store(changer))
             return;
     }

@@ -287,7 +287,7 @@ static int run_once(struct keys *keys, struct op *op)
     op->error = (struct error){0};
     op->key_count = op->owner_count = 0;
     op->epoch = op->sequence = 0;
-    op->owner_changed = false;
+    op->owner_changed = op->spreads = false;
 
     int r = make_room(&run);
     if (r == 0)

@@ -9,7 +9,7 @@
 #define DAEMON_KEYS_H
 
 #include "core/config.h"
-#include "daemon/op.h"
+#include "daemon/op_queue.h"
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 #include "table/writer.h"
@@ -27,6 +27,10 @@ struct keys {
     size_t claim_count;
     size_t claim_room;
     bool table_full; /* the last operation failed because the table has no room for it */
+
+    /* Switches of owners of many keys that were committed and published as far as new keys go, but
+     * that not every slot shows yet; in the order of their commits. The caller's. */
+    struct op_queue spreading;
 };
 
 /* Runs a change: everything but the flush and the publishing. On failure op->error is set, its
@@ -46,6 +50,19 @@ void keys_read(struct keys *keys, struct op *op);
 
 /* Publishes the first `count` claims and forgets them. */
 void keys_publish(struct keys *keys, size_t count);
+
+/* An operation that keys_change left with op->spreads set goes into keys->spreading, and may be
+ * answered once this has returned it. Each call shows the first of them in some more slots, in a
+ * few milliseconds; NULL: not in all yet. Between batches, when no claim waits. Keys that come into
+ * the table meanwhile have their flag from keys->suspended, and a new generation has them all. */
+struct op *keys_spread(struct keys *keys);
+
+/* Whether a switch of this owner is under way. The next one has to wait for it, and until then the
+ * owner's flag in the table is the old one or the new. */
+bool keys_is_spreading(const struct keys *keys, struct text owner);
+
+/* The last change that the table shows wholly, with all that came before it. */
+uint64_t keys_shown_sequence(const struct keys *keys);
 
 void keys_free(struct keys *keys);
 

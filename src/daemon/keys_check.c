@@ -32,11 +32,14 @@ static bool flag_is(uint64_t control, uint64_t flag, bool wanted)
     return ((control & flag) != 0) == wanted;
 }
 
-static const char *control_differs(uint64_t control, const struct record *record)
+/* The owner's flag is the old one or the new while its switch is under way. */
+static const char *control_differs(const struct keys *keys, uint64_t control,
+                                   const struct record *record)
 {
     if (!flag_is(control, CONTROL_DISABLED, record->disabled))
         return "disabled";
-    if (!flag_is(control, CONTROL_SUSPENDED, record->suspended))
+    if (!flag_is(control, CONTROL_SUSPENDED, record->suspended) &&
+        !keys_is_spreading(keys, record->owner))
         return "suspended";
     if (control_expires_unix_s(control) != record->expires_unix_s)
         return "expires";
@@ -95,8 +98,9 @@ static const char *scopes_differ(const struct table_view *view, const struct tab
 
 /* What the table shows otherwise than the store; NULL: nothing. Of a revoked key nothing counts but
  * that it is refused (table_claim leaves its texts as they were). */
-static const char *key_differs(const struct table_view *view, const struct record *record)
+static const char *key_differs(const struct keys *keys, const struct record *record)
 {
+    const struct table_view *view = &keys->table->view;
     struct table_hit hit = {0};
     const char *what;
 
@@ -114,7 +118,7 @@ static const char *key_differs(const struct table_view *view, const struct recor
         return "state";
     if (record->revoked)
         return NULL;
-    if ((what = control_differs(hit.control, record)) == NULL &&
+    if ((what = control_differs(keys, hit.control, record)) == NULL &&
         (what = identity_differs(view, &hit, record)) == NULL)
         what = scopes_differ(view, &hit, record);
     return what;
@@ -127,7 +131,7 @@ static int look_at_key(void *context, const struct record *stored)
     struct record record = *stored;
 
     record.suspended = suspended_has(&checking->keys->suspended, record.owner);
-    const char *what = key_differs(&checking->keys->table->view, &record);
+    const char *what = key_differs(checking->keys, &record);
     if (what != NULL)
         note(op, record.id, what);
     checking->looked_at++;

@@ -11,6 +11,9 @@
 
 struct looking {
     struct op *op;
+    uint64_t shown;           /* by the table: no change behind it is told yet */
+    struct store_position at; /* the last change that was looked at */
+    bool held;                /* there are more */
     size_t looked_at;
     size_t bytes;
 };
@@ -62,7 +65,12 @@ static int look_at(void *context, const struct change *change)
     struct looking *looking = context;
     struct op *op = looking->op;
 
+    if (change->sequence > looking->shown) {
+        looking->held = true;
+        return 1;
+    }
     looking->looked_at++;
+    looking->at = (struct store_position){change->epoch, change->sequence};
     if (matches(op, change) && keep(looking, change) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading the change log");
     return op->change_count == op->limit || looking->bytes >= PAGE_BYTES_MAX;
@@ -107,7 +115,8 @@ static int check_end(const struct keys *keys, struct op *op)
 
 int keys_log(struct keys *keys, struct op *op)
 {
-    struct looking looking = {.op = op};
+    struct store_position at = op->after;
+    struct looking looking = {.op = op, .shown = keys_shown_sequence(keys), .at = at};
 
     if (check_start(keys, op, ", so read all keys anew") != 0 || check_end(keys, op) != 0)
         return op->error.code;
@@ -116,10 +125,10 @@ int keys_log(struct keys *keys, struct op *op)
     op->changes = op_alloc(op, op->limit * sizeof *op->changes);
     if (op->changes == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading the change log");
-    op->at = op->after;
-    int r = store_changes(keys->store, &op->at, LOOK_MAX, look_at, &looking, &op->error);
+    int r = store_changes(keys->store, &at, LOOK_MAX, look_at, &looking, &op->error);
+    op->at = looking.at;
     /* Nothing behind the cursor: it is the end, also where nothing was ever logged. */
-    op->at_end = looking.looked_at == 0 || is_at_end(keys, op->at);
+    op->at_end = looking.looked_at == 0 || looking.held || is_at_end(keys, op->at);
     return r;
 }
 

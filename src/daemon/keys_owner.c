@@ -1,80 +1,65 @@
 #include "daemon/keys_internal.h"
 
-#include <inttypes.h>
+/* An owner with no more keys than this has them shown with the batch, in some 20 ms of the store
+ * thread. More are shown afterwards, in slices between which others have their turn. */
+#define CLAIMED_MAX 2000u
 
-/* Ids are taken from the index in pages of this many. */
-#define IDS_PAGE 1024u
-
-/* A page of an owner's keys, in rising order, on their way into the table. */
-struct flagging {
-    struct run *run;
-    const uint64_t *ids;
-    size_t count;
-    size_t done;
-    bool suspended;
-};
+/* Slots that one slice passes, in a few milliseconds. */
+#define SPREAD_SLOTS 32768u
 
 /* The flag in one key's slot. The key's record does not change: the owner's is the truth. */
-static int claim_flag(const struct flagging *flagging, const struct record *record)
+static int claim_flag(struct run *run, uint64_t id, bool suspended)
 {
-    struct table_entry entry;
-    if (record->revoked)
-        return 0;
-    keys_entry(record, flagging->suspended, &entry);
-    return keys_claim(flagging->run->keys, &entry, TABLE_NARROWING, &flagging->run->op->error);
-}
-
-static int claim_if_next(void *context, const struct record *record)
-{
-    struct flagging *flagging = context;
-    if (record->id != flagging->ids[flagging->done])
-        return 0;
-    int r = claim_flag(flagging, record);
-    flagging->done += r == 0;
-    return r != 0 ? r : flagging->done == flagging->count;
-}
-
-/* Keys that were issued one after the other lie one after the other, and are read in passing, ten
- * times as fast as one by one: so up to four keys are looked at for each that is wanted. */
-static int claim_in_passing(struct flagging *flagging)
-{
-    struct run *run = flagging->run;
-    uint64_t last;
-    return store_scan(run->keys->store, flagging->ids[0] - 1, 4 * flagging->count, claim_if_next,
-                      flagging, &last, &run->op->error);
-}
-
-static int claim_one_by_one(struct flagging *flagging)
-{
-    struct keys *keys = flagging->run->keys;
+    struct keys *keys = run->keys;
     struct record record;
-    for (; flagging->done < flagging->count; flagging->done++) {
-        int r = store_key(keys->store, flagging->run->txn, flagging->ids[flagging->done],
-                          &keys->buffer, &record, &flagging->run->op->error);
-        if (r != 0 || (r = claim_flag(flagging, &record)) != 0)
-            return r;
-    }
-    return 0;
+    struct table_entry entry;
+    int r = store_key(keys->store, run->txn, id, &keys->buffer, &record, &run->op->error);
+    if (r != 0 || record.revoked)
+        return r;
+    keys_entry(&record, suspended, &entry);
+    return keys_claim(keys, &entry, TABLE_NARROWING, &run->op->error);
 }
 
 static int claim_flags(struct run *run, struct text owner, bool suspended)
 {
-    uint64_t ids[IDS_PAGE], after = 0;
+    uint64_t ids[CLAIMED_MAX + 1];
     size_t count;
-    do {
-        int r = store_find(run->keys->store, STORE_BY_OWNER, owner, after, ids, IDS_PAGE, &count,
-                           &run->op->error);
-        struct flagging flagging = {.run = run, .ids = ids, .count = count, .suspended = suspended};
-        if (r == 0 && count > 0)
-            r = claim_in_passing(&flagging);
-        if (r == 0)
-            r = claim_one_by_one(&flagging);
-        if (r != 0)
-            return r;
-        if (count > 0)
-            after = ids[count - 1];
-    } while (count == IDS_PAGE);
-    return 0;
+    int r = store_find(run->keys->store, STORE_BY_OWNER, owner, 0, ids, CLAIMED_MAX + 1, &count,
+                       &run->op->error);
+    run->op->spreads = r == 0 && count > CLAIMED_MAX;
+    for (size_t i = 0; r == 0 && !run->op->spreads && i < count; i++)
+        r = claim_flag(run, ids[i], suspended);
+    return r;
+}
+
+struct op *keys_spread(struct keys *keys)
+{
+    struct op *op = keys->spreading.first;
+    uint64_t number = keys->table->view.generation;
+    if (op == NULL)
+        return NULL;
+    if (op->spread_number == 0)
+        op->spread_number = number;
+    /* A generation is filled from the store, and shows what was committed before the switch. */
+    if (op->spread_number == number &&
+        !table_suspend(keys->table, op->owner, op->owners[0].suspended, &op->spread_slot,
+                       SPREAD_SLOTS))
+        return NULL;
+    return op_queue_take(&keys->spreading);
+}
+
+bool keys_is_spreading(const struct keys *keys, struct text owner)
+{
+    for (const struct op *op = keys->spreading.first; op != NULL; op = op->next)
+        if (text_equal(op->owner, owner))
+            return true;
+    return false;
+}
+
+uint64_t keys_shown_sequence(const struct keys *keys)
+{
+    const struct op *first = keys->spreading.first;
+    return first != NULL ? first->sequence - 1 : store_sequence(keys->store);
 }
 
 static int fetch_owner(struct run *run, struct record_owner *ret_owner)

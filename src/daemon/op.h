@@ -224,7 +224,10 @@ struct op {
 
     /* the store thread's own */
     struct op *next;
-    unsigned refusals; /* how many tables had no room for it when it was the first to ask */
+    bool spreads;           /* it was committed, and slots show it afterwards: keys_spread */
+    uint64_t spread_slot;   /* from this one on, */
+    uint64_t spread_number; /* of this generation; 0: not begun */
+    unsigned refusals;      /* how many tables had no room for it when it was the first to ask */
     struct arena *arena;
 };
 

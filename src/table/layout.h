@@ -125,7 +125,7 @@ struct table_header {
     /* The line that every verification loads. */
     _Atomic uint64_t pulse;        /* CLOCK_MONOTONIC, ms; see rule 7 */
     _Atomic uint64_t max_stale_ms; /* a heartbeat older than this is no answer; 0: never */
-    _Atomic uint64_t sequence;     /* the last change that is in here */
+    _Atomic uint64_t sequence;     /* the last change that is in here, or, of an owner, coming in */
     _Atomic uint64_t slots_used;   /* claimed, living and dead: for people */
     _Atomic uint64_t side_used;    /* bytes: for people */
     _Atomic uint64_t environment_count;

@@ -107,6 +107,12 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
  * (table_publish asserts it). */
 void table_abandon(struct table_writer *writer, const struct table_claim *claim);
 
+/* Sets or clears the flag that says that its owner is suspended in the owner's living slots, from
+ * *io_slot on and in at most `max` slots of the table, and moves *io_slot on. Claims nothing and
+ * cannot fail. True: that was all. While no claim waits, which would bring the old flag back. */
+bool table_suspend(struct table_writer *writer, struct text owner, bool suspended,
+                   uint64_t *io_slot, uint64_t max);
+
 /* Tells readers how far the table is. Release: after everything up to it was published. */
 void table_set_sequence(struct table_writer *writer, uint64_t sequence);
 

@@ -82,6 +82,7 @@ static int set_up(void **state)
         .table = &table.writer,
         .now_unix_ms = INT64_C(1800000000000),
     };
+    op_queue_init(&keys.spreading);
     growth = (struct growth){
         .store = store, .suspended = &keys.suspended, .run_dir = run_dir, .wake = wake};
     assert_int_equal(sem_init(&made, 0, 0), 0);
@@ -111,6 +112,11 @@ static void change(struct op *op)
         fail_msg("%s", op->error.text);
     assert_int_equal(store_flush(store, &error), 0);
     keys_publish(&keys, keys.claim_count);
+    if (op->spreads) {
+        op_queue_add(&keys.spreading, op);
+        while (keys_spread(&keys) == NULL)
+            continue;
+    }
     op_free(op);
 }
 

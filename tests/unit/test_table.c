@@ -689,6 +689,68 @@ static void only_whole_scopes_match(void **state)
     assert_int_equal(table_has_scope(view, slot, "", 0), 0);
 }
 
+#define MANY 600u
+
+/* Ten keys of each owner; of the first ten more, whose owner's record is not the others', one that
+ * is revoked, and one that was renamed, so that a slot of it is dead. */
+static struct sample_key many[MANY];
+
+static void put_many(void)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        sample_key_init(&many[i], i + 1);
+        if (i >= MANY - 10) {
+            memset((void *)table.writer.intern, 0, table.writer.intern_count * sizeof(uint32_t));
+            many[i].entry.owner = many[0].entry.owner;
+        }
+        many[i].entry.disabled = i % 7 == 0;
+        many[i].entry.revoked = i == 3;
+        assert_int_equal(heap_table_put(&table, &many[i].entry), 0);
+    }
+    many[4].entry.name = text_of("renamed");
+    assert_int_equal(heap_table_put(&table, &many[4].entry), 0);
+}
+
+static void switch_owner(struct text owner, bool suspended, uint64_t max)
+{
+    uint64_t at = 0, calls = 0;
+    while (!table_suspend(&table.writer, owner, suspended, &at, max))
+        assert_int_equal(at, max * ++calls);
+    assert_int_equal(at, table.writer.view.slot_count);
+    assert_true(table_suspend(&table.writer, owner, suspended, &at, max));
+}
+
+static void assert_suspended(struct text owner)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i].entry.suspended = text_equal(many[i].entry.owner, owner);
+        assert_shows(&table, &many[i].entry);
+    }
+}
+
+static void an_owner_is_suspended_in_all_of_its_living_slots_and_in_no_others(void **state)
+{
+    const uint64_t sizes[] = {1, 7, 100000, UINT64_MAX};
+    (void)state;
+    put_many();
+    struct text owner = many[0].entry.owner, start = {owner.bytes, owner.len - 1}, nobody = {0};
+    uint64_t used = table.writer.slots_used, side = table.writer.side_used;
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        switch_owner(owner, true, sizes[i]);
+        assert_suspended(owner);
+        switch_owner(start, false, sizes[i]);
+        assert_suspended(owner);
+        switch_owner(owner, false, sizes[i]);
+        assert_suspended(nobody);
+    }
+    assert_true(table.writer.slots_used == used && table.writer.side_used == side);
+    /* And what changes a key next goes on from there. */
+    switch_owner(owner, true, UINT64_MAX);
+    many[5].entry.suspended = many[5].entry.disabled = true;
+    assert_int_equal(heap_table_put(&table, &many[5].entry), 0);
+    assert_suspended(owner);
+}
+
 static void the_heartbeat_never_undoes_the_mark_of_a_superseded_table(void **state)
 {
     (void)state;
@@ -776,6 +838,7 @@ int main(void)
         EACH(texts_that_have_no_room_are_refused),
         EACH(scopes_fit_up_to_the_bound_and_not_beyond),
         EACH(only_whole_scopes_match),
+        EACH(an_owner_is_suspended_in_all_of_its_living_slots_and_in_no_others),
         EACH(the_heartbeat_never_undoes_the_mark_of_a_superseded_table),
         EACH(the_header_tells_sequence_and_use),
         EACH(layout_1_is_where_it_was),
