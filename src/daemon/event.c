@@ -1,113 +1,119 @@
 #include "daemon/event.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 
-#include "core/key.h"
 #include "daemon/pairs.h"
 
-/* Numbers, and what is fixed. */
-static void put(struct reply *json, const char *format, ...) CATLATCH_PRINTF(2, 3);
-static void put(struct reply *json, const char *format, ...)
+static void actor_map(struct reply *reply, const struct actor *actor)
 {
-    char text[128];
-    va_list arguments;
+    reply_map(reply, 4);
+    pair_count(reply, "uid", actor->uid);
+    reply_word(reply, "login_uid");
+    if (actor->login_uid != UINT32_MAX)
+        reply_count(reply, actor->login_uid);
+    else
+        reply_null(reply);
+    reply_word(reply, "pid");
+    reply_integer(reply, actor->pid);
+    pair_id(reply, "key_id", actor->key_id);
+}
 
-    va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (len > 0)
-        reply_raw(json, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+void event_map(struct reply *reply, const struct change *change)
+{
+    reply_map(reply, 8);
+    pair_position(reply, "sequence", change->epoch, change->sequence);
+    pair_moment(reply, "time", change->time_unix_ms);
+    pair_word(reply, "change", change_kind_name(change->kind));
+    pair_id(reply, "id", change->key_id);
+    pair_text(reply, "owner", change->owner);
+    pair_text(reply, "comment", change->detail);
+    reply_word(reply, "actor");
+    actor_map(reply, &change->actor);
+    reply_word(reply, "fields");
+    reply_array(reply, change->difference_count);
+    for (size_t i = 0; i < change->difference_count; i++) {
+        reply_map(reply, 3);
+        pair_text(reply, "field", change->differences[i].field);
+        pair_text(reply, "before", change->differences[i].before);
+        pair_text(reply, "after", change->differences[i].after);
+    }
 }
 
 /* Texts are UTF-8 without control characters, so two characters are all that RFC 8259 wants
- * escaped. Empty: null. */
-static void put_text(struct reply *json, struct text text)
+ * escaped. */
+static void put_string(struct reply *json, const char *bytes, size_t len)
 {
-    if (text.len == 0) {
-        put(json, "null");
-        return;
-    }
-    put(json, "\"");
-    for (uint32_t at = 0; at < text.len;) {
-        uint32_t plain = at;
-        while (plain < text.len && text.bytes[plain] != '"' && text.bytes[plain] != '\\')
+    reply_literal(json, "\"");
+    for (size_t at = 0; at < len;) {
+        size_t plain = at;
+        while (plain < len && bytes[plain] != '"' && bytes[plain] != '\\')
             plain++;
-        reply_raw(json, text.bytes + at, plain - at);
-        if (plain < text.len)
-            put(json, "\\%c", text.bytes[plain++]);
+        reply_raw(json, bytes + at, plain - at);
+        if (plain < len) {
+            reply_literal(json, "\\");
+            reply_raw(json, bytes + plain++, 1);
+        }
         at = plain;
     }
-    put(json, "\"");
+    reply_literal(json, "\"");
 }
 
-static void put_id(struct reply *json, uint64_t id)
-{
-    char text[CATLATCH_ID_SIZE];
+static const char *put_value(struct reply *json, const char *value);
 
-    key_id_format(id, text);
-    put_text(json, text_of(id != 0 ? text : NULL));
-}
-
-static void put_actor(struct reply *json, const struct actor *actor)
+/* A map or an array of so many, the first of which stands at `value`. */
+static const char *put_all(struct reply *json, bool map, long long count, const char *value)
 {
-    put(json, "{\"uid\":%" PRIu32 ",\"login_uid\":", actor->uid);
-    if (actor->login_uid != UINT32_MAX)
-        put(json, "%" PRIu32, actor->login_uid);
-    else
-        put(json, "null");
-    put(json, ",\"pid\":%" PRId32 ",\"key_id\":", actor->pid);
-    put_id(json, actor->key_id);
-    put(json, "}");
-}
-
-static void put_fields(struct reply *json, const struct change *change)
-{
-    put(json, "[");
-    for (size_t i = 0; i < change->difference_count; i++) {
-        const struct change_difference *difference = &change->differences[i];
-        put(json, "%s{\"field\":", i > 0 ? "," : "");
-        put_text(json, difference->field);
-        put(json, ",\"before\":");
-        put_text(json, difference->before);
-        put(json, ",\"after\":");
-        put_text(json, difference->after);
-        put(json, "}");
+    reply_raw(json, map ? "{" : "[", 1);
+    for (long long i = 0; i < count; i++) {
+        if (i > 0)
+            reply_literal(json, ",");
+        value = put_value(json, value);
+        if (map) {
+            reply_literal(json, ":");
+            value = put_value(json, value);
+        }
     }
-    put(json, "]");
+    reply_raw(json, map ? "}" : "]", 1);
+    return value;
 }
 
-static void put_change(struct reply *json, const struct change *change)
+/* Writes a value of event_map's, which is in RESP3, as JSON. Returns where the next one begins. */
+static const char *put_value(struct reply *json, const char *value)
 {
-    char moment[PAIRS_MOMENT_SIZE];
+    char type = *value++, *end;
 
-    pairs_moment(change->time_unix_ms, moment);
-    put(json, "{\"sequence\":\"%" PRIu64 ":%" PRIu64 "\",\"time\":\"%s\",\"change\":\"%s\"",
-        change->epoch, change->sequence, moment, change_kind_name(change->kind));
-    put(json, ",\"id\":");
-    put_id(json, change->key_id);
-    put(json, ",\"owner\":");
-    put_text(json, change->owner);
-    put(json, ",\"comment\":");
-    put_text(json, change->detail);
-    put(json, ",\"actor\":");
-    put_actor(json, &change->actor);
-    put(json, ",\"fields\":");
-    put_fields(json, change);
-    put(json, "}");
+    if (type == '_') {
+        reply_literal(json, "null");
+        return value + 2;
+    }
+    long long number = strtoll(value, &end, 10);
+    const char *next = end + 2;
+    if (type == ':') {
+        reply_raw(json, value, (size_t)(end - value));
+        return next;
+    }
+    if (type == '$') {
+        put_string(json, next, (size_t)number);
+        return next + number + 2;
+    }
+    return put_all(json, type == '%', number, next);
 }
 
 void event_write(struct reply *reply, const char *channel, const struct change *change)
 {
-    struct reply json;
+    struct reply map, json;
 
+    reply_init(&map);
     reply_init(&json);
-    put_change(&json, change);
+    map.protocol = 3;
+    event_map(&map, change);
+    if (!map.failed)
+        put_value(&json, map.bytes);
     reply_push(reply, 3);
     reply_word(reply, "message");
     reply_word(reply, channel);
     reply_bulk(reply, json.bytes, json.len);
-    reply->failed |= json.failed;
+    reply->failed |= map.failed || json.failed;
+    reply_free(&map);
     reply_free(&json);
 }
