@@ -154,8 +154,8 @@ static int tell_covered(struct changer *changer, struct error *error)
     return r == CATLATCH_E_FULL ? 0 : r;
 }
 
-/* Runs and commits a batch. What finds no room goes to `waiting`, what is held up to `held`, what is
- * to be shown bit by bit to `spreading`, the rest to `done`. */
+/* Runs and commits a batch. What finds no room goes to `waiting`, what is held up to `held`, what
+ * is to be shown bit by bit to `spreading`, the rest to `done`. */
 static int commit_batch(struct changer *changer, struct op_queue *batch, struct op_queue *done,
                         uint64_t *ret_changed, struct error *error)
 {
@@ -541,13 +541,13 @@ static void end_thread(struct changer *changer)
     uv_async_send(&changer->async);
 }
 
-/* There is a further import and nothing else. A growth reads what was changed, and an owner's switch
- * is shown, between batches. */
+/* There is a further import and nothing else. A growth reads what was changed, and an owner's
+ * switch is shown, between batches. */
 static bool imports_alone(const struct changer *changer, const struct work *work)
 {
     return work->imports.first != NULL && work->batch.first == NULL && work->read == NULL &&
-           !work->tend && !work->lost && changer->keys.spreading.first == NULL && changer->growth.stage == GROWTH_IDLE &&
-           !growth_is_due(changer);
+           !work->tend && !work->lost && changer->keys.spreading.first == NULL &&
+           changer->growth.stage == GROWTH_IDLE && !growth_is_due(changer);
 }
 
 static int run_work(struct changer *changer, struct work *work, struct error *error)
