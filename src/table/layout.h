@@ -16,15 +16,15 @@
  *
  * A slot's control word:
  *
- *      63            24 23      16 15       8 7   6    5      4      3      2    1  0
- *     +----------------+----------+----------+-----+------+------+------+------+------+
- *     | expires_unix_s | reserved | environ. | res.| form | nbef | susp | dis  | state|
- *     +----------------+----------+----------+-----+------+------+------+------+------+
+ *      63            24 23      16 15       8   7    6      5      4      3      2    1  0
+ *     +----------------+----------+----------+----+------+------+------+------+------+------+
+ *     | expires_unix_s | reserved | environ. |res.| netw | form | nbef | susp | dis  | state|
+ *     +----------------+----------+----------+----+------+------+------+------+------+------+
  *
  * Rules.
  *  1. Forward only. EMPTY -> LIVE -> REVOKED or REPLACED; EMPTY -> REVOKED or REPLACED. EMPTY never
  *     returns, slots never move, a dead slot is not used again. Only a LIVE slot's flags and expiry
- *     change, both ways, inside its control word. `environ.`, `nbef` and `form` never change.
+ *     change, both ways, inside its control word. `environ.`, `nbef`, `form` and `netw` never do.
  *  2. Everything in a slot but the control word is written once, while the control word is EMPTY,
  *     and published by a release store of the control word. A reader loads the control word first
  *     (acquire) and believes the rest only when it is not EMPTY.
@@ -37,7 +37,9 @@
  *     neither.
  *  5. A side record is written before the slot that refers to it is published, and never again.
  *     What is said there is bounded by the reader all the same: a reference or length that leads
- *     outside of the side area is damage, and damage is UNAVAILABLE, never a grant or a denial.
+ *     outside of the side area, a list of networks that is empty or longer than NETWORKS_MAX, or a
+ *     network in another form than its one, is damage, and damage is UNAVAILABLE, never a grant or
+ *     a denial.
  *  6. A claimed slot is EMPTY with id != 0: the writer's own mark, which readers don't look at.
  *  7. `pulse` is 0 until the file is whole, then the monotonic time of the last heartbeat, and
  *     TABLE_PULSE_SUPERSEDED for ever once a newer generation has taken over. The mark is set after
@@ -54,6 +56,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/address.h"
 #include "core/key.h"
 
 #define TABLE_MAGIC UINT64_C(0x656c626174746163) /* "cattable" on a little-endian host */
@@ -79,9 +82,11 @@
 #define CONTROL_SUSPENDED (UINT64_C(1) << 3)   /* its owner is */
 #define CONTROL_NOT_BEFORE (UINT64_C(1) << 4)  /* the identity record holds a time */
 #define CONTROL_WELL_FORMED (UINT64_C(1) << 5) /* so is the text that has this digest */
+#define CONTROL_NETWORKS (UINT64_C(1) << 6)    /* confined: the identity record refers to them */
 #define CONTROL_ENVIRONMENT_SHIFT 8
-#define CONTROL_WRITE_ONCE \
-    (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT)
+#define CONTROL_WRITE_ONCE                                         \
+    (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | CONTROL_NETWORKS | \
+     UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT)
 #define CONTROL_EXPIRES_SHIFT 24
 #define CONTROL_EXPIRES_MAX ((INT64_C(1) << 40) - 1)
 
@@ -100,8 +105,13 @@ static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
 /* Side records begin at a multiple of 8 and are padded to one.
  *
  * identity: owner_ref(4) name_len(1) prefix_len(1) zero(2) not_before_unix_s(8) prefix name
+ *           and, with CONTROL_NETWORKS, networks_ref(4) at once behind the name, aligned or not
  * owner:    len(1) bytes                            shared by the owner's keys
  * scopes:   count(2) bytes_len(2) { len(1) bytes }  shared by keys with the same list
+ * networks: count(2) bytes_len(2) { network }       likewise; each as network_encode writes it
+ *
+ * A key without networks, which most are, has no byte of them, and its control word says so: a
+ * reader looks no further. Keys with the same list in the same order share one record.
  */
 struct table_side_identity {
     uint32_t owner_ref;
@@ -111,7 +121,8 @@ struct table_side_identity {
     int64_t not_before_unix_s; /* 0: at once */
 };
 
-struct table_side_scopes {
+/* What lists begin with: scopes, and networks. */
+struct table_side_list {
     uint16_t count;
     uint16_t bytes_len;
 };

@@ -185,23 +185,27 @@ int table_not_before(const struct table_view *view, uint64_t number, int64_t *re
     return r;
 }
 
-/* The scopes of a slot: *ret_bytes is NULL when it has none. */
-static int read_scopes(const struct table_view *view, uint64_t number,
-                       struct table_side_scopes *ret_fixed, const unsigned char **ret_bytes)
+static int read_list(const struct table_view *view, uint32_t ref, struct table_side_list *ret_fixed,
+                     const unsigned char **ret_bytes)
 {
-    if (number >= view->slot_count)
-        return CATLATCH_E_DATA;
-    uint32_t ref = atomic_load_explicit(&view->slots[number].scopes_ref, memory_order_relaxed);
-    *ret_fixed = (struct table_side_scopes){0};
-    *ret_bytes = NULL;
-    if (ref == 0)
-        return 0;
     const unsigned char *at = side_at(view, ref, 0, sizeof *ret_fixed);
     if (at == NULL)
         return CATLATCH_E_DATA;
     memcpy(ret_fixed, at, sizeof *ret_fixed);
     *ret_bytes = side_at(view, ref, sizeof *ret_fixed, ret_fixed->bytes_len);
     return *ret_bytes != NULL ? 0 : CATLATCH_E_DATA;
+}
+
+/* The scopes of a slot: *ret_bytes is NULL when it has none. */
+static int read_scopes(const struct table_view *view, uint64_t number,
+                       struct table_side_list *ret_fixed, const unsigned char **ret_bytes)
+{
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    uint32_t ref = atomic_load_explicit(&view->slots[number].scopes_ref, memory_order_relaxed);
+    *ret_fixed = (struct table_side_list){0};
+    *ret_bytes = NULL;
+    return ref == 0 ? 0 : read_list(view, ref, ret_fixed, ret_bytes);
 }
 
 /* The scope at *at in a list that ends at `end`, its length loaded once; moves *at behind it. */
@@ -221,7 +225,7 @@ static int next_scope(const unsigned char *bytes, size_t end, size_t *at,
 
 int table_has_scope(const struct table_view *view, uint64_t number, const char *scope, size_t len)
 {
-    struct table_side_scopes fixed;
+    struct table_side_list fixed;
     const unsigned char *bytes, *own;
     size_t at = 0, own_len;
     if (read_scopes(view, number, &fixed, &bytes) != 0)
@@ -237,7 +241,7 @@ int table_has_scope(const struct table_view *view, uint64_t number, const char *
 
 int table_scopes(const struct table_view *view, uint64_t number, char ret[CATLATCH_SCOPES_SIZE])
 {
-    struct table_side_scopes fixed;
+    struct table_side_list fixed;
     const unsigned char *bytes, *own;
     size_t at = 0, out = 0, own_len;
     if (read_scopes(view, number, &fixed, &bytes) != 0)
@@ -252,6 +256,86 @@ int table_scopes(const struct table_view *view, uint64_t number, char ret[CATLAT
         out += own_len;
     }
     ret[out] = '\0';
+    return 0;
+}
+
+/* A list of networks, copied out so that only the copy is believed. */
+struct networks {
+    unsigned count;
+    size_t len, at;
+    unsigned char bytes[NETWORKS_MAX * NETWORK_BYTES_MAX];
+};
+
+static int read_networks(const struct table_view *view, uint64_t number, struct networks *ret)
+{
+    struct table_side_identity identity;
+    struct table_side_list fixed;
+    const unsigned char *at, *bytes;
+    uint32_t ref, networks_ref;
+    if (read_identity(view, number, &identity, &ref) != 0)
+        return CATLATCH_E_DATA;
+    at = side_at(view, ref, sizeof identity + identity.prefix_len + identity.name_len,
+                 sizeof networks_ref);
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(&networks_ref, at, sizeof networks_ref);
+    if (read_list(view, networks_ref, &fixed, &bytes) != 0 || fixed.count == 0 ||
+        fixed.count > NETWORKS_MAX || fixed.bytes_len > sizeof ret->bytes)
+        return CATLATCH_E_DATA;
+    memcpy(ret->bytes, bytes, fixed.bytes_len);
+    ret->count = fixed.count;
+    ret->len = fixed.bytes_len;
+    ret->at = 0;
+    return 0;
+}
+
+static int next_network(struct networks *networks, struct network *ret)
+{
+    size_t used;
+    if (network_decode(networks->bytes + networks->at, networks->len - networks->at, ret, &used) !=
+        0)
+        return CATLATCH_E_DATA;
+    networks->at += used;
+    return 0;
+}
+
+int table_allows(const struct table_view *view, uint64_t number, const struct address *address)
+{
+    struct networks networks;
+    struct network network;
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    /* Relaxed: the bit is as table_find acquired it, for it never changes. */
+    uint64_t control = atomic_load_explicit(&view->slots[number].control, memory_order_relaxed);
+    if ((control & CONTROL_NETWORKS) == 0)
+        return 1;
+    if (read_networks(view, number, &networks) != 0)
+        return CATLATCH_E_DATA;
+    for (unsigned i = 0; i < networks.count; i++) {
+        if (next_network(&networks, &network) != 0)
+            return CATLATCH_E_DATA;
+        if (address != NULL && network_has(&network, address))
+            return 1;
+    }
+    return networks.at == networks.len ? 0 : CATLATCH_E_DATA;
+}
+
+int table_networks(const struct table_view *view, uint64_t number, uint64_t control,
+                   struct network ret[NETWORKS_MAX], size_t *ret_count)
+{
+    struct networks networks;
+    if ((control & CONTROL_NETWORKS) == 0) {
+        *ret_count = 0;
+        return 0;
+    }
+    if (read_networks(view, number, &networks) != 0)
+        return CATLATCH_E_DATA;
+    for (unsigned i = 0; i < networks.count; i++)
+        if (next_network(&networks, &ret[i]) != 0)
+            return CATLATCH_E_DATA;
+    if (networks.at != networks.len)
+        return CATLATCH_E_DATA;
+    *ret_count = networks.count;
     return 0;
 }
 

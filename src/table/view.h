@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/address.h"
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -93,6 +94,16 @@ int table_has_scope(const struct table_view *view, uint64_t slot, const char *sc
 
 /* The key's scopes, separated by one space. Returns 0 or E_DATA. */
 int table_scopes(const struct table_view *view, uint64_t slot, char ret[CATLATCH_SCOPES_SIZE]);
+
+/* Whether the key may be used from the address; NULL: none is known. 1: it lies in one of the key's
+ * networks, or the key has none, 0: neither, E_DATA: damage. Most keys have none: their hit's
+ * control word without CONTROL_NETWORKS says so without a call. */
+int table_allows(const struct table_view *view, uint64_t slot, const struct address *address);
+
+/* The key's networks; `control` is the slot's control word. Returns 0 or E_DATA, and then there may
+ * be some in `ret` already. */
+int table_networks(const struct table_view *view, uint64_t slot, uint64_t control,
+                   struct network ret[NETWORKS_MAX], size_t *ret_count);
 
 /* The environment's name copied out, "" for TABLE_ENVIRONMENT_NONE. Returns 0 or E_DATA. */
 int table_environment(const struct table_view *view, unsigned number,

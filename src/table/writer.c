@@ -5,9 +5,18 @@
 /* Longest walk through the intern index; a record that finds no place there is not shared. */
 #define INTERN_PROBE_MAX 32u
 
-#define SCOPES_RECORD_MAX (sizeof(struct table_side_scopes) + CATLATCH_SCOPES_SIZE)
-#define IDENTITY_RECORD_MAX \
-    (sizeof(struct table_side_identity) + CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE)
+#define SCOPES_RECORD_MAX (sizeof(struct table_side_list) + CATLATCH_SCOPES_SIZE)
+#define NETWORKS_RECORD_MAX (sizeof(struct table_side_list) + NETWORKS_MAX * NETWORK_BYTES_MAX)
+#define IDENTITY_RECORD_MAX                                                           \
+    (sizeof(struct table_side_identity) + CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE + \
+     sizeof(uint32_t))
+
+/* The records of an entry's lists, which keys share; of length 0 where it has none. */
+struct lists {
+    size_t scopes_len, networks_len;
+    unsigned char scopes[SCOPES_RECORD_MAX];
+    unsigned char networks[NETWORKS_RECORD_MAX];
+};
 
 /* What a record takes of the side area. */
 static uint64_t side_room(size_t len)
@@ -142,32 +151,48 @@ static int entry_control(const struct table_entry *entry, unsigned environment,
                    (entry->suspended ? CONTROL_SUSPENDED : 0) |
                    (entry->not_before_unix_s != 0 ? CONTROL_NOT_BEFORE : 0) |
                    (entry->well_formed ? CONTROL_WELL_FORMED : 0) |
+                   (entry->network_count > 0 ? CONTROL_NETWORKS : 0) |
                    (uint64_t)environment << CONTROL_ENVIRONMENT_SHIFT |
                    (uint64_t)entry->expires_unix_s << CONTROL_EXPIRES_SHIFT;
     return 0;
 }
 
-/* The record of the entry's scopes; *ret_len is 0 when it has none. */
-static int encode_scopes(const struct table_entry *entry, unsigned char ret[SCOPES_RECORD_MAX],
-                         size_t *ret_len)
+/* Puts what a list's record begins with in front of what ends at `end`. Returns its length. */
+static size_t list_record(unsigned char *record, size_t count, size_t end)
 {
-    size_t at = sizeof(struct table_side_scopes), shown = 0;
+    struct table_side_list fixed = {
+        .count = (uint16_t)count,
+        .bytes_len = (uint16_t)(end - sizeof fixed),
+    };
+    memcpy(record, &fixed, sizeof fixed);
+    return count > 0 ? end : 0;
+}
+
+static int encode_scopes(const struct table_entry *entry, struct lists *ret)
+{
+    size_t at = sizeof(struct table_side_list), shown = 0;
     for (size_t i = 0; i < entry->scope_count; i++) {
         struct text scope = entry->scopes[i];
         shown += scope.len + 1; /* what table_scopes makes of it must fit there */
         if (scope.len == 0 || scope.len > UINT8_MAX || shown > CATLATCH_SCOPES_SIZE ||
             entry->scope_count > UINT16_MAX)
             return CATLATCH_E_DATA;
-        ret[at++] = (unsigned char)scope.len;
-        memcpy(ret + at, scope.bytes, scope.len);
+        ret->scopes[at++] = (unsigned char)scope.len;
+        memcpy(ret->scopes + at, scope.bytes, scope.len);
         at += scope.len;
     }
-    struct table_side_scopes fixed = {
-        .count = (uint16_t)entry->scope_count,
-        .bytes_len = (uint16_t)(at - sizeof(struct table_side_scopes)),
-    };
-    memcpy(ret, &fixed, sizeof fixed);
-    *ret_len = entry->scope_count > 0 ? at : 0;
+    ret->scopes_len = list_record(ret->scopes, entry->scope_count, at);
+    return 0;
+}
+
+static int encode_networks(const struct table_entry *entry, struct lists *ret)
+{
+    size_t at = sizeof(struct table_side_list);
+    if (entry->network_count > NETWORKS_MAX)
+        return CATLATCH_E_DATA;
+    for (size_t i = 0; i < entry->network_count; i++)
+        at += network_encode(&entry->networks[i], ret->networks + at);
+    ret->networks_len = list_record(ret->networks, entry->network_count, at);
     return 0;
 }
 
@@ -198,10 +223,25 @@ static uint64_t slot_control(const struct table_slot *slot)
     return control != 0 ? control : atomic_load_explicit(&slot->reserved, memory_order_relaxed);
 }
 
+static bool same_networks(const struct table_writer *writer, uint64_t number,
+                          const struct table_entry *entry)
+{
+    struct network known[NETWORKS_MAX];
+    size_t count;
+    if (table_networks(&writer->view, number, slot_control(&writer->slots[number]), known,
+                       &count) != 0 ||
+        count != entry->network_count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!network_equal(&known[i], &entry->networks[i]))
+            return false;
+    return true;
+}
+
 /* Whether nothing but the control word tells the entry from what stands in the slot. */
 static bool same_write_once(const struct table_writer *writer, uint64_t number,
                             const struct table_entry *entry, uint64_t control,
-                            const unsigned char *scopes, size_t scopes_len)
+                            const struct lists *lists)
 {
     struct table_identity known;
     uint64_t differs = slot_control(&writer->slots[number]) ^ control;
@@ -210,15 +250,25 @@ static bool same_write_once(const struct table_writer *writer, uint64_t number,
            known.not_before_unix_s == entry->not_before_unix_s &&
            text_is(entry->name, known.name) && text_is(entry->owner, known.owner) &&
            text_is(entry->prefix, known.prefix) &&
-           same_scopes(writer, &writer->slots[number], scopes, scopes_len);
+           same_scopes(writer, &writer->slots[number], lists->scopes, lists->scopes_len) &&
+           same_networks(writer, number, entry);
+}
+
+/* An older record like this one or a new one; *ret_ref is 0 where there is none to make. */
+static int share_list(struct table_writer *writer, const unsigned char *record, size_t len,
+                      enum table_purpose purpose, uint32_t *ret_ref)
+{
+    *ret_ref = len > 0 ? side_intern(writer, record, len, purpose) : 0;
+    return len > 0 && *ret_ref == 0 ? CATLATCH_E_FULL : 0;
 }
 
 static int append_records(struct table_writer *writer, const struct table_entry *entry,
-                          const unsigned char *scopes, size_t scopes_len,
-                          enum table_purpose purpose, uint32_t *ret_identity, uint32_t *ret_scopes)
+                          const struct lists *lists, enum table_purpose purpose,
+                          uint32_t *ret_identity, uint32_t *ret_scopes)
 {
     unsigned char
         record[IDENTITY_RECORD_MAX > CATLATCH_TEXT_SIZE ? IDENTITY_RECORD_MAX : CATLATCH_TEXT_SIZE];
+    uint32_t scopes_ref, networks_ref;
     record[0] = (unsigned char)entry->owner.len;
     put_text(record + 1, entry->owner);
     struct table_side_identity fixed = {
@@ -227,16 +277,19 @@ static int append_records(struct table_writer *writer, const struct table_entry 
         .prefix_len = (uint8_t)entry->prefix.len,
         .not_before_unix_s = entry->not_before_unix_s,
     };
-    if (fixed.owner_ref == 0)
-        return CATLATCH_E_FULL;
-    uint32_t scopes_ref = 0;
-    if (scopes_len > 0 && (scopes_ref = side_intern(writer, scopes, scopes_len, purpose)) == 0)
+    if (fixed.owner_ref == 0 ||
+        share_list(writer, lists->scopes, lists->scopes_len, purpose, &scopes_ref) != 0 ||
+        share_list(writer, lists->networks, lists->networks_len, purpose, &networks_ref) != 0)
         return CATLATCH_E_FULL;
 
     size_t at = sizeof fixed;
     memcpy(record, &fixed, sizeof fixed);
     at += put_text(record + at, entry->prefix);
     at += put_text(record + at, entry->name);
+    if (networks_ref != 0) {
+        memcpy(record + at, &networks_ref, sizeof networks_ref);
+        at += sizeof networks_ref;
+    }
     uint32_t identity_ref = side_append(writer, record, at, purpose);
     if (identity_ref == 0)
         return CATLATCH_E_FULL;
@@ -246,12 +299,11 @@ static int append_records(struct table_writer *writer, const struct table_entry 
 }
 
 static int fill_slot(struct table_writer *writer, uint64_t number, const struct table_entry *entry,
-                     const unsigned char *scopes, size_t scopes_len, enum table_purpose purpose,
-                     uint64_t control)
+                     const struct lists *lists, enum table_purpose purpose, uint64_t control)
 {
     struct table_slot *slot = &writer->slots[number];
     uint32_t identity_ref, scopes_ref;
-    int r = append_records(writer, entry, scopes, scopes_len, purpose, &identity_ref, &scopes_ref);
+    int r = append_records(writer, entry, lists, purpose, &identity_ref, &scopes_ref);
     if (r != 0)
         return r;
     for (unsigned i = 0; i < DIGEST_WORDS; i++)
@@ -266,7 +318,7 @@ static int fill_slot(struct table_writer *writer, uint64_t number, const struct 
 
 /* A claim on a slot of its own. */
 static int claim_slot(struct table_writer *writer, const struct table_entry *entry,
-                      const struct probe *probe, const unsigned char *scopes, size_t scopes_len,
+                      const struct probe *probe, const struct lists *lists,
                       enum table_purpose purpose, struct table_claim *claim)
 {
     uint64_t limit = writer->capacity + (purpose == TABLE_NARROWING ? writer->reserve : 0);
@@ -274,19 +326,19 @@ static int claim_slot(struct table_writer *writer, const struct table_entry *ent
         return CATLATCH_E_FULL;
     claim->slot = probe->free;
     claim->old = probe->newest;
-    return fill_slot(writer, probe->free, entry, scopes, scopes_len, purpose, claim->control);
+    return fill_slot(writer, probe->free, entry, lists, purpose, claim->control);
 }
 
 int table_claim(struct table_writer *writer, const struct table_entry *entry,
                 enum table_purpose purpose, struct table_claim *ret_claim)
 {
-    unsigned char scopes[SCOPES_RECORD_MAX];
-    size_t scopes_len;
+    struct lists lists;
     unsigned environment;
     struct table_claim claim;
     int r;
 
-    if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, scopes, &scopes_len)) != 0 ||
+    if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, &lists)) != 0 ||
+        (r = encode_networks(entry, &lists)) != 0 ||
         (r = environment_number(writer, entry, &environment)) != 0 ||
         (r = entry_control(entry, environment, &claim.control)) != 0)
         return r;
@@ -301,10 +353,10 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
     }
     /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
      * never want for room. */
-    if (known && (entry->revoked ||
-                  same_write_once(writer, probe.newest, entry, claim.control, scopes, scopes_len)))
+    if (known &&
+        (entry->revoked || same_write_once(writer, probe.newest, entry, claim.control, &lists)))
         claim.slot = claim.old = probe.newest;
-    else if ((r = claim_slot(writer, entry, &probe, scopes, scopes_len, purpose, &claim)) != 0)
+    else if ((r = claim_slot(writer, entry, &probe, &lists, purpose, &claim)) != 0)
         return r;
     claim.serial = ++writer->claimed;
     *ret_claim = claim;
@@ -358,15 +410,18 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
     tell_use(writer);
 }
 
-/* Takes the newest claim back as if it had not been made. Texts that its owner or scopes shared, or
- * will share, stay. */
+/* Takes the newest claim back as if it had not been made. Owner, scopes and networks, which others
+ * share, or will, stay. */
 static void unclaim(struct table_writer *writer, struct table_slot *slot)
 {
     uint64_t at = (uint64_t)atomic_load_explicit(&slot->identity_ref, memory_order_relaxed) * 8;
     struct table_side_identity fixed;
     memcpy(&fixed, writer->side + at, sizeof fixed);
+    size_t len = sizeof fixed + fixed.prefix_len + fixed.name_len;
+    if ((slot_control(slot) & CONTROL_NETWORKS) != 0)
+        len += sizeof(uint32_t);
     /* Unless a claim that failed later left a shared record behind it. */
-    if (at + side_room(sizeof fixed + fixed.prefix_len + fixed.name_len) == writer->side_used)
+    if (at + side_room(len) == writer->side_used)
         writer->side_used = at;
     atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->id, 0, memory_order_relaxed);

@@ -18,7 +18,7 @@ struct table_params {
     uint8_t boot_id[16];
     uint64_t seed[2];
     uint64_t capacity;           /* keys, dead slots included, before a newer generation is due */
-    uint64_t side_bytes_per_key; /* identities, scopes and owners, on average */
+    uint64_t side_bytes_per_key; /* identities, owners, scopes and networks, on average */
     uint64_t created_unix_s;
     uint64_t max_stale_ms;
 };
@@ -27,7 +27,7 @@ struct table_params {
  * record of up to 40 bytes, and scopes that many keys share. */
 #define TABLE_SIDE_BYTES_PER_KEY 64u
 
-/* More than one key with texts, owner and scopes as long as they can be takes. */
+/* More than one key with texts, owner, scopes and networks as long as they can be takes. */
 #define TABLE_SIDE_BYTES_PER_KEY_MAX 4096u
 
 /* The size of the file for these parameters, a multiple of the page; 0 if it would overflow. */
@@ -65,6 +65,8 @@ struct table_entry {
     struct text environment_prefix;
     const struct text *scopes;
     size_t scope_count;
+    const struct network *networks; /* that it is confined to; none: it is not */
+    size_t network_count;
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
     bool well_formed; /* the key's text is, by core/key.h: readers need not check it again */

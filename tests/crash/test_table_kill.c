@@ -264,6 +264,16 @@ static void a_change_of_scopes_flags_and_times_at_once(void **state)
     check_one_change();
 }
 
+/* Never is there a slot that says it is confined and cannot say to what. */
+static void a_change_of_networks(void **state)
+{
+    (void)state;
+    sample_key_confine(&states[0], "10.0.0.0/8");
+    sample_key_confine(&states[1], "192.0.2.0/24");
+    sample_key_confine(&states[1], "2001:db8::/32");
+    check_one_change();
+}
+
 static void a_disable_with_a_new_expiry(void **state)
 {
     (void)state;
@@ -330,6 +340,7 @@ int main(void)
         EACH(a_create_in_a_new_environment),
         EACH(a_rename),
         EACH(a_change_of_scopes_flags_and_times_at_once),
+        EACH(a_change_of_networks),
         EACH(a_disable_with_a_new_expiry),
         EACH(an_enable),
         EACH(a_revoke),

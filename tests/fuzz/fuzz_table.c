@@ -38,8 +38,11 @@ static void repair_header(struct table_header *header, size_t size)
 
 static void read_all(const struct table_view *view, uint64_t slot, unsigned environment)
 {
+    static const struct address address = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3}};
     struct table_identity identity;
     int64_t not_before;
+    struct network networks[NETWORKS_MAX];
+    size_t count;
     char scopes[CATLATCH_SCOPES_SIZE], name[CATLATCH_ENVIRONMENT_SIZE];
     int r = table_identity(view, slot, &identity);
     CHECK(r == CATLATCH_E_DATA ||
@@ -52,6 +55,10 @@ static void read_all(const struct table_view *view, uint64_t slot, unsigned envi
     CHECK(r == CATLATCH_E_DATA || (r == 0 && memchr(scopes, '\0', sizeof scopes) != NULL));
     r = table_has_scope(view, slot, "admin", 5);
     CHECK(r == 0 || r == 1 || r == CATLATCH_E_DATA);
+    r = table_allows(view, slot, &address);
+    CHECK(r == 0 || r == 1 || r == CATLATCH_E_DATA);
+    r = table_networks(view, slot, CONTROL_NETWORKS, networks, &count);
+    CHECK(r == CATLATCH_E_DATA || (r == 0 && count > 0 && count <= NETWORKS_MAX));
     r = table_environment(view, environment, name);
     CHECK(r == CATLATCH_E_DATA || (r == 0 && memchr(name, '\0', sizeof name) != NULL));
     r = table_environment_is(view, environment, "live");
@@ -129,7 +136,7 @@ static void fuzz_bytes(struct input input, bool bent)
 struct model_key {
     bool there;
     bool disabled, suspended, revoked;
-    unsigned name, owner, scopes, environment;
+    unsigned name, owner, scopes, networks, environment;
     int64_t expires, not_before;
 };
 
@@ -155,6 +162,16 @@ static struct text scope_list(unsigned number, size_t i)
     return text_of(scopes[(number + i) % 5]);
 }
 
+/* Lists of networks are up to three of these in a row. */
+static const struct network some_networks[] = {
+    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10}}, 96 + 8},
+    {{{0}}, 0},
+    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}}, 96},
+    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3}}, 96 + 32},
+    {{{0x20, 1, 0x0d, 0xb8}}, 32},
+    {{{0xfe, 0x80}}, 10},
+};
+
 static void entry_of(struct model *model, unsigned number, const struct model_key *key,
                      struct text scopes[4], struct table_entry *ret)
 {
@@ -171,6 +188,8 @@ static void entry_of(struct model *model, unsigned number, const struct model_ke
         .environment_prefix = text_of("cc_live_"),
         .scopes = scopes,
         .scope_count = key->scopes % 5,
+        .networks = some_networks + key->networks / 4 % 4,
+        .network_count = key->networks % 4,
         .expires_unix_s = key->expires,
         .not_before_unix_s = key->not_before,
         .disabled = key->disabled,
@@ -200,6 +219,26 @@ static void check_shown_texts(struct model *model, const struct table_hit *hit,
     CHECK(table_scopes(view, hit->slot, scopes) == 0 && strcmp(scopes, joined) == 0);
 }
 
+static void check_shown_networks(const struct table_view *view, const struct table_hit *hit,
+                                 const struct table_entry *entry)
+{
+    struct network networks[NETWORKS_MAX];
+    size_t count;
+    CHECK(((hit->control & CONTROL_NETWORKS) != 0) == (entry->network_count > 0));
+    CHECK(table_networks(view, hit->slot, hit->control, networks, &count) == 0);
+    CHECK(count == entry->network_count);
+    CHECK(table_allows(view, hit->slot, NULL) == (count == 0));
+    for (size_t i = 0; i < sizeof some_networks / sizeof *some_networks; i++) {
+        const struct address *address = &some_networks[i].base;
+        bool allowed = count == 0;
+        for (size_t j = 0; j < count; j++)
+            allowed |= network_has(&entry->networks[j], address);
+        CHECK(table_allows(view, hit->slot, address) == allowed);
+    }
+    for (size_t i = 0; i < count; i++)
+        CHECK(network_equal(&networks[i], &entry->networks[i]));
+}
+
 static void check_shown(struct model *model, unsigned number)
 {
     const struct model_key *key = &model->shown[number];
@@ -218,13 +257,14 @@ static void check_shown(struct model *model, unsigned number)
                            control_expires_unix_s(hit.control) == key->expires));
     CHECK(((hit.control & CONTROL_NOT_BEFORE) != 0) == (key->not_before != 0));
     check_shown_texts(model, &hit, &entry);
+    check_shown_networks(&model->writer.view, &hit, &entry);
 }
 
 static void change_key(struct input *input, struct model_key *key)
 {
     unsigned value = take(input);
     key->there = true;
-    switch (value % 9) {
+    switch (value % 10) {
     case 0:
         key->disabled = !key->disabled;
         break;
@@ -235,22 +275,25 @@ static void change_key(struct input *input, struct model_key *key)
         key->revoked = true;
         break;
     case 3:
-        key->name = value / 9 % TEXTS;
+        key->name = value / 10 % TEXTS;
         break;
     case 4:
-        key->owner = value / 9 % TEXTS;
+        key->owner = value / 10 % TEXTS;
         break;
     case 5:
-        key->scopes = value / 9;
+        key->scopes = value / 10;
         break;
     case 6:
-        key->environment = value / 9 % 8;
+        key->environment = value / 10 % 8;
         break;
     case 7:
-        key->expires = (int64_t)(value / 9) << (value % 30);
+        key->expires = (int64_t)(value / 10) << (value % 30);
         break;
     case 8:
-        key->not_before = value / 9 % 3;
+        key->not_before = value / 10 % 3;
+        break;
+    case 9:
+        key->networks = value / 10;
         break;
     }
 }
@@ -273,6 +316,11 @@ static bool same_scopes(unsigned a, unsigned b)
     return a % 5 == b % 5 && (a % 5 == 0 || a / 5 % 5 == b / 5 % 5);
 }
 
+static bool same_networks(unsigned a, unsigned b)
+{
+    return a % 4 == b % 4 && (a % 4 == 0 || a / 4 % 4 == b / 4 % 4);
+}
+
 static bool needs_slot(const struct model *model, const struct model_key *before,
                        const struct model_key *after)
 {
@@ -282,6 +330,7 @@ static bool needs_slot(const struct model *model, const struct model_key *before
            !(same_text(model, before->name, after->name) &&
              same_text(model, before->owner, after->owner) &&
              same_scopes(before->scopes, after->scopes) &&
+             same_networks(before->networks, after->networks) &&
              before->environment == after->environment && before->not_before == after->not_before);
 }
 

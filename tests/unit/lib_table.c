@@ -43,7 +43,15 @@ void sample_key_init(struct sample_key *key, uint64_t number)
         .environment_prefix = text_of("cc_live_"),
         .scopes = key->scopes,
         .scope_count = 2,
+        .networks = key->networks,
     };
+}
+
+void sample_key_confine(struct sample_key *key, const char *network)
+{
+    struct network *next = &key->networks[key->entry.network_count++];
+    assert_true(key->entry.network_count <= SAMPLE_NETWORKS_MAX);
+    assert_int_equal(network_parse(text_of(network), next, NULL), 0);
 }
 
 void heap_table_open(struct heap_table *table, uint64_t capacity, uint64_t side_bytes_per_key)
@@ -90,6 +98,8 @@ static const char *control_differs(uint64_t control, const struct table_entry *e
         return "not-before flag";
     if (((control & CONTROL_WELL_FORMED) != 0) != entry->well_formed)
         return "well-formed flag";
+    if (((control & CONTROL_NETWORKS) != 0) != (entry->network_count > 0))
+        return "networks flag";
     return control_expires_unix_s(control) == entry->expires_unix_s ? NULL : "expiry";
 }
 
@@ -111,6 +121,40 @@ static const char *scopes_differ(const struct table_view *view, uint64_t slot,
         at += scope.len;
     }
     return shown[at] == '\0' ? NULL : "too many scopes";
+}
+
+static bool entry_allows(const struct table_entry *entry, const struct address *address)
+{
+    bool allows = entry->network_count == 0;
+    for (size_t i = 0; i < entry->network_count; i++)
+        allows |= network_has(&entry->networks[i], address);
+    return allows;
+}
+
+/* Asks for addresses in the entry's networks and for some that mostly are not. */
+static const char *networks_differ(const struct table_view *view, const struct table_hit *hit,
+                                   const struct table_entry *entry)
+{
+    static const struct address others[] = {
+        {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 7}},
+        {{0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+    };
+    struct network networks[NETWORKS_MAX];
+    size_t count;
+    if (table_networks(view, hit->slot, hit->control, networks, &count) != 0)
+        return "networks damaged";
+    if (count != entry->network_count)
+        return "number of networks";
+    for (size_t i = 0; i < count; i++) {
+        if (!network_equal(&networks[i], &entry->networks[i]))
+            return "networks";
+        if (table_allows(view, hit->slot, &networks[i].base) != 1)
+            return "allows";
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (table_allows(view, hit->slot, &others[i]) != entry_allows(entry, &others[i]))
+            return "allows others";
+    return table_allows(view, hit->slot, NULL) == (count == 0) ? NULL : "allows no address";
 }
 
 static const char *environment_differs(const struct table_view *view, uint64_t control,
@@ -151,7 +195,9 @@ const char *table_hit_differs(const struct table_view *view, const struct table_
         return "not before";
     if ((what = environment_differs(view, hit->control, entry)) != NULL)
         return what;
-    return scopes_differ(view, hit->slot, entry);
+    if ((what = scopes_differ(view, hit->slot, entry)) != NULL)
+        return what;
+    return networks_differ(view, hit, entry);
 }
 
 const char *table_differs(const struct table_view *view, const struct table_entry *entry)

@@ -10,6 +10,7 @@
 #include "table/writer.h"
 
 #define SAMPLE_SCOPES_MAX 16
+#define SAMPLE_NETWORKS_MAX (NETWORKS_MAX + 1)
 
 struct sample_key {
     struct table_entry entry;
@@ -17,6 +18,7 @@ struct sample_key {
     char owner[CATLATCH_TEXT_SIZE];
     char prefix[CATLATCH_PREFIX_SIZE];
     struct text scopes[SAMPLE_SCOPES_MAX];
+    struct network networks[SAMPLE_NETWORKS_MAX];
 };
 
 /* splitmix64: the same numbers in every run. */
@@ -25,9 +27,12 @@ uint64_t sample_random(uint64_t *state);
 /* Stands for a SHA-256: uniform, and different for different numbers. */
 struct digest sample_digest(uint64_t number);
 
-/* A live key of environment "live" with the scopes "read" and "write", no times and no flags; ten
- * of them in a row have one owner. */
+/* A live key of environment "live" with the scopes "read" and "write", no networks, no times and no
+ * flags; ten of them in a row have one owner. */
 void sample_key_init(struct sample_key *key, uint64_t number);
+
+/* Confines the key to one network more. */
+void sample_key_confine(struct sample_key *key, const char *network);
 
 struct heap_table {
     struct table_params params;

@@ -197,6 +197,32 @@ static void a_change_of_write_once_data_is_a_new_slot_and_marks_the_old(void **s
     expect_replacement();
 }
 
+static void a_change_of_networks_is_a_new_slot_and_no_change_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    sample_key_confine(&key, "192.0.2.0/24"); /* where there were none */
+    expect_replacement();
+    sample_key_confine(&key, "2001:db8::/32"); /* one more */
+    expect_replacement();
+    struct network second = key.networks[1];
+    key.networks[1] = key.networks[0];
+    key.networks[0] = second; /* the order: it is shown */
+    expect_replacement();
+    key.networks[0].prefix_len++; /* as long as it was */
+    expect_replacement();
+    key.entry.network_count = 1;
+    expect_replacement();
+    uint64_t slots = table.writer.slots_used, slot = slot_of(&key.entry.digest);
+    key.entry.disabled = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(slot_of(&key.entry.digest), slot);
+    assert_int_equal(table.writer.slots_used, slots);
+    key.entry.network_count = 0; /* everywhere again */
+    expect_replacement();
+}
+
 static void the_old_state_shows_until_the_replacement_is_published(void **state)
 {
     (void)state;
@@ -227,6 +253,7 @@ static void a_revoke_keeps_environment_and_texts_whatever_it_says(void **state)
     (void)state;
     key.entry.not_before_unix_s = 5;
     key.entry.well_formed = true;
+    sample_key_confine(&key, "192.0.2.0/24");
     assert_int_equal(heap_table_put(&table, &key.entry), 0);
     uint64_t slots = table.writer.slots_used;
     struct sample_key bare;
@@ -336,6 +363,9 @@ static void claims_given_up_newest_first_cost_no_room(void **state)
     for (unsigned i = 0; i < 8; i++) { /* one owner: nothing is stored that others may share */
         sample_key_init(&samples[i], 20 + i);
         share_home(&samples[i], &samples[0]);
+        if (i % 2 == 0)
+            sample_key_confine(&samples[i], "192.0.2.0/24");
+        samples[i].entry.name.len -= i; /* whatever the padding */
     }
     assert_int_equal(heap_table_put(&table, &samples[0].entry), 0);
     uint64_t slots = table.writer.slots_used, side = table.writer.side_used;
@@ -556,6 +586,77 @@ static void owners_and_scope_lists_are_stored_once(void **state)
     assert_int_equal(table.writer.side_used - before, (identity + 7) / 8 * 8);
     assert_shows(&table, &key.entry);
     assert_shows(&table, &other.entry);
+}
+
+static void a_list_of_networks_is_stored_once_and_costs_others_nothing(void **state)
+{
+    (void)state;
+    struct sample_key other, without;
+    sample_key_init(&other, 2);
+    sample_key_init(&without, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        const char *networks[] = {"192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"};
+        sample_key_confine(&key, networks[i]);
+        sample_key_confine(&other, networks[i]);
+    }
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t before = table.writer.side_used;
+    assert_int_equal(heap_table_put(&table, &other.entry), 0);
+    uint64_t identity =
+        sizeof(struct table_side_identity) + other.entry.prefix.len + other.entry.name.len;
+    assert_int_equal(table.writer.side_used - before, (identity + sizeof(uint32_t) + 7) / 8 * 8);
+    before = table.writer.side_used;
+    assert_int_equal(heap_table_put(&table, &without.entry), 0);
+    assert_int_equal(table.writer.side_used - before, (identity + 7) / 8 * 8);
+    assert_shows(&table, &key.entry);
+    assert_shows(&table, &other.entry);
+    assert_shows(&table, &without.entry);
+}
+
+static void thirty_two_networks_fit_and_the_next_is_refused(void **state)
+{
+    (void)state;
+    struct table_claim claim;
+    char network[NETWORK_TEXT_SIZE];
+    for (unsigned i = 0; i < NETWORKS_MAX; i++) {
+        snprintf(network, sizeof network, "2001:db8:ffff:ffff:ffff:ffff:ffff:%x", i);
+        sample_key_confine(&key, network);
+    }
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+    sample_key_confine(&key, "192.0.2.1");
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+    assert_int_equal(table.writer.slots_used, 1);
+}
+
+static int allows(const char *address)
+{
+    struct address parsed;
+    assert_int_equal(address_parse(text_of(address), &parsed), 0);
+    return table_allows(&table.writer.view, slot_of(&key.entry.digest), &parsed);
+}
+
+static void only_addresses_of_the_networks_are_allowed(void **state)
+{
+    (void)state;
+    const struct table_view *view = &table.writer.view;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(allows("203.0.113.9"), 1); /* not confined */
+    assert_int_equal(table_allows(view, slot_of(&key.entry.digest), NULL), 1);
+    sample_key_confine(&key, "192.0.2.0/24");
+    sample_key_confine(&key, "2001:db8::/32");
+    sample_key_confine(&key, "198.51.100.7");
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(allows("192.0.2.255"), 1);
+    assert_int_equal(allows("::ffff:192.0.2.1"), 1);
+    assert_int_equal(allows("192.0.3.0"), 0);
+    assert_int_equal(allows("2001:db8:ffff::"), 1);
+    assert_int_equal(allows("2001:db9::"), 0);
+    assert_int_equal(allows("198.51.100.7"), 1);
+    assert_int_equal(allows("198.51.100.6"), 0);
+    assert_int_equal(allows("::"), 0);
+    assert_int_equal(table_allows(view, slot_of(&key.entry.digest), NULL), 0);
 }
 
 static void a_text_that_starts_like_a_stored_one_is_not_taken_for_it(void **state)
@@ -799,7 +900,9 @@ static void layout_1_is_where_it_was(void **state)
     assert_int_equal(offsetof(struct table_slot, identity_ref), 48);
     assert_int_equal(offsetof(struct table_slot, scopes_ref), 52);
     assert_int_equal(sizeof(struct table_side_identity), 16);
-    assert_int_equal(sizeof(struct table_side_scopes), 4);
+    assert_int_equal(sizeof(struct table_side_list), 4);
+    assert_int_equal(CONTROL_NETWORKS, 0x40);
+    assert_int_equal(NETWORKS_MAX, 32);
 }
 
 int main(void)
@@ -813,6 +916,7 @@ int main(void)
         EACH(a_time_that_has_no_room_is_refused),
         EACH(changes_of_flags_and_expiry_take_no_slot),
         EACH(a_change_of_write_once_data_is_a_new_slot_and_marks_the_old),
+        EACH(a_change_of_networks_is_a_new_slot_and_no_change_is_none),
         EACH(the_old_state_shows_until_the_replacement_is_published),
         EACH(a_revoked_key_is_found_as_revoked),
         EACH(a_revoke_keeps_environment_and_texts_whatever_it_says),
@@ -830,6 +934,8 @@ int main(void)
         EACH(building_on_an_abandoned_claim_ends_the_writer),
         EACH(a_change_claimed_beside_a_revoke_cannot_undo_it),
         EACH(owners_and_scope_lists_are_stored_once),
+        EACH(a_list_of_networks_is_stored_once_and_costs_others_nothing),
+        EACH(thirty_two_networks_fit_and_the_next_is_refused),
         EACH(a_text_that_starts_like_a_stored_one_is_not_taken_for_it),
         EACH(thirty_two_environments_fit_and_the_next_is_full),
         EACH(a_foreign_key_has_no_environment),
@@ -839,6 +945,7 @@ int main(void)
         EACH(scopes_fit_up_to_the_bound_and_not_beyond),
         EACH(only_whole_scopes_match),
         EACH(an_owner_is_suspended_in_all_of_its_living_slots_and_in_no_others),
+        EACH(only_addresses_of_the_networks_are_allowed),
         EACH(the_heartbeat_never_undoes_the_mark_of_a_superseded_table),
         EACH(the_header_tells_sequence_and_use),
         EACH(layout_1_is_where_it_was),

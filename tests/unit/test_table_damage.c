@@ -200,7 +200,7 @@ static void lengths_that_lead_out_of_the_side_area_are_damage(void **state)
     uint32_t units = (uint32_t)(table.writer.view.side_size / 8);
     unsigned char *end = table.writer.side + table.writer.view.side_size;
     struct table_side_identity identity = {.owner_ref = 1, .name_len = 0, .prefix_len = 1};
-    struct table_side_scopes scopes = {.count = 1, .bytes_len = 5};
+    struct table_side_list scopes = {.count = 1, .bytes_len = 5};
 
     memcpy(end - 16, &identity, sizeof identity);
     atomic_store(&slot->identity_ref, units - 2);
@@ -211,12 +211,12 @@ static void lengths_that_lead_out_of_the_side_area_are_damage(void **state)
     memcpy(end - 8, &scopes, sizeof scopes);
     atomic_store(&slot->scopes_ref, units - 1);
     assert_int_equal(scopes_result(), CATLATCH_E_DATA);
-    memcpy(end - 8, &(struct table_side_scopes){.count = 1, .bytes_len = 4}, sizeof scopes);
+    memcpy(end - 8, &(struct table_side_list){.count = 1, .bytes_len = 4}, sizeof scopes);
     memcpy(end - 4, "\003abc", 4);
     assert_int_equal(scopes_result(), 0);
     end[-4] = 4; /* longer than the list */
     assert_int_equal(scopes_result(), CATLATCH_E_DATA);
-    memcpy(end - 8, &(struct table_side_scopes){.count = 2, .bytes_len = 4}, sizeof scopes);
+    memcpy(end - 8, &(struct table_side_list){.count = 2, .bytes_len = 4}, sizeof scopes);
     end[-4] = 3; /* fewer scopes than it says */
     assert_int_equal(scopes_result(), CATLATCH_E_DATA);
     assert_int_equal(table_has_scope(&table.writer.view, hit.slot, "x", 1), CATLATCH_E_DATA);
@@ -238,7 +238,7 @@ static void scopes_that_would_not_fit_the_public_bound_are_damage(void **state)
 {
     (void)state;
     unsigned char *at = table.writer.side + 4096;
-    struct table_side_scopes fixed = {.count = 1025, .bytes_len = 2050};
+    struct table_side_list fixed = {.count = 1025, .bytes_len = 2050};
     memcpy(at, &fixed, sizeof fixed);
     for (unsigned i = 0; i < 1025; i++)
         memcpy(at + sizeof fixed + 2 * i, "\001s", 2);
@@ -249,13 +249,99 @@ static void scopes_that_would_not_fit_the_public_bound_are_damage(void **state)
     assert_int_equal(scopes_result(), 0);
 }
 
+static int allows_result(void)
+{
+    static const struct address address = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3}};
+    struct network networks[NETWORKS_MAX];
+    size_t count = 4711;
+    int r = table_allows(&table.writer.view, hit.slot, &address);
+    int listed =
+        table_networks(&table.writer.view, hit.slot,
+                       atomic_load(&table.writer.slots[hit.slot].control), networks, &count);
+    assert_true(listed == CATLATCH_E_DATA || (listed == 0 && count <= NETWORKS_MAX));
+    assert_true(r != CATLATCH_E_DATA || listed == r);
+    if (r == CATLATCH_E_DATA)
+        assert_int_equal(table_allows(&table.writer.view, hit.slot, NULL), r);
+    return r;
+}
+
+/* Gives the key's slot an identity at the very end of the side area, and a list in front of it. */
+static void put_networks(const char *list, size_t len, uint32_t networks_ref)
+{
+    struct table_slot *slot = &table.writer.slots[hit.slot];
+    unsigned char *end = table.writer.side + table.writer.view.side_size;
+    uint32_t units = (uint32_t)(table.writer.view.side_size / 8);
+    struct table_side_identity identity = {.owner_ref = 1, .name_len = 4};
+    memcpy(end - 24, &identity, sizeof identity);
+    memcpy(end - 8, "name", 4);
+    memcpy(end - 4, &networks_ref, sizeof networks_ref);
+    memset(end - 1024, 0, 512);
+    memcpy(end - 1024, list, len);
+    atomic_store(&slot->identity_ref, units - 3);
+    atomic_fetch_or(&slot->control, CONTROL_NETWORKS);
+}
+
+static void networks_that_no_writer_wrote_are_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        size_t len;
+        int result;
+    } lists[] = {
+        {"\1\0\2\0\x89\x0a", 6, 1}, /* 10.0.0.0/8 */
+        {"\1\0\2\0\x89\x0b", 6, 0},
+        {"\2\0\4\0\x89\x0b\x89\x0a", 8, 1},
+        {"\0\0\0\0", 4, CATLATCH_E_DATA},                 /* empty */
+        {"\2\0\2\0\x89\x0b", 6, CATLATCH_E_DATA},         /* fewer than it says */
+        {"\1\0\4\0\x89\x0b\x89\x0a", 8, CATLATCH_E_DATA}, /* more */
+        {"\1\0\1\0\x89\x0b", 6, CATLATCH_E_DATA},         /* shorter */
+        {"\1\0\3\0\x8a\x0b\x01", 7, CATLATCH_E_DATA},     /* bits behind its prefix */
+        {"\1\0\2\0\xa2\x0b", 6, CATLATCH_E_DATA},         /* no such family */
+        {"\x21\0\x21\0", 4, CATLATCH_E_DATA},             /* 33 */
+        {"\1\0\xff\xff", 4, CATLATCH_E_DATA},             /* out of the area */
+        {"\1\0\x21\2\x89\x0a", 6, CATLATCH_E_DATA},       /* 545 bytes */
+        {"\1\0\x0d\0\x60\0\0\0\0\0\0\0\0\0\0\xff\xff", 17, CATLATCH_E_DATA}, /* as IPv6 */
+    };
+    uint32_t units = (uint32_t)(table.writer.view.side_size / 8);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        put_networks(lists[i].list, lists[i].len, units - 128);
+        if (allows_result() != lists[i].result)
+            fail_msg("list %zu", i);
+    }
+}
+
+static void networks_out_of_the_side_area_are_damage(void **state)
+{
+    (void)state;
+    struct table_slot *slot = &table.writer.slots[hit.slot];
+    uint32_t units = (uint32_t)(table.writer.view.side_size / 8);
+    unsigned char *end = table.writer.side + table.writer.view.side_size;
+    const uint32_t wrong[] = {0, units, units + 1, UINT32_MAX / 2, UINT32_MAX};
+    assert_int_equal(allows_result(), 1); /* not confined */
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        put_networks("", 0, wrong[i]);
+        assert_int_equal(allows_result(), CATLATCH_E_DATA);
+        atomic_store(&slot->identity_ref, wrong[i]);
+        assert_int_equal(allows_result(), CATLATCH_E_DATA);
+    }
+    put_networks("\1\0\2\0\x89\x0a", 6, units - 128);
+    assert_int_equal(allows_result(), 1);
+    end[-24 + (int)offsetof(struct table_side_identity, name_len)] = 5; /* its tail leads out */
+    assert_int_equal(allows_result(), CATLATCH_E_DATA);
+    atomic_fetch_and(&slot->control, ~CONTROL_NETWORKS);
+    assert_int_equal(allows_result(), 1);
+}
+
 static void a_slot_beyond_the_table_is_damage(void **state)
 {
     (void)state;
     hit.slot = table.writer.view.slot_count;
+    assert_int_equal(table_allows(&table.writer.view, hit.slot, NULL), CATLATCH_E_DATA);
     assert_int_equal(identity_result(), CATLATCH_E_DATA);
     assert_int_equal(scopes_result(), CATLATCH_E_DATA);
     hit.slot = UINT64_MAX;
+    assert_int_equal(table_allows(&table.writer.view, hit.slot, NULL), CATLATCH_E_DATA);
     assert_int_equal(identity_result(), CATLATCH_E_DATA);
     assert_int_equal(scopes_result(), CATLATCH_E_DATA);
 }
@@ -290,6 +376,9 @@ static void an_environment_that_is_not_there_is_damage(void **state)
 /* Reads everything that a hit leads to; the sanitizers see what it touches. */
 static void read_all(const struct table_view *view, uint64_t slot, uint64_t control)
 {
+    static const struct address address = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3}};
+    struct network networks[NETWORKS_MAX];
+    size_t count;
     struct table_identity identity;
     int64_t not_before;
     char scopes[CATLATCH_SCOPES_SIZE], environment[CATLATCH_ENVIRONMENT_SIZE];
@@ -302,6 +391,10 @@ static void read_all(const struct table_view *view, uint64_t slot, uint64_t cont
     assert_true(r != 0 || strlen(scopes) < sizeof scopes);
     r = table_has_scope(view, slot, "read", 4);
     assert_true(r == 0 || r == 1 || r == CATLATCH_E_DATA);
+    r = table_allows(view, slot, &address);
+    assert_true(r == 0 || r == 1 || r == CATLATCH_E_DATA);
+    r = table_networks(view, slot, CONTROL_NETWORKS, networks, &count);
+    assert_true((r == 0 && count > 0 && count <= NETWORKS_MAX) || r == CATLATCH_E_DATA);
     r = table_environment(view, control_environment(control), environment);
     assert_true(r == 0 || r == CATLATCH_E_DATA);
     r = table_environment_is(view, control_environment(control), "live");
@@ -360,6 +453,8 @@ int main(void)
         EACH(lengths_that_lead_out_of_the_side_area_are_damage),
         EACH(texts_longer_than_their_bounds_are_damage),
         EACH(scopes_that_would_not_fit_the_public_bound_are_damage),
+        EACH(networks_that_no_writer_wrote_are_damage),
+        EACH(networks_out_of_the_side_area_are_damage),
         EACH(a_slot_beyond_the_table_is_damage),
         EACH(a_published_slot_without_an_id_is_damage),
         EACH(an_environment_that_is_not_there_is_damage),
