@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 21u
+#define KEY_PAIRS 22u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -11,6 +11,16 @@ static void pair_scopes(struct reply *reply, const struct record *record)
     reply_array(reply, record->scope_count);
     for (size_t i = 0; i < record->scope_count; i++)
         reply_text(reply, record->scopes[i]);
+}
+
+static void pair_networks(struct reply *reply, const struct record *record)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    reply_word(reply, "allowed_networks");
+    reply_array(reply, record->network_count);
+    for (size_t i = 0; i < record->network_count; i++)
+        reply_bulk(reply, text, network_format(&record->networks[i], text));
 }
 
 static void pair_metadata(struct reply *reply, const struct record *record)
@@ -48,6 +58,7 @@ static void key_pairs(struct reply *reply, const struct record *record, int64_t 
     pair_text(reply, "revoke_comment", record->revoke_comment);
     pair_text(reply, "comment", record->comment);
     pair_scopes(reply, record);
+    pair_networks(reply, record);
     pair_metadata(reply, record);
     pair_id(reply, "rotated_from", record->rotated_from);
     pair_id(reply, "rotated_to", record->rotated_to);

@@ -20,7 +20,7 @@ const struct command command_table[] = {
      "key [SERVICE service] [SCOPE scope]...", "Whose key is this, and may it pass?"},
     {"KEY.CREATE", WRITE, COMMAND_CHANGE, 3, 0, true, handle_key_create, answer_created, "key",
      "NAME name [OWNER owner] [ENV environment] [EXPIRES time] [NOT_BEFORE time] [COMMENT text] "
-     "[SCOPE scope]... [META name value]...",
+     "[SCOPE scope]... [ALLOW network]... [META name value]...",
      "Issues a key; the reply is the only place where it is ever shown"},
     {"KEY.LIST", READ, COMMAND_READ, 1, 0, true, handle_key_list, answer_keys, "key",
      "[CURSOR cursor] [LIMIT count] [OWNER owner] [PREFIX prefix] [ENV environment] [STATE state] "
@@ -31,7 +31,7 @@ const struct command command_table[] = {
      "Shows one key"},
     {"KEY.UPDATE", WRITE, COMMAND_CHANGE, 5, 0, true, handle_key_update, answer_receipt, "key",
      "id... [SET field value]...",
-     "Sets name, expires, not_before, comment, scopes or meta.NAME; an empty value clears"},
+     "Sets name, expires, not_before, comment, scopes, allow or meta.NAME; an empty value clears"},
     {"KEY.REVOKE", REVOKE, COMMAND_CHANGE, 2, 0, true, handle_key_revoke, answer_receipt, "key",
      "id... [REASON reason] [COMMENT text]", "Refuses the keys from now on, for ever"},
     {"KEY.DISABLE", REVOKE, COMMAND_CHANGE, 2, 0, true, handle_key_disable, answer_receipt, "key",

@@ -27,6 +27,7 @@ struct taking {
     uint64_t seen;       /* options of this key, by their places in the table */
     struct text *scopes; /* room for more of them, of all keys */
     struct record_pair *pairs;
+    struct network *networks; /* NULL: no key has had one so far */
 };
 
 /* The word, in the operation's memory. */
@@ -62,6 +63,7 @@ enum field_kind {
     FIELD_BITS,
     FIELD_SCOPE,
     FIELD_META,
+    FIELD_NETWORK,
 };
 
 static const struct field {
@@ -78,6 +80,7 @@ static const struct field {
     {"CREATED", offsetof(struct op_import, created_unix_s), FIELD_TIME, 0},
     {"SCOPE", 0, FIELD_SCOPE, 0},
     {"META", 0, FIELD_META, 0},
+    {"ALLOW", 0, FIELD_NETWORK, 0},
     {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
     {"LAST_USED", offsetof(struct op_import, last_used_unix_s), FIELD_TIME, 0},
     {"NOT_BEFORE", offsetof(struct op_import, not_before_unix_s), FIELD_TIME, 0},
@@ -93,7 +96,8 @@ static const struct field {
 
 static bool is_repeated(const struct field *field)
 {
-    return field->kind == FIELD_SCOPE || field->kind == FIELD_META || field->kind == FIELD_STATE;
+    return field->kind == FIELD_SCOPE || field->kind == FIELD_META || field->kind == FIELD_STATE ||
+           field->kind == FIELD_NETWORK;
 }
 
 static bool take_text(struct taking *taking, const struct field *field, struct text value)
@@ -189,6 +193,32 @@ static bool take_meta(struct taking *taking, struct text name, struct text value
     return true;
 }
 
+/* Most imports have none: room is made when the first is seen, for as many as the words left over
+ * can tell of. */
+static bool take_network(struct taking *taking, struct text value)
+{
+    struct op_import *key = taking->key;
+    struct network network;
+    struct error error;
+
+    if (network_parse(value, &network, &error) != 0)
+        return refuse_key(taking, "ALLOW %s", error.text);
+    for (size_t i = 0; i < key->network_count; i++)
+        if (network_equal(&key->networks[i], &network))
+            return refuse_key(taking, "ALLOW names a network twice");
+    if (key->network_count == NETWORKS_MAX)
+        return refuse_key(taking, "a key has at most %u networks", NETWORKS_MAX);
+    if (!taking->networks)
+        taking->networks =
+            op_alloc(taking->op, (taking->call->request->count - taking->at) / 2 * sizeof network);
+    if (!taking->networks)
+        return call_refuse(taking->call, "UNAVAILABLE", "out of memory; nothing was changed");
+    if (key->network_count++ == 0)
+        key->networks = taking->networks;
+    *taking->networks++ = network;
+    return true;
+}
+
 static bool take_value(struct taking *taking, const struct field *field)
 {
     struct text value = own_word(taking, taking->at + 1);
@@ -211,6 +241,8 @@ static bool take_value(struct taking *taking, const struct field *field)
         return take_scope(taking, value);
     case FIELD_META:
         return take_meta(taking, value, own_word(taking, taking->at + 2));
+    case FIELD_NETWORK:
+        return take_network(taking, value);
     }
     return false;
 }

@@ -78,23 +78,52 @@ static bool take_scope(struct call *call, struct op *op, const char *word,
     return options_scope(call, &op->fields, op, word, values[0]);
 }
 
-/* The whole list, separated by blanks or commas. */
+/* Takes the next of a list that is separated by blanks or commas off its front; false: none. */
+static bool next_of_list(struct text *io_list, struct text *ret_item)
+{
+    const char *at = io_list->bytes, *end = at + io_list->len, *item_end;
+
+    while (at < end && (*at == ' ' || *at == ','))
+        at++;
+    for (item_end = at; item_end < end && *item_end != ' ' && *item_end != ',';)
+        item_end++;
+    *ret_item = (struct text){at, (uint32_t)(item_end - at)};
+    *io_list = (struct text){item_end, (uint32_t)(end - item_end)};
+    return ret_item->len > 0;
+}
+
 static bool take_scopes(struct call *call, struct op *op, const char *word,
                         const struct text *values)
 {
-    const char *at = values[0].bytes, *end = at + values[0].len;
+    struct text list = values[0], scope;
 
     op->fields.has |= OP_HAS_SCOPES;
-    while (at < end) {
-        const char *word_end = at;
-        while (word_end < end && *word_end != ' ' && *word_end != ',')
-            word_end++;
-        struct text scope = {at, (uint32_t)(word_end - at)};
-        if (scope.len > 0 && !options_scope(call, &op->fields, op, word, scope))
+    while (next_of_list(&list, &scope))
+        if (!options_scope(call, &op->fields, op, word, scope))
             return false;
-        at = word_end < end ? word_end + 1 : end;
-    }
     return true;
+}
+
+static bool take_network(struct call *call, struct op *op, const char *word,
+                         const struct text *values)
+{
+    op->fields.has |= OP_HAS_NETWORKS;
+    return options_network(call, &op->fields, word, values[0]);
+}
+
+static bool take_networks(struct call *call, struct op *op, const char *word,
+                          const struct text *values)
+{
+    struct text list = values[0], network;
+
+    op->fields.has |= OP_HAS_NETWORKS;
+    while (next_of_list(&list, &network))
+        if (!options_network(call, &op->fields, word, network))
+            return false;
+    /* Two empty variables and the comma between them must not lift what confines the key. */
+    return values[0].len == 0 || op->fields.network_count > 0 ||
+           call_refuse(call, "INVALID", "%s is a list without a network; only an empty one clears",
+                       word);
 }
 
 static bool take_metadata(struct call *call, struct op *op, const char *word,
@@ -115,6 +144,7 @@ void handle_key_create(struct call *call)
         {"NOT_BEFORE", 1, false, take_not_before},
         {"COMMENT", 1, false, take_comment},
         {"SCOPE", 1, true, take_scope},
+        {"ALLOW", 1, true, take_network},
         {"META", 2, true, take_metadata},
     };
     struct op *op = call_op(call, OP_CREATE);
@@ -294,6 +324,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         {"not_before", OP_HAS_NOT_BEFORE, take_not_before},
         {"comment", OP_HAS_COMMENT, take_comment},
         {"scopes", OP_HAS_SCOPES, take_scopes},
+        {"allow", OP_HAS_NETWORKS, take_networks},
     };
     struct text field = values[0];
 
@@ -309,7 +340,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         return take_metadata(call, op, "meta.", pair);
     }
     return call_refuse(call, "INVALID",
-                       "%s knows the fields name, expires, not_before, comment, scopes and "
+                       "%s knows the fields name, expires, not_before, comment, scopes, allow and "
                        "meta.NAME; owner and environment of a key never change",
                        word);
 }

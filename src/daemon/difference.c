@@ -1,9 +1,12 @@
 #include "daemon/difference.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/key.h"
+
+static_assert(NETWORKS_MAX * NETWORK_TEXT_SIZE <= CHANGE_VALUE_MAX, "the log takes any list");
 
 struct finding {
     struct difference_room *room;
@@ -52,6 +55,19 @@ static struct text scopes_text(const struct record *record, char room[RECORD_SCO
             room[at++] = ' ';
         memcpy(room + at, record->scopes[i].bytes, record->scopes[i].len);
         at += record->scopes[i].len;
+    }
+    return (struct text){room, (uint32_t)at};
+}
+
+static struct text networks_text(const struct record *record,
+                                 char room[NETWORKS_MAX * NETWORK_TEXT_SIZE])
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < record->network_count; i++) {
+        if (i > 0)
+            room[at++] = ' ';
+        at += network_format(&record->networks[i], room + at);
     }
     return (struct text){room, (uint32_t)at};
 }
@@ -112,6 +128,8 @@ void difference_find(const struct record *old, const struct record *fresh,
     add(&finding, "revoke_comment", old->revoke_comment, fresh->revoke_comment);
     add(&finding, "comment", old->comment, fresh->comment);
     add(&finding, "scopes", scopes_text(old, room->scopes[0]), scopes_text(fresh, room->scopes[1]));
+    add(&finding, "allowed_networks", networks_text(old, room->networks[0]),
+        networks_text(fresh, room->networks[1]));
     add(&finding, "rotated_from", id_text(old->rotated_from, room->ids[0]),
         id_text(fresh->rotated_from, room->ids[1]));
     add(&finding, "rotated_to", id_text(old->rotated_to, room->ids[2]),

@@ -18,6 +18,8 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
         .environment_prefix = record->environment_prefix,
         .scopes = record->scopes,
         .scope_count = record->scope_count,
+        .networks = record->networks,
+        .network_count = record->network_count,
         .expires_unix_s = record->expires_unix_s,
         .not_before_unix_s = record->not_before_unix_s,
         .well_formed = record_is_ours(record),
@@ -88,7 +90,7 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
 {
     if (old == NULL)
         return TABLE_ORDINARY;
-    if (record->not_before_unix_s > old->not_before_unix_s ||
+    if (record->not_before_unix_s > old->not_before_unix_s || !record_networks_cover(record, old) ||
         (record->expires_unix_s != 0 &&
          (old->expires_unix_s == 0 || record->expires_unix_s < old->expires_unix_s)))
         return TABLE_NARROWING;

@@ -96,6 +96,22 @@ static const char *scopes_differ(const struct table_view *view, const struct tab
     return scopes_join(record, wanted) && strcmp(wanted, shown) == 0 ? NULL : "scopes";
 }
 
+static const char *networks_differ(const struct table_view *view, const struct table_hit *hit,
+                                   const struct record *record)
+{
+    struct network shown[NETWORKS_MAX];
+    size_t count;
+
+    if (table_networks(view, hit->slot, hit->control, shown, &count) != 0)
+        return "damaged";
+    if (count != record->network_count)
+        return "allowed_networks";
+    for (size_t i = 0; i < count; i++)
+        if (!network_equal(&shown[i], &record->networks[i]))
+            return "allowed_networks";
+    return NULL;
+}
+
 /* What the table shows otherwise than the store; NULL: nothing. Of a revoked key nothing counts but
  * that it is refused (table_claim leaves its texts as they were). */
 static const char *key_differs(const struct keys *keys, const struct record *record)
@@ -119,8 +135,9 @@ static const char *key_differs(const struct keys *keys, const struct record *rec
     if (record->revoked)
         return NULL;
     if ((what = control_differs(keys, hit.control, record)) == NULL &&
-        (what = identity_differs(view, &hit, record)) == NULL)
-        what = scopes_differ(view, &hit, record);
+        (what = identity_differs(view, &hit, record)) == NULL &&
+        (what = scopes_differ(view, &hit, record)) == NULL)
+        what = networks_differ(view, &hit, record);
     return what;
 }
 

@@ -104,6 +104,9 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
     record->scope_count = given->scope_count;
     for (size_t i = 0; i < given->scope_count; i++)
         record->scopes[i] = given->scopes[i];
+    record->network_count = given->network_count;
+    for (size_t i = 0; i < given->network_count; i++)
+        record->networks[i] = given->networks[i];
     for (size_t i = 0; i < given->metadata_count; i++)
         if (given->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = given->metadata[i];

@@ -103,6 +103,8 @@ static void apply_fields(const struct op_fields *fields, struct record *record)
     record->not_before_unix_s = fields->not_before_unix_s;
     record->scope_count = fields->scope_count;
     memcpy(record->scopes, fields->scopes, sizeof record->scopes);
+    record->network_count = fields->network_count;
+    memcpy(record->networks, fields->networks, sizeof record->networks);
     for (size_t i = 0; i < fields->metadata_count; i++)
         if (fields->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = fields->metadata[i];

@@ -124,6 +124,10 @@ static int update_fields(struct run *run, const struct record *old, struct recor
         fresh->scope_count = fields->scope_count;
         memcpy(fresh->scopes, fields->scopes, sizeof fresh->scopes);
     }
+    if ((fields->has & OP_HAS_NETWORKS) != 0) {
+        fresh->network_count = fields->network_count;
+        memcpy(fresh->networks, fields->networks, sizeof fresh->networks);
+    }
     if ((fields->has & OP_HAS_METADATA) != 0 && (r = merge_metadata(run, fields, fresh)) != 0)
         return r;
     /* A key that ends sooner is no new grant, whatever the policy has become meanwhile. */

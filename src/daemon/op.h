@@ -55,6 +55,7 @@ enum {
     OP_HAS_COMMENT = 1 << 5,
     OP_HAS_SCOPES = 1 << 6,
     OP_HAS_METADATA = 1 << 7, /* OP_UPDATE: the pairs named; an empty value removes one */
+    OP_HAS_NETWORKS = 1 << 8,
 };
 
 struct op_fields {
@@ -69,6 +70,8 @@ struct op_fields {
     struct text scopes[RECORD_SCOPES_MAX];
     size_t metadata_count;
     struct record_pair metadata[RECORD_METADATA_MAX];
+    size_t network_count;
+    struct network networks[NETWORKS_MAX]; /* none twice */
 };
 
 /* Conditions of OP_LIST, combined by AND; unset ones do not restrict. */
@@ -127,6 +130,8 @@ struct op_import {
     size_t scope_count;
     const struct record_pair *metadata;
     size_t metadata_count;
+    const struct network *networks; /* none twice */
+    size_t network_count;
 };
 
 /* One key that an operation touched or read. */

@@ -180,6 +180,26 @@ bool options_scope(struct call *call, struct op_fields *fields, struct op *op, c
     return true;
 }
 
+bool options_network(struct call *call, struct op_fields *fields, const char *word,
+                     struct text value)
+{
+    struct network network;
+    struct error error;
+
+    /* What it says of the value is the network that was meant, never the value. */
+    if (network_parse(value, &network, &error) != 0)
+        return call_refuse(call, "INVALID", "%s %s", word, error.text);
+    for (size_t i = 0; i < fields->network_count; i++) {
+        if (network_equal(&fields->networks[i], &network))
+            return true;
+    }
+    if (fields->network_count == NETWORKS_MAX)
+        return call_refuse(call, "INVALID", "%s: a key has at most %u networks", word,
+                           NETWORKS_MAX);
+    fields->networks[fields->network_count++] = network;
+    return true;
+}
+
 static bool is_metadata_name(struct text name)
 {
     for (uint32_t i = 0; i < name.len; i++) {

@@ -41,9 +41,11 @@ bool options_position(struct text text, struct store_position *ret);
 bool options_limit(struct call *call, struct op *op, const char *word, const struct text *values);
 bool options_comment(struct call *call, struct op *op, const char *word, const struct text *values);
 
-/* One more scope, or pair, unless it is there already or there are too many. */
+/* One more scope, network or pair, unless it is there already or there are too many. */
 bool options_scope(struct call *call, struct op_fields *fields, struct op *op, const char *word,
                    struct text value);
+bool options_network(struct call *call, struct op_fields *fields, const char *word,
+                     struct text value);
 bool options_pair(struct call *call, struct op *op, const char *word, struct text name,
                   struct text value, struct record_pair *pairs, size_t *io_count);
 

@@ -7,7 +7,8 @@
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
  * old one's. */
-#define KEY_VERSION 1u
+#define KEY_VERSION 2u
+#define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
@@ -49,6 +50,24 @@ int record_reason_parse(struct text text, enum record_reason *ret_reason)
 bool record_is_ours(const struct record *record)
 {
     return record->assumed_bits == 0 && record->environment.len > 0;
+}
+
+static bool is_covered(const struct record *wide, const struct network *network)
+{
+    for (size_t i = 0; i < wide->network_count; i++)
+        if (network_covers(&wide->networks[i], network))
+            return true;
+    return false;
+}
+
+bool record_networks_cover(const struct record *wide, const struct record *narrow)
+{
+    if (wide->network_count == 0)
+        return true;
+    for (size_t i = 0; i < narrow->network_count; i++)
+        if (!is_covered(wide, &narrow->networks[i]))
+            return false;
+    return narrow->network_count > 0;
 }
 
 struct record record_purged(const struct record *record)
@@ -133,7 +152,7 @@ static bool record_is_bounded(const struct record *record)
            record->environment_prefix.len <= KEY_PREFIX_MAX &&
            record->comment.len <= RECORD_COMMENT_MAX &&
            record->revoke_comment.len <= RECORD_COMMENT_MAX && scopes_are_bounded(record) &&
-           metadata_is_bounded(record);
+           metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX;
 }
 
 static void put_lists(struct bytes_writer *writer, const struct record *record)
@@ -146,6 +165,15 @@ static void put_lists(struct bytes_writer *writer, const struct record *record)
         bytes_put_text(writer, record->metadata[i].name);
         bytes_put_text(writer, record->metadata[i].value);
     }
+}
+
+static void put_networks(struct bytes_writer *writer, const struct record *record)
+{
+    unsigned char bytes[NETWORK_BYTES_MAX];
+
+    bytes_put_u8(writer, (uint8_t)record->network_count);
+    for (size_t i = 0; i < record->network_count; i++)
+        bytes_put(writer, bytes, network_encode(&record->networks[i], bytes));
 }
 
 static uint8_t record_flags(const struct record *record)
@@ -182,6 +210,7 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_text(&writer, record->comment);
     bytes_put_text(&writer, record->revoke_comment);
     put_lists(&writer, record);
+    put_networks(&writer, record);
     return bytes_writer_end(&writer, size, ret_len);
 }
 
@@ -218,6 +247,20 @@ static void take_lists(struct bytes_reader *reader, struct record *record)
     }
 }
 
+static void take_networks(struct bytes_reader *reader, struct record *record)
+{
+    size_t used = 0;
+
+    record->network_count = bytes_take_u8(reader);
+    if (record->network_count > NETWORKS_MAX)
+        reader->failed = true;
+    for (size_t i = 0; !reader->failed && i < record->network_count; i++)
+        if (network_decode(reader->at, reader->left, &record->networks[i], &used) == 0)
+            (void)bytes_take(reader, used);
+        else
+            reader->failed = true;
+}
+
 static void take_digest(struct bytes_reader *reader, struct digest *ret_digest)
 {
     const unsigned char *bytes = bytes_take(reader, DIGEST_BYTES);
@@ -229,8 +272,9 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
 {
     struct bytes_reader reader;
     struct record record;
+    bool is_old = len > 0 && *(const unsigned char *)bytes == KEY_VERSION_1;
 
-    int r = bytes_reader_start(&reader, bytes, len, KEY_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, is_old ? KEY_VERSION_1 : KEY_VERSION);
     if (r != 0)
         return r;
     take_flags(&reader, &record);
@@ -254,6 +298,9 @@ int record_decode(const void *bytes, size_t len, struct record *ret_record)
     record.comment = bytes_take_text(&reader);
     record.revoke_comment = bytes_take_text(&reader);
     take_lists(&reader, &record);
+    record.network_count = 0;
+    if (!is_old)
+        take_networks(&reader, &record);
     if (!bytes_reader_is_done(&reader) || !record_is_bounded(&record))
         return CATLATCH_E_DATA;
     *ret_record = record;

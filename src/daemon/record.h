@@ -3,9 +3,10 @@
  *
  * record.h - a key and an owner as Berkeley DB keeps them, and their bytes.
  *
- * Both are a version byte, fixed little-endian fields and counted strings; a reader refuses a
- * version that it does not know (E_VERSION) and bytes that do not add up (E_DATA), and never reads
- * past the end. Decoding copies nothing: texts point into the bytes that were given. Pure.
+ * Both are a version byte, fixed little-endian fields and counted strings, and of a key its
+ * networks, as core/address.h stores them; a reader refuses a version that it does not know
+ * (E_VERSION) and bytes that do not add up (E_DATA), and never reads past the end. Decoding copies
+ * no text: they point into the bytes that were given. Pure.
  */
 #ifndef DAEMON_RECORD_H
 #define DAEMON_RECORD_H
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/address.h"
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -77,11 +79,17 @@ struct record {
     struct text scopes[RECORD_SCOPES_MAX];
     size_t metadata_count;
     struct record_pair metadata[RECORD_METADATA_MAX];
+    size_t network_count; /* 0: it is confined to none */
+    struct network networks[NETWORKS_MAX];
 };
 
 /* Whether the key has the form of ours: it was issued here, or came in as a key of ours by its text
  * or, where only its digest came, by the prefix and the word of whoever imported it. */
 bool record_is_ours(const struct record *record);
+
+/* Whether every address that `narrow` may be used from is one of `wide`'s. Networks are compared
+ * one by one: of two halves nobody makes out that they are a whole. */
+bool record_networks_cover(const struct record *wide, const struct record *narrow);
 
 /* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
 struct record record_purged(const struct record *record);

@@ -19,7 +19,8 @@ static bool is_wider(const struct record *before, const struct record *after)
     if (before->expires_unix_s != 0 &&
         (after->expires_unix_s == 0 || after->expires_unix_s > before->expires_unix_s))
         return true;
-    if (after->not_before_unix_s < before->not_before_unix_s)
+    if (after->not_before_unix_s < before->not_before_unix_s ||
+        !record_networks_cover(before, after))
         return true;
     for (size_t i = 0; i < after->scope_count; i++)
         if (!has_scope(before, after->scopes[i]))

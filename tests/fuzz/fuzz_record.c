@@ -1,5 +1,6 @@
 /* Arbitrary bytes as a stored key, owner or change: decoding never reads outside of them, and what
- * it takes is exactly what encoding writes, so that a record has one form. */
+ * it takes is exactly what encoding writes, so that a record has one form; but for a key of the
+ * older version, which is written as one of this. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,10 @@ static void try_key(const uint8_t *bytes, size_t size)
 
     if (record_decode(bytes, size, &record) != 0)
         return;
-    if (record_encode(&record, again, sizeof again, &len) != 0 || len != size ||
-        memcmp(again, bytes, size) != 0)
+    bool is_old = bytes[0] == 1; /* and then no networks, a byte that says so */
+    if (record_encode(&record, again, sizeof again, &len) != 0 || len != size + is_old ||
+        again[0] != (is_old ? 2 : bytes[0]) || memcmp(again + 1, bytes + 1, size - 1) != 0 ||
+        (is_old && again[size] != 0))
         abort();
 }
 
@@ -60,6 +63,9 @@ static void try_patched_key(const uint8_t *patches, size_t size)
         .scopes = {text_of("read"), text_of("write")},
         .metadata_count = 1,
         .metadata = {{text_of("k"), text_of("v")}},
+        .network_count = 2,
+        .networks = {{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2}}, 96 + 24},
+                     {{{0x20, 1, 0x0d, 0xb8}}, 32}},
     };
     unsigned char bytes[512];
     size_t len = 0;

@@ -155,6 +155,9 @@ static void all_that_changed_is_told_before_and_after(void **state)
     fresh.revoked = true;
     fresh.revoked_unix_s = 1700000001;
     fresh.revoke_reason = RECORD_REASON_LEAKED;
+    fresh.network_count = 2;
+    fresh.networks[0] = (struct network){{{[10] = 0xff, [11] = 0xff, [12] = 10}}, 96 + 8};
+    fresh.networks[1] = (struct network){{{0x20, 1, 0x0d, 0xb8}}, 32};
     difference_find(&old, &fresh, &room, &change);
     expect(&change, "name", "a", "b");
     expect(&change, "disabled", "", "true");
@@ -165,7 +168,14 @@ static void all_that_changed_is_told_before_and_after(void **state)
     expect(&change, "metadata.new", "", "w");
     expect(&change, "revoked_at", "", "2023-11-14T22:13:21Z");
     expect(&change, "revoke_reason", "", "leaked");
-    assert_int_equal(change.difference_count, 9);
+    expect(&change, "allowed_networks", "", "10.0.0.0/8 2001:db8::/32");
+    assert_int_equal(change.difference_count, 10);
+    old = fresh;
+    fresh.network_count = 1;
+    fresh.networks[0].prefix_len--;
+    difference_find(&old, &fresh, &room, &change);
+    expect(&change, "allowed_networks", "10.0.0.0/8 2001:db8::/32", "10.0.0.0/7");
+    assert_int_equal(change.difference_count, 1);
 }
 
 static void of_a_new_key_all_is_told(void **state)
@@ -196,7 +206,12 @@ static struct text long_text(size_t len, char c)
 static struct record largest(char c)
 {
     struct record record = {.scope_count = RECORD_SCOPES_MAX,
-                            .metadata_count = RECORD_METADATA_MAX};
+                            .metadata_count = RECORD_METADATA_MAX,
+                            .network_count = NETWORKS_MAX};
+    for (size_t i = 0; i < NETWORKS_MAX; i++) {
+        memset(record.networks[i].base.bytes, c, sizeof record.networks[i].base.bytes);
+        record.networks[i].prefix_len = 128;
+    }
     record.name = long_text(RECORD_TEXT_MAX, c);
     record.comment = record.revoke_comment = long_text(RECORD_COMMENT_MAX, c);
     for (size_t i = 0; i < RECORD_SCOPES_MAX; i++)
@@ -221,7 +236,7 @@ static void the_largest_difference_fits_its_room_and_its_bytes(void **state)
     fresh = largest('b');
     change.detail = long_text(CHANGE_DETAIL_MAX, 'd');
     difference_find(&old, &fresh, &room, &change);
-    assert_int_equal(change.difference_count, 4 + 2 * RECORD_METADATA_MAX);
+    assert_int_equal(change.difference_count, 5 + 2 * RECORD_METADATA_MAX);
     assert_int_equal(change_encode(&change, bytes, sizeof bytes, &len), 0);
 }
 

@@ -263,19 +263,28 @@ static void no_error_repeats_what_was_sent(void **state)
     }
 }
 
+static void assert_network(const struct network *network, const char *expected)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    network_format(network, text);
+    assert_string_equal(text, expected);
+}
+
 static void create_takes_every_property(void **state)
 {
     struct world *world = *state;
 
     assert_string_equal(run(world, "KEY.CREATE name 'a b' owner acme ENV test EXPIRES 2090-01-01 "
                                    "NOT_BEFORE 2080-01-01 COMMENT c SCOPE x SCOPE y SCOPE x "
+                                   "ALLOW 10.0.0.0/8 ALLOW ::1 ALLOW ::ffff:10.0.0.0/104 "
                                    "META k v META l w"),
                         "");
     const struct op_fields *fields = &world->op->fields;
     assert_int_equal(world->op->kind, OP_CREATE);
     assert_int_equal(fields->has, OP_HAS_NAME | OP_HAS_OWNER | OP_HAS_ENVIRONMENT | OP_HAS_EXPIRES |
                                       OP_HAS_NOT_BEFORE | OP_HAS_COMMENT | OP_HAS_SCOPES |
-                                      OP_HAS_METADATA);
+                                      OP_HAS_METADATA | OP_HAS_NETWORKS);
     assert_text(fields->name, "a b");
     assert_text(fields->owner, "acme");
     assert_text(fields->environment, "test");
@@ -284,9 +293,71 @@ static void create_takes_every_property(void **state)
     assert_int_equal(fields->not_before_unix_s, 3471292800);
     assert_int_equal(fields->scope_count, 2);
     assert_text(fields->scopes[1], "y");
+    assert_int_equal(fields->network_count, 2); /* the third is the first */
+    assert_network(&fields->networks[0], "10.0.0.0/8");
+    assert_network(&fields->networks[1], "::1/128");
     assert_int_equal(fields->metadata_count, 2);
     assert_text(fields->metadata[1].name, "l");
     assert_text(fields->metadata[1].value, "w");
+}
+
+static void a_list_of_networks_is_taken_whole_or_not_at_all(void **state)
+{
+    struct world *world = *state;
+    char many[4096] = "KEY.UPDATE " ID " SET allow ";
+
+    run(world, "KEY.UPDATE " ID " SET allow 192.0.2.0/24,2001:db8::/32");
+    assert_non_null(world->op);
+    assert_int_equal(world->op->fields.has, OP_HAS_NETWORKS);
+    assert_int_equal(world->op->fields.network_count, 2);
+    assert_network(&world->op->fields.networks[1], "2001:db8::/32");
+    run(world, "KEY.UPDATE " ID " SET ALLOW ' 192.0.2.1, ,192.0.2.1/32 ::ffff:192.0.2.1'");
+    assert_non_null(world->op);
+    assert_int_equal(world->op->fields.network_count, 1);
+    run(world, "KEY.UPDATE " ID " SET allow ''");
+    assert_non_null(world->op);
+    assert_int_equal(world->op->fields.has, OP_HAS_NETWORKS);
+    assert_int_equal(world->op->fields.network_count, 0);
+    /* Nothing but a comma is no way to say that it may be used from everywhere. */
+    assert_starts(run(world, "KEY.UPDATE " ID " SET allow ,"),
+                  "-INVALID allow is a list without a network");
+    assert_starts(run(world, "KEY.UPDATE " ID " SET allow ' '"), "-INVALID allow is a list");
+    assert_starts(run(world, "KEY.UPDATE " ID " SET allow ::1 SET allow ::2"),
+                  "-INVALID SET allow is given twice");
+    assert_starts(run(world, "KEY.UPDATE " ID " SET allow ::1,10.1.2.3/8"),
+                  "-INVALID allow has bits set behind its prefix; the network is 10.0.0.0/8\r\n");
+    for (int i = 0; i < 33; i++)
+        sprintf(many + strlen(many), "%s10.0.0.%d", i > 0 ? "," : "", i);
+    assert_starts(run(world, "%s", many), "-INVALID allow: a key has at most 32 networks");
+    *strrchr(many, ',') = '\0';
+    run(world, "%s", many);
+    assert_non_null(world->op);
+    assert_int_equal(world->op->fields.network_count, 32);
+}
+
+static void networks_of_imported_keys_are_each_their_own(void **state)
+{
+    static const char sha[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    struct world *world = *state;
+
+    run(world,
+        "KEY.IMPORT KEY %s NAME a ALLOW 10.0.0.0/8 SCOPE s ALLOW ::1 KEY %s NAME b "
+        "KEY %s NAME c ALLOW 192.0.2.1",
+        sha, sha, sha);
+    assert_non_null(world->op);
+    const struct op_import *keys = world->op->imports;
+    assert_int_equal(keys[0].network_count, 2);
+    assert_network(&keys[0].networks[0], "10.0.0.0/8");
+    assert_network(&keys[0].networks[1], "::1/128");
+    assert_int_equal(keys[1].network_count, 0);
+    assert_int_equal(keys[2].network_count, 1);
+    assert_network(&keys[2].networks[0], "192.0.2.1/32");
+    assert_starts(run(world, "KEY.IMPORT KEY %s NAME a KEY %s NAME b ALLOW 10.0.0.1/8", sha, sha),
+                  "-INVALID record 2: ALLOW has bits set behind its prefix; the network is");
+    assert_starts(run(world, "KEY.IMPORT KEY %s NAME a ALLOW ::1 ALLOW ::1/128", sha),
+                  "-INVALID record 1: ALLOW names a network twice");
+    assert_starts(run(world, "KEY.IMPORT KEY %s NAME a ALLOW", sha),
+                  "-INVALID record 1: ALLOW wants 1 value");
 }
 
 static void create_refuses_what_a_key_cannot_have(void **state)
@@ -302,6 +373,12 @@ static void create_refuses_what_a_key_cannot_have(void **state)
     assert_starts(run(world, "KEY.CREATE NAME \"a\\x01\""), "-INVALID NAME is not UTF-8");
     assert_starts(run(world, "KEY.CREATE NAME \"\\xff\""), "-INVALID NAME is not UTF-8");
     assert_starts(run(world, "KEY.CREATE NAME a SCOPE 'a b'"), "-INVALID SCOPE is no scope");
+    assert_starts(run(world, "KEY.CREATE NAME a ALLOW ''"), "-INVALID ALLOW is no network");
+    assert_starts(run(world, "KEY.CREATE NAME a ALLOW ::1,::2"), "-INVALID ALLOW is no network");
+    assert_starts(run(world, "KEY.CREATE NAME a ALLOW \"10.0.0.1\\x00\""),
+                  "-INVALID ALLOW is no network");
+    assert_starts(run(world, "KEY.CREATE NAME a ALLOW 10.0.0.0/33"),
+                  "-INVALID ALLOW has no length");
     assert_starts(run(world, "KEY.CREATE NAME a ENV prod"),
                   "-INVALID ENV is no environment; there are: live, test\r\n");
     assert_starts(run(world, "KEY.CREATE NAME a META k v META k w"), "-INVALID META");
@@ -716,11 +793,12 @@ static void every_answer_has_as_many_values_as_it_announces(void **state)
                                         "KEY.ROTATE", "OWNER.GET", "OWNER.LIST", "OWNER.SUSPEND"};
     struct world *world = *state;
     struct answer_place place = {.host = "h", .now_unix_s = 1000};
-    struct op_key keys[2] = {{.record = {.id = 1, .scope_count = 1, .metadata_count = 1},
-                              .changed = true,
-                              .raw = "raw",
-                              .raw_len = 3},
-                             {.record = {.id = 2}, .raw = "raw", .raw_len = 3}};
+    struct op_key keys[2] = {
+        {.record = {.id = 1, .scope_count = 1, .metadata_count = 1, .network_count = 2},
+         .changed = true,
+         .raw = "raw",
+         .raw_len = 3},
+        {.record = {.id = 2}, .raw = "raw", .raw_len = 3}};
     struct record_owner owners[1] = {{.suspended = true}};
     struct op op = {.keys = keys,
                     .key_count = 2,
@@ -754,6 +832,8 @@ int main(void)
         WORLD_TEST(a_wrong_number_of_words_is_refused_with_the_usage),
         WORLD_TEST(no_error_repeats_what_was_sent),
         WORLD_TEST(create_takes_every_property),
+        WORLD_TEST(a_list_of_networks_is_taken_whole_or_not_at_all),
+        WORLD_TEST(networks_of_imported_keys_are_each_their_own),
         WORLD_TEST(create_refuses_what_a_key_cannot_have),
         WORLD_TEST(update_sets_each_field_once_and_clears_with_the_empty_value),
         WORLD_TEST(now_and_the_epoch_are_never_taken_for_never),

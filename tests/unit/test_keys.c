@@ -298,6 +298,52 @@ static struct op *make_scopes(uint64_t id, const char *first, const char *second
     return op;
 }
 
+static struct op *make_allow(uint64_t id, const char *first, const char *second)
+{
+    struct op *op = make_op(OP_UPDATE, &id, 1);
+    const char *networks[] = {first, second};
+    op->fields.has = OP_HAS_NETWORKS;
+    for (unsigned i = 0; i < 2 && networks[i] != NULL; i++)
+        assert_int_equal(network_parse(text_of(networks[i]),
+                                       &op->fields.networks[op->fields.network_count++], NULL),
+                         0);
+    return op;
+}
+
+static int allows(uint64_t id, const char *address)
+{
+    struct record record = store_sample(id, "", "");
+    struct address parsed;
+    struct table_hit hit;
+    assert_int_equal(address_parse(text_of(address), &parsed), 0);
+    assert_int_equal(table_find(&table.writer.view, &record.digest, &hit), TABLE_HIT);
+    return table_allows(&table.writer.view, hit.slot, &parsed);
+}
+
+static void networks_are_in_the_table_when_the_change_is_published(void **state)
+{
+    const uint64_t id = 1;
+    struct op *again = make_allow(id, "10.0.0.0/8", "2001:db8::/32");
+    (void)state;
+    add_key(id);
+    assert_int_equal(allows(id, "192.0.2.1"), 1);
+    assert_int_equal(run_and_free(make_allow(id, "10.0.0.0/8", "2001:db8::/32")), 0);
+    assert_int_equal(allows(id, "192.0.2.1"), 1); /* nobody was told yet */
+    keys_publish(&keys);
+    assert_int_equal(allows(id, "192.0.2.1"), 0);
+    assert_int_equal(allows(id, "10.9.8.7"), 1);
+    assert_int_equal(allows(id, "2001:db8::7"), 1);
+    assert_int_equal(run(again), 0);
+    assert_false(again->keys[0].changed);
+    op_free(again);
+    assert_int_equal(run_and_free(make_rename(&id, 1, "renamed")), 0);
+    keys_publish(&keys);
+    assert_int_equal(allows(id, "192.0.2.1"), 0); /* what is not named stays */
+    assert_int_equal(run_and_free(make_allow(id, NULL, NULL)), 0);
+    keys_publish(&keys);
+    assert_int_equal(allows(id, "192.0.2.1"), 1);
+}
+
 /* What takes something away has room where nothing else has: it must not wait for a larger table.
  */
 static void a_full_table_has_room_for_updates_that_narrow_and_for_no_others(void **state)
@@ -313,6 +359,13 @@ static void a_full_table_has_room_for_updates_that_narrow_and_for_no_others(void
     later->fields.has = OP_HAS_NOT_BEFORE;
     later->fields.not_before_unix_s = keys.now_unix_ms / 1000 + 60;
     assert_int_equal(run_and_free(later), 0);
+    assert_int_equal(run_and_free(make_allow(id, "10.0.0.0/8", "::/0")), 0);
+    assert_int_equal(run_and_free(make_allow(id, "10.0.0.0/8", NULL)), 0);
+    assert_int_equal(run_and_free(make_allow(id, "10.1.0.0/16", NULL)), 0);
+    assert_int_equal(run_and_free(make_allow(id, "11.0.0.0/8", NULL)), 0); /* 10.1 is gone */
+    assert_int_equal(run_and_free(make_allow(id, "11.0.0.0/8", "::/0")), CATLATCH_E_FULL);
+    assert_int_equal(run_and_free(make_allow(id, "10.0.0.0/7", NULL)), CATLATCH_E_FULL);
+    assert_int_equal(run_and_free(make_allow(id, NULL, NULL)), CATLATCH_E_FULL);
     sooner->fields.has = OP_HAS_NAME | OP_HAS_EXPIRES;
     sooner->fields.name = text_of("ends sooner");
     sooner->fields.expires_unix_s = keys.now_unix_ms / 1000 + 3600;
@@ -494,6 +547,7 @@ int main(void)
         EACH(operations_share_a_key_wherever_it_stands),
         EACH(a_refused_change_of_many_keys_leaves_the_table_as_it_was),
         EACH(a_refused_change_gives_up_its_own_claims_alone),
+        EACH(networks_are_in_the_table_when_the_change_is_published),
         EACH(a_full_table_has_room_for_updates_that_narrow_and_for_no_others),
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),

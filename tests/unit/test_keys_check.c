@@ -122,6 +122,7 @@ static void each_word_of_a_slot_that_differs_is_found(void **state)
         {CONTROL_SUSPENDED, "suspended"},
         {CONTROL_NOT_BEFORE, "not_before"},
         {CONTROL_WELL_FORMED, "well_formed"},
+        {CONTROL_NETWORKS, "damaged"}, /* they are nowhere */
         {UINT64_C(1) << CONTROL_EXPIRES_SHIFT, "expires"},
         {UINT64_C(7) << CONTROL_ENVIRONMENT_SHIFT, "damaged"},
         {SLOT_LIVE ^ SLOT_REPLACED, "missing"},
@@ -150,6 +151,36 @@ static void texts_that_differ_are_found(void **state)
         record.scopes[1] = text_of(cases[i].scope);
         show(&record);
         assert_wrong(FIRST_ID + 1, cases[i].what);
+    }
+}
+
+static void networks_that_differ_are_found(void **state)
+{
+    static const char *const wrong[][2] = {
+        {NULL, NULL},
+        {"192.0.2.0/24", NULL},
+        {"192.0.2.0/24", "10.0.0.0/9"},
+        {"10.0.0.0/8", "192.0.2.0/24"},
+    };
+    struct record record = store_sample(FIRST_ID + KEYS, "a name", "alice");
+    uint64_t id;
+    const char *what;
+    (void)state;
+    for (const char *const *network = (const char *const[]){"192.0.2.0/24", "10.0.0.0/8", NULL};
+         *network != NULL; network++)
+        assert_int_equal(
+            network_parse(text_of(*network), &record.networks[record.network_count++], NULL), 0);
+    store_save(store, NULL, &record, CHANGE_CREATED);
+    show(&record);
+    assert_int_equal(check(&id, &what), 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        record.network_count = 0;
+        for (unsigned j = 0; j < 2 && wrong[i][j] != NULL; j++)
+            assert_int_equal(
+                network_parse(text_of(wrong[i][j]), &record.networks[record.network_count++], NULL),
+                0);
+        show(&record);
+        assert_wrong(FIRST_ID + KEYS, "allowed_networks");
     }
 }
 
@@ -210,6 +241,7 @@ int main(void)
         EACH(a_table_that_shows_the_store_has_nothing_wrong),
         EACH(each_word_of_a_slot_that_differs_is_found),
         EACH(texts_that_differ_are_found),
+        EACH(networks_that_differ_are_found),
         EACH(a_slot_that_the_store_knows_nothing_of_is_found_if_it_lives),
         EACH(a_digest_that_two_slots_have_is_found),
         EACH(a_page_of_findings_is_bounded_and_none_is_lost),

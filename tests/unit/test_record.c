@@ -32,6 +32,9 @@ static struct record sample(void)
         .revoke_comment = text_of("seen in a gist"),
         .scope_count = 2,
         .metadata_count = 2,
+        .network_count = 2,
+        .networks = {{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2}}, 96 + 24},
+                     {{{0x20, 1, 0x0d, 0xb8}}, 32}},
     };
     record.scopes[0] = text_of("orders:read");
     record.scopes[1] = text_of("orders:write");
@@ -62,6 +65,9 @@ static struct record largest(void)
     for (size_t i = 0; i < RECORD_METADATA_MAX; i++)
         record.metadata[i] = (struct record_pair){long_text(RECORD_METADATA_NAME_MAX),
                                                   long_text(RECORD_COMMENT_MAX)};
+    record.network_count = NETWORKS_MAX;
+    for (size_t i = 0; i < NETWORKS_MAX; i++)
+        record.networks[i] = (struct network){{{0xfe, 0x80, [15] = (unsigned char)i}}, 128};
     return record;
 }
 
@@ -82,6 +88,9 @@ static void assert_lists_equal(const struct record *a, const struct record *b)
         assert_text_equal(a->metadata[i].name, b->metadata[i].name);
         assert_text_equal(a->metadata[i].value, b->metadata[i].value);
     }
+    assert_int_equal(a->network_count, b->network_count);
+    for (size_t i = 0; i < a->network_count; i++)
+        assert_true(network_equal(&a->networks[i], &b->networks[i]));
 }
 
 static void assert_records_equal(const struct record *a, const struct record *b)
@@ -211,10 +220,82 @@ static void an_unknown_version_is_told_from_damage(void **state)
     size_t len = 0;
     (void)state;
     assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
-    bytes[0] = 2;
+    bytes[0] = 3;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_VERSION);
     bytes[0] = 0;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+}
+
+/* As keys were stored before they could have networks. */
+static void a_key_of_version_1_is_read_as_one_without_networks(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample(), decoded;
+    size_t len = 0;
+    (void)state;
+    record.network_count = 0;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(bytes[0], 2);
+    assert_int_equal(bytes[len - 1], 0); /* the number of networks */
+    bytes[0] = 1;
+    assert_int_equal(record_decode(bytes, len - 1, &decoded), 0);
+    assert_records_equal(&record, &decoded);
+    assert_int_equal(record_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_encode(&decoded, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(bytes[0], 2);
+}
+
+static void networks_take_few_bytes_and_others_than_ours_are_refused(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = sample();
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    assert_memory_equal(bytes + len - 10, "\x02\x99\xc0\x00\x02\x20\x20\x01\x0d\xb8", 10);
+    bytes[len - 10] = NETWORKS_MAX + 1;
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+    bytes[len - 10] = 2;
+    bytes[len - 9] = 0xa2; /* an IPv4 prefix of 33 */
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+    bytes[len - 9] = 0x98; /* 192.0.2.0/23 */
+    assert_int_equal(record_decode(bytes, len, &record), 0);
+    bytes[len - 6] = 3; /* 192.0.3.0/23 */
+    assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
+}
+
+static void one_list_of_networks_covers_another(void **state)
+{
+    static const struct {
+        const char *wide[3], *narrow[3];
+        bool covers;
+    } cases[] = {
+        {{NULL}, {NULL}, true},
+        {{NULL}, {"10.0.0.0/8"}, true},
+        {{"10.0.0.0/8"}, {NULL}, false},
+        {{"0.0.0.0/0", "::/0"}, {NULL}, false},
+        {{"10.0.0.0/8"}, {"10.0.0.0/8"}, true},
+        {{"10.0.0.0/8"}, {"10.1.0.0/16", "10.2.0.0/16"}, true},
+        {{"10.0.0.0/8"}, {"10.1.0.0/16", "11.0.0.0/8"}, false},
+        {{"11.0.0.0/8", "10.0.0.0/8"}, {"10.0.0.0/8", "11.0.0.0/8"}, true},
+        {{"10.0.0.0/9", "10.128.0.0/9"}, {"10.0.0.0/8"}, false},
+        {{"10.0.0.0/8"}, {"::/0"}, false},
+        {{"::/0"}, {"10.0.0.0/8"}, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct record wide = {.id = 1}, narrow = {.id = 1};
+        for (size_t j = 0; cases[i].wide[j] != NULL; j++)
+            assert_int_equal(network_parse(text_of(cases[i].wide[j]),
+                                           &wide.networks[wide.network_count++], NULL),
+                             0);
+        for (size_t j = 0; cases[i].narrow[j] != NULL; j++)
+            assert_int_equal(network_parse(text_of(cases[i].narrow[j]),
+                                           &narrow.networks[narrow.network_count++], NULL),
+                             0);
+        if (record_networks_cover(&wide, &narrow) != cases[i].covers)
+            fail_msg("case %zu", i);
+    }
 }
 
 static void unknown_flags_and_reasons_are_refused(void **state)
@@ -264,6 +345,7 @@ static void lists_beyond_their_bounds_are_refused(void **state)
     record = sample(), record.scopes[0] = text_of(""), assert_refused(&record);
     record = sample(), record.scope_count = RECORD_SCOPES_MAX + 1, assert_refused(&record);
     record = sample(), record.metadata_count = RECORD_METADATA_MAX + 1, assert_refused(&record);
+    record = sample(), record.network_count = NETWORKS_MAX + 1, assert_refused(&record);
     record = sample(), record.metadata[0].name = long_text(65), assert_refused(&record);
     record = sample(), record.metadata[0].name = text_of(""), assert_refused(&record);
     record = sample(), record.metadata[0].value = long_text(RECORD_COMMENT_MAX + 1);
@@ -375,6 +457,9 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused_and_changes_nothing),
         cmocka_unit_test(bytes_after_the_end_are_refused),
         cmocka_unit_test(an_unknown_version_is_told_from_damage),
+        cmocka_unit_test(a_key_of_version_1_is_read_as_one_without_networks),
+        cmocka_unit_test(networks_take_few_bytes_and_others_than_ours_are_refused),
+        cmocka_unit_test(one_list_of_networks_covers_another),
         cmocka_unit_test(unknown_flags_and_reasons_are_refused),
         cmocka_unit_test(texts_beyond_their_bounds_are_refused),
         cmocka_unit_test(lists_beyond_their_bounds_are_refused),

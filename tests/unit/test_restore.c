@@ -84,7 +84,7 @@ static void create_many(uint64_t first, uint64_t count, const char *owner)
     assert_ok(store_commit(txn, &error));
 }
 
-enum what { REVOKE, DISABLE, ENABLE, EXPIRE, RENAME };
+enum what { REVOKE, DISABLE, ENABLE, EXPIRE, RENAME, CONFINE, RELEASE };
 
 static void change(uint64_t id, enum what what)
 {
@@ -104,6 +104,10 @@ static void change(uint64_t id, enum what what)
         record.expires_unix_s = 1700000005;
     if (what == RENAME)
         record.name = text_of("renamed");
+    if (what == CONFINE || what == RELEASE) {
+        record.network_count = what == CONFINE;
+        record.networks[0] = (struct network){{{0x20, 1, 0x0d, 0xb8}}, 32};
+    }
     if (what == DISABLE || what == ENABLE) {
         record.disabled = what == DISABLE;
         kind = what == DISABLE ? CHANGE_DISABLED : CHANGE_ENABLED;
@@ -323,6 +327,28 @@ static void what_was_taken_away_since_stays_taken_away(void **state)
     assert_true(is_suspended("gone"));
     assert_int_equal(store_epoch(store), 2);
     assert_int_equal(store_sequence(store), before + 6);
+}
+
+static void networks_come_back_and_what_they_would_widen_is_counted(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        create(id, "acme");
+    change(1, CONFINE);
+    change(2, CONFINE);
+    back_up(NULL);
+    change(2, RELEASE);
+    change(3, CONFINE);
+    assert_ok(build(false));
+    compare(store);
+    const struct restore_counts *counts = restore_counts(restore);
+    assert_int_equal(counts->changing, 2);
+    assert_int_equal(counts->widening, 1); /* 3, which the backup knows as not confined */
+    restore_all(false);
+    assert_int_equal(get(1)->network_count, 1);
+    assert_int_equal(get(1)->networks[0].prefix_len, 32);
+    assert_int_equal(get(2)->network_count, 1);
+    assert_int_equal(get(3)->network_count, 0);
 }
 
 static void a_new_epoch_is_above_all_that_was_published(void **state)
@@ -609,6 +635,7 @@ int main(void)
         test(a_restored_store_holds_what_was_backed_up),
         test(a_backup_is_consistent_whatever_changes_meanwhile),
         test(what_was_taken_away_since_stays_taken_away),
+        test(networks_come_back_and_what_they_would_widen_is_counted),
         test(a_new_epoch_is_above_all_that_was_published),
         test(a_store_that_does_not_go_on_from_the_backup_needs_a_word),
         test(a_later_backup_can_follow_an_earlier_one_without_a_word),
