@@ -117,6 +117,31 @@ teardown() {
         and (.comment == null or .comment == "") and .metadata == {"site": "hq"}'
 }
 
+networks_of() {
+    catlatch show --json "$1" | jq -r '.allowed_networks | join(" ")'
+}
+
+@test "update replaces the whole list of networks, and only an empty one lifts it" {
+    make_key ci --allow 10.0.0.0/8
+    run --separate-stderr catlatch update "$id" --set allow=192.0.2.0/24,2001:db8::/32
+    expect_status 0
+    [ "$(networks_of "$id")" = "192.0.2.0/24 2001:db8::/32" ]
+    catlatch update "$id" --set name=other
+    [ "$(networks_of "$id")" = "192.0.2.0/24 2001:db8::/32" ]
+    for bad in , ' ' 192.0.2.1/24 192.0.2.0/24,nowhere; do
+        run --separate-stderr catlatch update "$id" --set "allow=$bad" --set name=third
+        expect_status 65
+        expect_text "$stderr" "allow "
+    done
+    run --separate-stderr catlatch update "$id" --set alow=::1
+    expect_status 64
+    expect_text "$stderr" "did you mean allow?"
+    [ "$(networks_of "$id")" = "192.0.2.0/24 2001:db8::/32" ]
+    [ "$(catlatch show --json "$id" | jq -r .name)" = other ]
+    catlatch update "$id" --set allow=
+    [ "$(networks_of "$id")" = "" ]
+}
+
 @test "update refuses owner and environment, unknown fields and values that are none" {
     make_key ci
     run --separate-stderr catlatch update "$id" --set owner=other

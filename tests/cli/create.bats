@@ -45,6 +45,34 @@ teardown() {
     [ "$(catlatch list --json | jq -r '.[].id')" = "$id" ]
 }
 
+@test "create --allow confines the key, and networks are shown in their one form" {
+    run --separate-stderr catlatch create --json --name office --allow 192.0.2.0/24 \
+        --allow 2001:0DB8:0::/32 --allow ::ffff:198.51.100.7 --allow 192.0.2.0/24
+    expect_status 0
+    jq -e '.allowed_networks == ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]' <<<"$output"
+    run --separate-stderr catlatch show "$(jq -r .id <<<"$output")"
+    expect_text "$output" "192.0.2.0/24 2001:db8::/32 198.51.100.7/32"
+    make_key anywhere
+    catlatch show --json "$id" | jq -e '.allowed_networks == []'
+}
+
+@test "create --allow refuses what is no network, and names the one that was meant" {
+    run --separate-stderr catlatch create --name ci --allow 10.1.2.3/8
+    expect_status 65
+    expect_text "$stderr" "--allow has bits set behind its prefix; the network is 10.0.0.0/8"
+    for bad in '' localhost 192.0.2.0/33 192.0.2.0/024 192.0.02.0/24 fe80::1%eth0 '[::1]' \
+        192.0.2.0/24,192.0.3.0/24 '192.0.2.0/24 ' 192.0.2.0/255.255.255.0; do
+        run --separate-stderr catlatch create --name ci --allow "$bad"
+        expect_status 65
+        expect_text "$stderr" "--allow "
+        [ "$(wc -l <<<"$stderr")" -eq 1 ]
+    done
+    run --separate-stderr catlatch create --name ci $(printf -- '--allow 10.0.0.%d ' {0..32})
+    expect_status 65
+    expect_text "$stderr" "at most 32 networks"
+    [ "$(catlatch list --json)" = "[]" ]
+}
+
 @test "create needs a name, and refuses operands and unacceptable values" {
     run --separate-stderr catlatch create
     expect_status 64

@@ -72,13 +72,17 @@ refused() { # STATUS TEXT < LINES
     catlatch revoke "$id" --yes --reason leaked --comment 'seen in a gist'
     make_key rotated && catlatch rotate "$id" --grace 1h >"$dir/fresh"
     make_key test --env test --owner bob
+    make_key confined --allow 192.0.2.0/24 --allow 2001:db8::/32 --allow ::1
+    make_key narrowed --allow 0.0.0.0/0 && catlatch update "$id" --set allow=::ffff:10.0.0.0/104
     make_key gone --owner bob && catlatch update "$id" --set expires=now
     catlatch owner suspend bob
     printf '{"sha256":"%s","name":"foreign","prefix":"sk_","last_used_at":"2026-01-02T03:04:05Z"}' "$(digest x)" |
         catlatch import --assume-bits 128 -
     catlatch export >"$dir/one"
     catlatch list --json | jq 'map(del(.version))' >"$dir/list.one"
-    [ "$(wc -l <"$dir/one")" -eq 9 ]
+    [ "$(wc -l <"$dir/one")" -eq 11 ]
+    jq -se 'map(.allowed_networks | values) ==
+        [["192.0.2.0/24", "2001:db8::/32", "::1/128"], ["10.0.0.0/8"]]' "$dir/one"
     second_daemon
     run --separate-stderr catlatch import "$dir/one"
     expect_status 0
@@ -112,6 +116,18 @@ refused() { # STATUS TEXT < LINES
     refused 65 "revoked_at is given for a key that is not revoked" \
         <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"state\":\"active\",\"revoked_at\":\"2026-01-01\"}"
     refused 65 "scopes names one twice" <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"scopes\":[\"a\",\"a\"]}"
+    refused 65 "allowed_networks names one twice" \
+        <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"allowed_networks\":[\"::1\",\"::1/128\"]}"
+    refused 65 "allowed_networks: number 2 has bits set behind its prefix; the network is 10.0.0.0/8" \
+        <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"allowed_networks\":[\"::1\",\"10.0.0.1/8\"]}"
+    refused 65 "allowed_networks: number 1 is no network" \
+        <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"allowed_networks\":[\"\"]}"
+    refused 65 "allowed_networks is no array of strings" \
+        <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"allowed_networks\":\"::1\"}"
+    refused 65 "allowed_networks is no array of strings" \
+        <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"allowed_networks\":[null]}"
+    refused 65 "allowed_networks are more than 32" \
+        < <(jq -nc --arg sha "$sha" '{sha256: $sha, name: "x", allowed_networks: [range(33) | "10.0.0.\(.)"]}')
     refused 65 "a field that stands there twice" <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"name\":\"y\"}"
     refused 65 "environment is none of the configuration's" <<<"{\"sha256\":\"$sha\",\"name\":\"x\",\"environment\":\"prod\"}"
     refused 65 "environment is not that of the prefix" \
@@ -127,6 +143,17 @@ refused() { # STATUS TEXT < LINES
         <<<"{\"sha256\":\"$(digest cc_live_ThisIsAnExampleKeyAndItNeverVerifiesSample)\",\"name\":\"x\"}"
     run --separate-stderr catlatch import "$dir/nowhere"
     expect_status 74
+}
+
+@test "networks come in in any form, and are shown in their own" {
+    start_daemon
+    printf '{"sha256":"%s","name":"x","allowed_networks":["2001:DB8:0:0::/32","::ffff:192.0.2.1","10.0.0.0/8"]}' \
+        "$(digest x)" >"$dir/in"
+    printf '\n{"sha256":"%s","name":"y","allowed_networks":[]}' "$(digest y)" >>"$dir/in"
+    catlatch import --assume-bits 128 "$dir/in"
+    catlatch list --json | jq -e 'map(.allowed_networks) ==
+        [["2001:db8::/32", "192.0.2.1/32", "10.0.0.0/8"], []]'
+    catlatch export | jq -se '.[1] | has("allowed_networks") | not'
 }
 
 @test "a raw key that begins as ours must have its check digits, and is never repeated" {

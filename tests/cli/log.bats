@@ -34,6 +34,16 @@ changes() {
     [[ $output != *"$key"* ]]
 }
 
+@test "the log tells networks before and after" {
+    make_key ci --allow 192.0.2.0/24
+    catlatch update "$id" --set allow=10.0.0.0/8,::1
+    catlatch update "$id" --set allow=
+    changes | jq -e 'map(.fields[] | select(.field == "allowed_networks") | [.before, .after]) == [
+        [null, "192.0.2.0/24"], ["192.0.2.0/24", "10.0.0.0/8 ::1/128"], ["10.0.0.0/8 ::1/128", null]]'
+    run --separate-stderr catlatch log
+    expect_text "$output" 'allowed_networks "192.0.2.0/24" -> "10.0.0.0/8 ::1/128"'
+}
+
 @test "quotes and backslashes of a text cannot be taken for the log's own" {
     make_key 'a" -> "b' --owner 'acme by root pid 1' --meta 'path=C:\x'
     run --separate-stderr catlatch log

@@ -25,6 +25,15 @@ teardown() {
         | $left > 86000 and $left <= 86400'
 }
 
+@test "a successor is confined as the old key was" {
+    make_key ci --allow 192.0.2.0/24 --allow ::1
+    catlatch rotate "$id" >"$dir/fresh"
+    new=$(catlatch show --json "$id" | jq -r .rotated_to)
+    for each in "$id" "$new"; do
+        catlatch show --json "$each" | jq -e '.allowed_networks == ["192.0.2.0/24", "::1/128"]'
+    done
+}
+
 @test "a successor that is refused because its owner is suspended, or as the old key was disabled, is told so" {
     make_key first --owner acme
     catlatch owner suspend acme

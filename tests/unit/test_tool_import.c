@@ -149,6 +149,27 @@ static void null_is_as_good_as_nothing(void **state)
     assert_refused("{" SHA ",\"name\":\"n\",\"owner\":\"\"}", "owner is empty");
 }
 
+static void networks_are_sent_in_their_one_form(void **state)
+{
+    (void)state;
+    rules.assumed_bits = 128;
+    assert_taken("{" SHA ",\"name\":\"n\",\"allowed_networks\":"
+                 "[\"::ffff:192.0.2.1\",\"2001:0DB8::/32\"]}");
+    assert_true(has("$5\r\nALLOW\r\n$12\r\n192.0.2.1/32\r\n"
+                    "$5\r\nALLOW\r\n$13\r\n2001:db8::/32\r\n"));
+    assert_taken("{" SHA ",\"name\":\"n\",\"allowed_networks\":null}");
+    assert_false(has("ALLOW"));
+    assert_refused("{" SHA ",\"name\":\"n\",\"allowed_networks\":[\"10.0.0.1/8\"]}",
+                   "number 1 has bits set behind its prefix; the network is 10.0.0.0/8");
+    assert_refused("{" SHA ",\"name\":\"n\",\"allowed_networks\":[\"::1\",\"\"]}",
+                   "number 2 is no network");
+    assert_refused("{" SHA ",\"name\":\"n\",\"allowed_networks\":[7]}", "no array of strings");
+    assert_refused("{" SHA ",\"name\":\"n\",\"allowed_networks\":{}}", "no array of strings");
+    assert_refused("{" SHA ",\"name\":\"n\",\"allowed_networks\":"
+                   "[\"::ffff:192.0.2.1\",\"192.0.2.1/32\"]}",
+                   "names one twice");
+}
+
 static void an_owner_has_a_line_of_its_own(void **state)
 {
     (void)state;
@@ -172,6 +193,10 @@ static void the_longest_key_fits(void **state)
     end += sprintf(end, "\",\"scopes\":[");
     for (int i = 0; i < 32; i++)
         end += sprintf(end, "%s\"%02d%061d\"", i > 0 ? "," : "", i, 0);
+    end += sprintf(end, "],\"allowed_networks\":[");
+    for (int i = 0; i < 32; i++)
+        end += sprintf(end, "%s\"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff%02x/128\"", i > 0 ? "," : "",
+                       i);
     end += sprintf(end, "],\"metadata\":{");
     for (int i = 0; i < 32; i++) {
         end += sprintf(end, "%s\"%02d%062d\":\"", i > 0 ? "," : "", i, 0);
@@ -270,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup(a_key_issued_elsewhere_needs_its_entropy, set_up),
         cmocka_unit_test_setup(states_become_what_is_stored, set_up),
         cmocka_unit_test_setup(null_is_as_good_as_nothing, set_up),
+        cmocka_unit_test_setup(networks_are_sent_in_their_one_form, set_up),
         cmocka_unit_test_setup(an_owner_has_a_line_of_its_own, set_up),
         cmocka_unit_test_setup(the_longest_key_fits, set_up),
         cmocka_unit_test_setup(doubles_are_found_whatever_they_begin_with, set_up),

@@ -51,6 +51,8 @@ static void lists_maps_and_lists_of_maps_are_told_apart(void **state)
     (void)state;
     assert_value("*2\r\n$6\r\nscopes\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
                  "{\"scopes\": [\"a\", \"b\"]}");
+    assert_value("*2\r\n$16\r\nallowed_networks\r\n*1\r\n$5\r\n::1/1\r\n",
+                 "{\"allowed_networks\": [\"::1/1\"]}");
     assert_value("*2\r\n$8\r\nmetadata\r\n*2\r\n$8\r\ndisabled\r\n$1\r\nb\r\n",
                  "{\"metadata\": {\"disabled\": \"b\"}}");
     assert_value("*2\r\n$4\r\nkeys\r\n*1\r\n*2\r\n$6\r\nscopes\r\n*0\r\n",

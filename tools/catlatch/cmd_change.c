@@ -183,9 +183,12 @@ int cmd_revoke(struct call *call)
     return status;
 }
 
+static const char *const set_fields[] = {"name",    "expires", "not_before",
+                                         "comment", "scopes",  "allow"};
+#define SET_FIELDS (sizeof set_fields / sizeof set_fields[0])
+
 static int field_unknown(const char *field, size_t len, struct error *error)
 {
-    static const char *const fields[] = {"name", "expires", "not_before", "comment", "scopes"};
     char name[64] = "";
     const char *nearest;
 
@@ -195,23 +198,22 @@ static int field_unknown(const char *field, size_t len, struct error *error)
         return error_set(error, CATLATCH_E_ARGUMENT,
                          "the %s of a key never changes: create a new key and revoke this one",
                          name);
-    nearest = text_nearest(name, fields, sizeof fields / sizeof *fields);
+    nearest = text_nearest(name, set_fields, SET_FIELDS);
     if (nearest != NULL)
         return error_set(error, CATLATCH_E_ARGUMENT, "--set knows no such field; did you mean %s?",
                          nearest);
-    return error_set(error, CATLATCH_E_ARGUMENT,
-                     "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes or "
-                     "meta.K");
+    return error_set(
+        error, CATLATCH_E_ARGUMENT,
+        "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes, allow or "
+        "meta.K");
 }
 
 /* Which of the known fields the text before '=' is; NULL: none. */
 static const char *field_known(const char *text, size_t len)
 {
-    static const char *const fields[] = {"name", "expires", "not_before", "comment", "scopes"};
-
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strlen(fields[i]) == len && memcmp(fields[i], text, len) == 0)
-            return fields[i];
+    for (size_t i = 0; i < SET_FIELDS; i++)
+        if (strlen(set_fields[i]) == len && memcmp(set_fields[i], text, len) == 0)
+            return set_fields[i];
     return len > 5 && memcmp(text, "meta.", 5) == 0 ? "meta" : NULL;
 }
 

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 
 #include "commands.h"
-#include "core/error.h"
+#include "core/address.h"
 #include "moment.h"
 #include "output.h"
 #include "value.h"
@@ -34,12 +34,27 @@ static int times_words(const struct options *options, struct moments *moments,
     return code;
 }
 
+static int network_words(const struct options *options, struct session_words *request,
+                         struct error *error)
+{
+    const struct option_values *networks = &options->values[OPTION_ALLOW];
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < networks->count; i++) {
+        struct network network;
+        if (network_parse(text_of(networks->list[i]), &network, error) != 0)
+            return error_set(error, CATLATCH_E_DATA, "--allow %s", error->text);
+        code = session_pair(request, "ALLOW", networks->list[i], error);
+    }
+    return code;
+}
+
 static int list_words(const struct options *options, struct session_words *request,
                       struct error *error)
 {
     const struct option_values *scopes = &options->values[OPTION_SCOPE];
     const struct option_values *pairs = &options->values[OPTION_META];
-    int code = 0;
+    int code = network_words(options, request, error);
 
     for (size_t i = 0; code == 0 && i < scopes->count; i++) {
         /* As a list it would be one scope that nothing asks for, and `update` could not set it. */

@@ -193,8 +193,10 @@ static void summary_print(FILE *stream, const json_t *summary)
     count_print(stream, number(summary, "changing"), "key changes", "keys change");
     if (number(summary, "widening") > 0)
         count_print(stream, number(summary, "widening"),
-                    "of them will be accepted longer, earlier or for more scopes than now",
-                    "of them will be accepted longer, earlier or for more scopes than now");
+                    "of them will be accepted longer, earlier, for more scopes or from more "
+                    "addresses than now",
+                    "of them will be accepted longer, earlier, for more scopes or from more "
+                    "addresses than now");
     count_print(stream, number(summary, "revoked_again") + number(summary, "kept_revoked"),
                 "key was revoked since, and stays so", "keys were revoked since, and stay so");
     count_print(stream, number(summary, "disabled_again"), "key was disabled since, and stays so",

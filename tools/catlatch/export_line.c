@@ -6,10 +6,27 @@
 
 /* In this order. */
 static const char *const fields[] = {
-    "id",          "sha256",     "name",          "owner",          "prefix",
-    "environment", "state",      "created_at",    "last_used_at",   "expires_at",
-    "not_before",  "revoked_at", "revoke_reason", "revoke_comment", "comment",
-    "scopes",      "metadata",   "rotated_from",  "rotated_to",     "assumed_bits",
+    "id",
+    "sha256",
+    "name",
+    "owner",
+    "prefix",
+    "environment",
+    "state",
+    "created_at",
+    "last_used_at",
+    "expires_at",
+    "not_before",
+    "revoked_at",
+    "revoke_reason",
+    "revoke_comment",
+    "comment",
+    "scopes",
+    "allowed_networks",
+    "metadata",
+    "rotated_from",
+    "rotated_to",
+    "assumed_bits",
 };
 
 static bool is_empty(const json_t *value)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/text.h"
 #include "core/timespan.h"
 #include "guard.h"
@@ -35,6 +36,7 @@ enum field {
     FIELD_REVOKE_COMMENT,
     FIELD_COMMENT,
     FIELD_SCOPES,
+    FIELD_ALLOWED_NETWORKS,
     FIELD_METADATA,
     FIELD_ROTATED_FROM,
     FIELD_ROTATED_TO,
@@ -63,6 +65,7 @@ static const char *const field_names[FIELDS] = {
     [FIELD_REVOKE_COMMENT] = "revoke_comment",
     [FIELD_COMMENT] = "comment",
     [FIELD_SCOPES] = "scopes",
+    [FIELD_ALLOWED_NETWORKS] = "allowed_networks",
     [FIELD_METADATA] = "metadata",
     [FIELD_ROTATED_FROM] = "rotated_from",
     [FIELD_ROTATED_TO] = "rotated_to",
@@ -528,6 +531,41 @@ static int scopes_put(struct reading *reading)
     return code;
 }
 
+static int network_put(struct reading *reading, const json_t *value, size_t number,
+                       struct network *ret_network)
+{
+    struct text text = {json_string_value(value), (uint32_t)json_string_length(value)};
+    char shown[NETWORK_TEXT_SIZE];
+    struct error error;
+
+    if (text.bytes == NULL)
+        return refuse(reading, FIELD_ALLOWED_NETWORKS, "is no array of strings");
+    if (network_parse(text, ret_network, &error) != 0)
+        return error_set(reading->error, CATLATCH_E_DATA, "allowed_networks: number %zu %s", number,
+                         error.text);
+    return put_pair(reading, "ALLOW", shown, network_format(ret_network, shown));
+}
+
+/* What is there is never taken for nothing, which would let the key in from everywhere. */
+static int networks_put(struct reading *reading)
+{
+    const json_t *list = reading->values[FIELD_ALLOWED_NETWORKS];
+    struct network networks[NETWORKS_MAX];
+    int code = 0;
+
+    if (list != NULL && !json_is_array(list))
+        return refuse(reading, FIELD_ALLOWED_NETWORKS, "is no array of strings");
+    if (json_array_size(list) > NETWORKS_MAX)
+        return refuse(reading, FIELD_ALLOWED_NETWORKS, "are more than 32");
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
+        code = network_put(reading, json_array_get(list, i), i + 1, &networks[i]);
+        for (size_t j = 0; code == 0 && j < i; j++)
+            if (network_equal(&networks[j], &networks[i]))
+                return refuse(reading, FIELD_ALLOWED_NETWORKS, "names one twice");
+    }
+    return code;
+}
+
 static int pair_put(struct reading *reading, const char *name, const json_t *value)
 {
     static const char allowed[] =
@@ -595,7 +633,8 @@ static int key_put(struct reading *reading)
         (code = time_put(reading, FIELD_NOT_BEFORE, "NOT_BEFORE")) != 0 ||
         (code = state_put(reading)) != 0 ||
         (code = text_put(reading, FIELD_COMMENT, "COMMENT", COMMENT_MAX)) != 0 ||
-        (code = scopes_put(reading)) != 0 || (code = metadata_put(reading)) != 0 ||
+        (code = scopes_put(reading)) != 0 || (code = networks_put(reading)) != 0 ||
+        (code = metadata_put(reading)) != 0 ||
         (code = id_put(reading, FIELD_ROTATED_FROM, "ROTATED_FROM", NULL)) != 0)
         return code;
     return id_put(reading, FIELD_ROTATED_TO, "ROTATED_TO", NULL);

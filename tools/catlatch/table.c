@@ -11,16 +11,20 @@
 const struct command command_list[] = {
     {"create", "issue a new key and print it, this once", "",
      "The key is printed on standard output and kept nowhere: copy it now. --expires never makes a "
-     "key that does not expire where the configuration has a default.",
-     BITS3(NAME, OWNER, ENV) | BITS3(EXPIRES, NOT_BEFORE, SCOPE) | BITS3(COMMENT, META, QUIET), 0,
-     0, cmd_create},
+     "key that does not expire where the configuration has a default. A key with --allow may be "
+     "used from those networks alone; ::/0 is all of IPv6, and 0.0.0.0/0 all of IPv4.",
+     BITS3(NAME, OWNER, ENV) | BITS3(EXPIRES, NOT_BEFORE, SCOPE) | BITS3(COMMENT, META, QUIET) |
+         BITS1(ALLOW),
+     0, 0, cmd_create},
     {"list", "list keys, or those of a selection", "[ID]...",
      "Times are UTC; --json has them to the second.", OPTIONS_SELECT | BITS1(LIMIT), 0, ANY,
      cmd_list},
     {"show", "show all that is known of one key", "ID", "", 0, 1, 1, cmd_show},
-    {"update", "change names, expiry, scopes, comments or metadata", "[ID]... --set FIELD=VALUE...",
-     "A list replaces the whole list; an empty value clears. Owner and environment of a key never "
-     "change. Revoked keys that a condition sweeps up are left out.",
+    {"update", "change names, expiry, scopes, networks, comments or metadata",
+     "[ID]... --set FIELD=VALUE...",
+     "A list (scopes, allow) replaces the whole list; an empty value clears: with allow= a key may "
+     "be used from everywhere. Owner and environment of a key never change. Revoked keys that a "
+     "condition sweeps up are left out.",
      CHANGES | BITS1(SET), 0, ANY, cmd_update},
     {"disable", "refuse keys until they are enabled again", "[ID]...",
      "Revoked keys that a condition sweeps up are left out.", CHANGES | BITS1(BECAUSE), 0, ANY,
@@ -38,7 +42,8 @@ const struct command command_list[] = {
      "is revoked once the new one has been written out; there is no moment in which neither works.",
      CHANGES | BITS2(GRACE, OUTPUT), 0, ANY, cmd_rotate},
     {"purge", "forget revoked keys, all but their digests", "[ID]...",
-     "Names, owners, comments, scopes and metadata go; the digest stays refused for ever, and the "
+     "Names, owners, comments, scopes, networks and metadata go; the digest stays refused for "
+     "ever, and the "
      "id is no key any more. Keys that are not revoked are left out. [policy] retain_revoked does "
      "this by itself.",
      CHANGES, 0, ANY, cmd_purge},
@@ -88,7 +93,8 @@ const struct command command_list[] = {
      "NDJSON, one object a line, FILE - is standard input: sha256 (hex) or the raw key, name, "
      "owner, "
      "prefix, environment, state, disabled, created_at, last_used_at, expires_at, not_before, "
-     "revoked_at, revoke_reason, revoke_comment, comment, scopes, metadata, id, rotated_from, "
+     "revoked_at, revoke_reason, revoke_comment, comment, scopes, allowed_networks, metadata, id, "
+     "rotated_from, "
      "rotated_to, assumed_bits. Only name and one of key and sha256 are needed. "
      "{\"suspended_owner\", "
      "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
