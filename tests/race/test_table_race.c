@@ -75,7 +75,12 @@ static void entry_of(struct sample_key *key, unsigned number, const struct versi
                      int64_t expires)
 {
     static const char *const scopes[] = {"read", "write", "list", "admin"};
-    static const char *const networks[] = {"192.0.2.0/24", "2001:db8::/32", "10.0.0.0/8", "::1"};
+    static const struct network networks[] = {
+        {{{[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2}}, 96 + 24},
+        {{{0x20, 0x01, 0x0d, 0xb8}}, 32},
+        {{{[10] = 0xff, [11] = 0xff, [12] = 10}}, 96 + 8},
+        {{{[15] = 1}}, 128},
+    };
     sample_key_init(key, number);
     key->entry.digest = digest_of_key(number);
     key->entry.disabled = version->disabled;
@@ -87,8 +92,9 @@ static void entry_of(struct sample_key *key, unsigned number, const struct versi
     key->entry.scope_count = version->texts % 5;
     for (unsigned i = 0; i < key->entry.scope_count; i++)
         key->scopes[i] = text_of(scopes[(i + version->texts) % 4]);
-    for (unsigned i = 0; i < version->texts % 3; i++)
-        sample_key_confine(key, networks[(i + version->texts) % 4]);
+    key->entry.network_count = version->texts % 3;
+    for (unsigned i = 0; i < key->entry.network_count; i++)
+        key->networks[i] = networks[(i + version->texts) % 4];
     snprintf(key->name, sizeof key->name, "key %u, text %u", number, version->texts);
     key->entry.name = text_of(key->name);
 }
