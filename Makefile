@@ -21,6 +21,7 @@ BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MODULEDIR ?= $(LIBDIR)/catlatch
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
 RUNSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/run,$(PREFIX)/var/run)
@@ -45,10 +46,10 @@ HARDEN := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 # OpenSSL's low-level SHA-256 is meant: see src/core/digest.h.
 DEFINES := -D_GNU_SOURCE -DOPENSSL_API_COMPAT=0x10100000L -DCATLATCH_VERSION='"$(VERSION)"' \
 	-DCATLATCH_SYSCONFDIR='"$(SYSCONFDIR)"' -DCATLATCH_LOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
-	-DCATLATCH_RUNSTATEDIR='"$(RUNSTATEDIR)"'
+	-DCATLATCH_RUNSTATEDIR='"$(RUNSTATEDIR)"' -DCATLATCH_MODULEDIR='"$(MODULEDIR)"'
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALL_CFLAGS := -std=gnu11 $(OPT) $(WARNINGS) $(WERROR) $(HARDEN) $(SANFLAGS) -fPIC \
-	-fvisibility=hidden $(DEFINES) -Isrc -Isrc/include -MMD -MP $(CFLAGS)
+	-fvisibility=hidden $(DEFINES) -I. -Isrc -Isrc/include -MMD -MP $(CFLAGS)
 ALL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 LIB_LIBS := -lcrypto -linih
@@ -69,6 +70,7 @@ LTO := $(if $(SANITIZE),,$(if $(findstring clang,$(CC)),,-flto=auto))
 optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
 
 LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
+MODULES := $(patsubst plugin/%.c,$(BUILD)/modules/%.so,$(sort $(wildcard plugin/*.c)))
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
@@ -83,7 +85,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+all: $(PROGRAMS) $(MODULES) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 
 FORCE:
 
@@ -104,6 +106,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+$(BUILD)/tests/%.o: ALL_CFLAGS += -DTEST_MODULES='"$(abspath $(BUILD))/modules"'
+
 $(BUILD)/lto/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LTO) -c $< -o $@
@@ -116,6 +120,15 @@ $(LIBRARY): $(call optimised,$(LIB_OBJ)) src/lib/libcatlatch.map
 	$(CC) -shared $(OPT) $(LTO) $(ALL_LDFLAGS) -Wl,-soname,libcatlatch.so.$(SOVERSION) \
 		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -o $@ $(call optimised,$(LIB_OBJ)) $(LIB_LIBS)
 
+$(BUILD)/core.a: $(call objects,src/core/*.c)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Modules need nothing of the library: what the host does for them comes with the call.
+$(BUILD)/modules/%.so: $(BUILD)/plugin/%.o $(BUILD)/core.a
+	@mkdir -p $(@D)
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs -Wl,--exclude-libs,ALL -o $@ $^ $(LIB_LIBS)
+
 $(BUILD)/libcatlatch.so: $(LIBRARY)
 	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
 	ln -sf libcatlatch.so.$(SOVERSION) $@
@@ -127,12 +140,15 @@ $(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile $(BUILD)/flags
 $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-# The tool's own `verify` asks the daemon; it links the shared code, not the library.
-$(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ)
+# `verify --explain` decides in the tool; what workers load as a library is part of it.
+$(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ) $(call objects,src/lib/*.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ))
-	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+# The library as a worker loads it, and beside it what makes its table.
+$(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/core/*.c src/table/*.c) \
+	$(BUILD)/src/lib/attach.o $(BUILD)/src/stack/judge.o) $(BUILD)/libcatlatch.so
+	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
+		-Wl,-rpath,$(abspath $(BUILD)) $(LIB_LIBS)
 
 # An application as any other: it sees the public header and the shared library.
 $(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so
@@ -237,6 +253,8 @@ INSTALLED := \
 	644:$(LIBRARY):$(LIBDIR)/$(notdir $(LIBRARY)) \
 	644:$(BUILD)/catlatch.pc:$(LIBDIR)/pkgconfig/catlatch.pc \
 	644:src/include/catlatch.h:$(INCLUDEDIR)/catlatch.h \
+	644:src/include/catlatch_module.h:$(INCLUDEDIR)/catlatch_module.h \
+	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \
 	644:$(BUILD)/completion.zsh:$(ZSHDIR)/_catlatch \
 	644:$(BUILD)/completion.fish:$(FISHDIR)/catlatch.fish \

@@ -66,6 +66,7 @@ struct config {
     char state_dir[PATH_MAX];
     char run_dir[PATH_MAX];
     char admin_dir[PATH_MAX]; /* run_dir with "-admin" unless set */
+    char module_dir[PATH_MAX];
     char user[64];            /* "": keep the starting uid */
     char group[64];           /* "": the user's own group */
     uint64_t expected_keys;

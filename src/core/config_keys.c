@@ -17,6 +17,8 @@ static const struct config_key KEYS[] = {
      CATLATCH_RUNSTATEDIR "/catlatch", NULL, NULL, NULL, true},
     {"daemon", "admin_dir", CONFIG_SOCKET_DIR, offsetof(struct config, admin_dir), NULL, NULL, NULL,
      NULL, true},
+    {"daemon", "module_dir", CONFIG_PATH, offsetof(struct config, module_dir), CATLATCH_MODULEDIR,
+     NULL, NULL, NULL, false},
     {"daemon", "user", CONFIG_USER, offsetof(struct config, user), "", NULL, NULL, NULL, true},
     {"daemon", "group", CONFIG_GROUP, offsetof(struct config, group), "", NULL, NULL, NULL, true},
     {"daemon", "expected_keys", CONFIG_COUNT, offsetof(struct config, expected_keys), "1000", NULL,

@@ -209,7 +209,7 @@ static bool check_right(struct call *call)
 {
     const struct command *command = call->command;
 
-    session_standing(call->session, &call->daemon->settings.services[0], call->view,
+    session_standing(call->session, call->view,
                      &call->standing);
     if (command->right == CONFIG_RIGHT_NONE)
         return true;

@@ -14,7 +14,7 @@ static bool authenticate(struct call *call, struct text key)
     if (!session->on_admin_socket && session->peer_right < CONFIG_RIGHT_VERIFY)
         return call_refuse(call, "NOPERM", "AUTH needs the right verify");
     enum catlatch_result result =
-        session_authenticate(session, &call->daemon->settings.services[0], call->view, key);
+        session_authenticate(session, call->daemon->settings.services[0], call->view, key);
     if (result == CATLATCH_VALID)
         return true;
     if (result == CATLATCH_INSUFFICIENT_SCOPE && session->on_admin_socket)

@@ -9,9 +9,10 @@
 
 /* What the options behind the key say. */
 struct verify_options {
-    const struct stack_service *service;
+    struct stack_service *service;
     const char *scopes[RECORD_SCOPES_MAX];
     size_t scope_count;
+    const char *address;
 };
 
 static bool take_service(struct call *call, struct text name, struct verify_options *options)
@@ -39,20 +40,35 @@ static bool take_scope(struct call *call, struct text scope, struct verify_optio
     return true;
 }
 
+/* As text, of which the service's `address` makes what it can. It stays in the request. */
+static bool take_address(struct call *call, struct text address, struct verify_options *options)
+{
+    if (address.len == 0 || !text_is_printable_utf8(address.bytes, address.len))
+        return call_refuse(call, "INVALID", "ADDRESS is no address");
+    options->address = address.bytes;
+    return true;
+}
+
 static bool parse_options(struct call *call, struct verify_options *options)
 {
+    static const struct {
+        const char *word;
+        bool (*take)(struct call *, struct text, struct verify_options *);
+    } OPTIONS[] = {{"SERVICE", take_service}, {"SCOPE", take_scope}, {"ADDRESS", take_address}};
+
     for (size_t at = 2; at < call->request->count; at += 2) {
         struct text word = call_word(call, at);
-        bool is_scope = text_is_nocase(word, "SCOPE");
-        if (!is_scope && !text_is_nocase(word, "SERVICE"))
+        size_t i = 0;
+        while (i < sizeof OPTIONS / sizeof *OPTIONS && !text_is_nocase(word, OPTIONS[i].word))
+            i++;
+        if (i == sizeof OPTIONS / sizeof *OPTIONS)
             return call_refuse(call, "INVALID",
-                               "argument %zu of KEY.VERIFY is none of its options: SERVICE, SCOPE",
+                               "argument %zu of KEY.VERIFY is none of its options: SERVICE, SCOPE, "
+                               "ADDRESS",
                                at);
         if (at + 1 == call->request->count)
-            return call_refuse(call, "INVALID", "%s wants 1 value behind it",
-                               is_scope ? "SCOPE" : "SERVICE");
-        struct text value = call_word(call, at + 1);
-        if (!(is_scope ? take_scope(call, value, options) : take_service(call, value, options)))
+            return call_refuse(call, "INVALID", "%s wants 1 value behind it", OPTIONS[i].word);
+        if (!OPTIONS[i].take(call, call_word(call, at + 1), options))
             return false;
     }
     return true;
@@ -139,9 +155,9 @@ static bool read_key(const struct table_view *view, const struct table_hit *hit,
 
 void handle_key_verify(struct call *call)
 {
-    struct verify_options options = {.service = &call->daemon->settings.services[0]};
+    struct verify_options options = {.service = call->daemon->settings.services[0]};
     struct text key = call_word(call, 1);
-    struct stack_state state;
+    struct stack_run run;
     struct verified verified;
 
     if (!parse_options(call, &options))
@@ -155,15 +171,16 @@ void handle_key_verify(struct call *call)
     struct stack_request request = {.key = key.bytes,
                                     .key_len = key.len,
                                     .scopes = options.scopes,
-                                    .scope_count = options.scope_count};
-    stack_prepare(options.service, &request, &state);
-    enum catlatch_result result = stack_decide(options.service, call->view, &request, &state);
-    if (!state.matched)
+                                    .scope_count = options.scope_count,
+                                    .address = options.address};
+    stack_prepare(options.service, &request, &run);
+    enum catlatch_result result = stack_decide(&run, call->view);
+    if (!run.matched)
         answer_unmatched(call->reply, result);
-    else if (!read_key(call->view, &state.hit, &verified))
+    else if (!read_key(call->view, &run.hit, &verified))
         answer_unmatched(call->reply, CATLATCH_UNAVAILABLE);
     else if (call->standing.confined && strcmp(call->standing.owner, verified.identity.owner) != 0)
         answer_unmatched(call->reply, CATLATCH_NOT_FOUND);
     else
-        answer_matched(call->reply, result, &state.hit, &verified);
+        answer_matched(call->reply, result, &run.hit, &verified);
 }

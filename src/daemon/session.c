@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "stack/judge.h"
+
 void session_look_up(struct session *session, const struct config *config, uid_t daemon_uid)
 {
     enum config_right right = peer_right(&session->peer, config, daemon_uid);
@@ -48,29 +50,30 @@ static bool standing_confine(struct standing *standing, const struct table_view 
     return standing->owner[0] != '\0'; /* an empty confinement would be none */
 }
 
-static void standing_of_key(const struct stack_service *service, const struct table_view *view,
-                            const struct digest *digest, struct standing *ret_standing)
+/* What a service demands of keys is for those who verify; here a key must be live, and its scopes
+ * say the rest. */
+static void standing_of_key(const struct table_view *view, const struct digest *digest,
+                            struct standing *ret_standing)
 {
-    struct stack_state state = {.digest = *digest, .hashed = true, .format = CATLATCH_VALID};
-    struct stack_request request = {0};
     struct standing standing = {.right = CONFIG_RIGHT_NONE};
+    struct table_hit hit;
 
-    standing.key_result = stack_decide(service, view, &request, &state);
+    standing.key_result = judge_digest(view, digest, &hit);
     if (standing.key_result == CATLATCH_VALID) {
-        standing.key_id = state.hit.id;
-        if (standing_confine(&standing, view, state.hit.slot))
-            standing.right = right_of_scopes(view, state.hit.slot);
+        standing.key_id = hit.id;
+        if (standing_confine(&standing, view, hit.slot))
+            standing.right = right_of_scopes(view, hit.slot);
         if (standing.right == CONFIG_RIGHT_NONE)
             standing.key_result = CATLATCH_INSUFFICIENT_SCOPE;
     }
     *ret_standing = standing;
 }
 
-void session_standing(const struct session *session, const struct stack_service *service,
-                      const struct table_view *view, struct standing *ret_standing)
+void session_standing(const struct session *session, const struct table_view *view,
+                      struct standing *ret_standing)
 {
     if (session->authenticated) {
-        standing_of_key(service, view, &session->key_digest, ret_standing);
+        standing_of_key(view, &session->key_digest, ret_standing);
         return;
     }
     ret_standing->right = session->peer_right;
@@ -80,22 +83,31 @@ void session_standing(const struct session *session, const struct stack_service 
     ret_standing->owner[0] = '\0';
 }
 
-enum catlatch_result session_authenticate(struct session *session,
-                                          const struct stack_service *service,
-                                          const struct table_view *view, struct text key)
+static enum catlatch_result verify_by_hand(struct stack_service *service,
+                                           const struct table_view *view, struct text key)
 {
     struct stack_request request = {.key = key.bytes, .key_len = key.len};
-    struct stack_state state;
-    struct standing standing;
+    struct stack_run run;
 
-    stack_prepare(service, &request, &state);
-    enum catlatch_result result = stack_decide(service, view, &request, &state);
-    if (result != CATLATCH_VALID || !session->on_admin_socket)
-        return result;
-    standing_of_key(service, view, &state.digest, &standing);
+    stack_prepare(service, &request, &run);
+    return stack_decide(&run, view);
+}
+
+enum catlatch_result session_authenticate(struct session *session, struct stack_service *service,
+                                          const struct table_view *view, struct text key)
+{
+    struct standing standing;
+    struct digest digest;
+
+    if (!session->on_admin_socket)
+        return verify_by_hand(service, view, key);
+    if (key.len > KEY_FOREIGN_MAX)
+        return CATLATCH_MALFORMED;
+    digest_of(key.bytes, key.len, &digest);
+    standing_of_key(view, &digest, &standing);
     if (standing.key_result == CATLATCH_VALID) {
         session->authenticated = true;
-        session->key_digest = state.digest;
+        session->key_digest = digest;
     }
     return standing.key_result;
 }

@@ -43,14 +43,13 @@ void session_look_up(struct session *session, const struct config *config, uid_t
 
 /* Decided anew for every command, so that a key that is revoked, disabled or loses a scope takes
  * the rights of its connections with it. */
-void session_standing(const struct session *session, const struct stack_service *service,
-                      const struct table_view *view, struct standing *ret_standing);
+void session_standing(const struct session *session, const struct table_view *view,
+                      struct standing *ret_standing);
 
 /* AUTH. On the admin socket a valid key with one of the catlatch: scopes becomes the session's, and
- * one without is INSUFFICIENT_SCOPE; on the verify socket nothing changes. A refused key leaves
- * the session as it was. */
-enum catlatch_result session_authenticate(struct session *session,
-                                          const struct stack_service *service,
+ * one without is INSUFFICIENT_SCOPE; on the verify socket the service decides and nothing changes.
+ * A refused key leaves the session as it was. */
+enum catlatch_result session_authenticate(struct session *session, struct stack_service *service,
                                           const struct table_view *view, struct text key);
 
 /* RESET: as when it was accepted. */

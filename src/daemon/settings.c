@@ -3,19 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compile_services(struct settings *settings, struct error *error)
+static int open_service(struct settings *settings, const char *name, struct error *error)
+{
+    return stack_open(settings->config, name, STACK_HOST_DAEMON,
+                      &settings->services[settings->service_count], error);
+}
+
+static int open_services(struct settings *settings, struct error *error)
 {
     const struct config *config = settings->config;
 
     settings->services = calloc(config->service_count + 1, sizeof *settings->services);
     if (!settings->services)
         return error_set(error, CATLATCH_E_MEMORY, "out of memory for the services");
-    int r = stack_service(config, "default", &settings->services[0], error);
-    settings->service_count = 1;
+    int r = open_service(settings, "default", error);
+    settings->service_count += r == 0;
     for (size_t i = 0; r == 0 && i < config->service_count; i++) {
-        if (strcmp(config->services[i].name, "default") != 0)
-            r = stack_compile(config, &config->services[i],
-                              &settings->services[settings->service_count++], error);
+        if (strcmp(config->services[i].name, "default") == 0)
+            continue;
+        r = open_service(settings, config->services[i].name, error);
+        settings->service_count += r == 0;
     }
     return r;
 }
@@ -26,7 +33,7 @@ int settings_read(const char *path, struct settings *ret_settings, struct error 
 
     int r = config_read(path, &settings.config, error);
     if (r == 0)
-        r = compile_services(&settings, error);
+        r = open_services(&settings, error);
     if (r == 0)
         *ret_settings = settings;
     else
@@ -36,16 +43,18 @@ int settings_read(const char *path, struct settings *ret_settings, struct error 
 
 void settings_free(struct settings *settings)
 {
-    config_free(settings->config);
+    for (size_t i = 0; i < settings->service_count; i++)
+        stack_close(settings->services[i]);
     free(settings->services);
+    config_free(settings->config);
     *settings = (struct settings){0};
 }
 
-const struct stack_service *settings_service(const struct settings *settings, struct text name)
+struct stack_service *settings_service(const struct settings *settings, struct text name)
 {
     for (size_t i = 0; i < settings->service_count; i++) {
-        if (text_is(name, settings->services[i].name))
-            return &settings->services[i];
+        if (text_is(name, settings->services[i]->name))
+            return settings->services[i];
     }
     return NULL;
 }

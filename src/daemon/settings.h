@@ -11,18 +11,17 @@
 #include "table/view.h"
 
 struct settings {
-    struct config *config; /* owned */
-    struct stack_service
-        *services; /* owned; the first is `default`, whether it is written or not */
+    struct config *config;           /* owned */
+    struct stack_service **services; /* owned; the first is `default`, written or not */
     size_t service_count;
 };
 
-/* Reads and compiles, or changes nothing. Returns what config_read and stack_service do. */
+/* Reads and compiles, or changes nothing. Returns what config_read and stack_open do. */
 int settings_read(const char *path, struct settings *ret_settings, struct error *error);
 void settings_free(struct settings *settings);
 
 /* NULL: there is none of that name. */
-const struct stack_service *settings_service(const struct settings *settings, struct text name);
+struct stack_service *settings_service(const struct settings *settings, struct text name);
 
 /* E_CONFIG if an environment that keys of this table have is not configured, or not as it was: such
  * keys would be refused by every `format`, and could not be made again. */

@@ -18,7 +18,7 @@ static void look_up_standing(const struct client *client, struct standing *ret_s
 {
     const struct daemon *daemon = client->server->daemon;
 
-    session_standing(&client->session, &daemon->settings.services[0], changer_view(daemon->changer),
+    session_standing(&client->session, changer_view(daemon->changer),
                      ret_standing);
 }
 

@@ -85,12 +85,32 @@ enum {
     CATLATCH_SCOPES_SIZE = 2048,    /* all scopes of a key, separated by one space */
 };
 
+/* One line of a service and what became of it: for catlatch_explain, and for modules. */
+struct catlatch_step {
+    size_t size;
+    const char *module;  /* NULL: a substack begins here */
+    const char *control; /* as written: "required", "[valid=ok default=die]", "substack NAME" */
+    const char *result;  /* what the module said: "valid", "ignore", ...; NULL: it did not run */
+    const char *action;  /* what that did: "ok", "done", "bad", "die", "ignore", "reset", "jump" */
+    enum catlatch_result standing; /* what the outcome would be if this were the last line */
+    const char *file;              /* where it is written; the built-in service is "(default)" */
+    unsigned line;
+    unsigned level;     /* how many substacks deep */
+    int64_t elapsed_ns; /* in the module's verify */
+};
+
 struct catlatch; /* a handle: one service of one configuration */
 
 struct catlatch_options {
     size_t size;
     const char *config_path; /* NULL: the compiled-in <sysconfdir>/catlatch/catlatch.ini */
     const char *service;     /* NULL: "default" */
+    uint64_t flags;          /* CATLATCH_OPEN_... */
+};
+
+enum {
+    /* Refuse a service with a module that may wait: for hosts that serve many from one loop. */
+    CATLATCH_OPEN_NEVER_BLOCK = 1 << 0,
 };
 
 /*
@@ -105,6 +125,10 @@ struct catlatch_request {
     size_t authorization_len;  /* bytes */
     const char *const *scopes; /* scopes that the key must have, all of them; NUL-terminated */
     size_t scope_count;
+    /* Where the request came from, NUL-terminated, or NULL: the peer's IPv4 or IPv6 address. Behind
+     * proxies: the value of X-Forwarded-For, a comma, and the peer's address; which of them count
+     * is what the service's `address trust=` says. */
+    const char *address;
 };
 
 /* What verify found. Everything behind `result` is opaque; catlatch_identity reads it. */
@@ -184,6 +208,24 @@ int catlatch_identity(struct catlatch *handle, const struct catlatch_outcome *ou
  * Thread: one at a time for each handle. Fork: safe. Blocks: on opening and mapping one file.
  */
 int catlatch_refresh(struct catlatch *handle);
+
+/*
+ * What a module of the service told about the handle's last catlatch_verify, by the fact's name;
+ * NULL: nothing. Valid until the next call with the handle. Thread, Fork, Blocks: as
+ * catlatch_verify.
+ */
+const char *catlatch_fact(const struct catlatch *handle, const char *name);
+
+/*
+ * Decides as catlatch_verify does, and tells `told` of each line of the service that it has, in
+ * order, whether it ran or not. Nothing is settled: no use is counted. For people and tests.
+ * Thread, Fork, Blocks: as catlatch_verify.
+ */
+enum catlatch_result catlatch_explain(struct catlatch *handle,
+                                      const struct catlatch_request *request,
+                                      struct catlatch_outcome *ret_outcome,
+                                      void (*told)(void *context, const struct catlatch_step *step),
+                                      void *context);
 
 /* Frees the handle; NULL is allowed. Thread: the last user. Fork: safe. Blocks: never. */
 void catlatch_close(struct catlatch *handle);

@@ -12,13 +12,15 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
 {
     const char *path = options->config_path != NULL ? options->config_path : config_default_path();
     const char *name = options->service != NULL ? options->service : "default";
+    enum stack_host host =
+        (options->flags & CATLATCH_OPEN_NEVER_BLOCK) != 0 ? STACK_HOST_LOOP : STACK_HOST_ANY;
     struct config *config = NULL;
 
     int r = config_read_without_accounts(path, &config, error);
     if (r == 0)
-        r = stack_service(config, name, &handle->service, error);
-    if (r == 0)
         r = attach_init(&handle->attach, config->run_dir, config->user, error);
+    if (r == 0)
+        r = stack_open(config, name, host, &handle->service, error);
     config_free(config);
     return r;
 }
@@ -27,7 +29,8 @@ static int handle_new(const struct catlatch_options *options, struct catlatch **
                       struct error *error)
 {
     if (ret_handle == NULL || options == NULL ||
-        !sized_is_understood(options, options->size, SIZED_OPTIONS, sizeof *options))
+        !sized_is_understood(options, options->size, SIZED_OPTIONS, sizeof *options) ||
+        (options->flags & ~(uint64_t)CATLATCH_OPEN_NEVER_BLOCK) != 0)
         return error_set(error, CATLATCH_E_ARGUMENT,
                          "catlatch_open needs a place for the handle, and options whose size is "
                          "set and whose members this version of the library knows");
@@ -66,7 +69,13 @@ LIB_EXPORT void catlatch_close(struct catlatch *handle)
     if (handle == NULL)
         return;
     attach_end(&handle->attach);
+    stack_close(handle->service);
     free(handle);
+}
+
+LIB_EXPORT const char *catlatch_fact(const struct catlatch *handle, const char *name)
+{
+    return handle != NULL && name != NULL ? facts_get(&handle->facts, name) : NULL;
 }
 
 LIB_EXPORT const char *catlatch_result_name(enum catlatch_result result)

@@ -7,13 +7,15 @@
 
 #include "catlatch.h"
 #include "lib/attach.h"
+#include "stack/facts.h"
 #include "stack/service.h"
 
 #define LIB_EXPORT __attribute__((visibility("default")))
 
 struct catlatch {
     struct attach attach;
-    struct stack_service service;
+    struct stack_service *service;
+    struct stack_facts facts; /* of the last verification that was not in a batch */
 };
 
 #endif

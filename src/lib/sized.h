@@ -16,8 +16,8 @@
 #define SIZED_END(type, member) (offsetof(struct type, member) + sizeof(((struct type *)0)->member))
 
 /* The sizes that the structs had in the first release. */
-#define SIZED_OPTIONS SIZED_END(catlatch_options, service)
-#define SIZED_REQUEST SIZED_END(catlatch_request, scope_count)
+#define SIZED_OPTIONS SIZED_END(catlatch_options, flags)
+#define SIZED_REQUEST SIZED_END(catlatch_request, address)
 #define SIZED_OUTCOME SIZED_END(catlatch_outcome, opaque)
 #define SIZED_IDENTITY SIZED_END(catlatch_identity, not_before_unix_s)
 

@@ -10,6 +10,7 @@
 #include "lib/handle.h"
 #include "lib/sized.h"
 #include "stack/decide.h"
+#include "stack/identity.h"
 
 /* Keys of a batch whose cache lines are asked for together: about as many as a core can wait for
  * at once, and their states take little of the stack. */
@@ -53,6 +54,8 @@ static enum catlatch_result read_request(const struct catlatch_request *request,
 {
     if (!sized_is_understood(request, request->size, SIZED_REQUEST, sizeof *request))
         return CATLATCH_INVALID_REQUEST;
+    ret->address = request->address;
+    ret->is_dry = false;
     enum catlatch_result result = read_scopes(request, ret);
     return result == CATLATCH_VALID ? read_credential(request, ret) : result;
 }
@@ -60,36 +63,36 @@ static enum catlatch_result read_request(const struct catlatch_request *request,
 /* What is known of one key on its way through: the answer already, or what to decide on. */
 struct item {
     enum catlatch_result result; /* VALID: to be decided */
-    struct stack_request request;
-    struct stack_state state;
+    struct stack_run run;
 };
 
-static void item_prepare(const struct catlatch *handle, const struct catlatch_request *request,
+static void item_prepare(struct catlatch *handle, const struct catlatch_request *request,
                          struct item *item)
 {
-    item->state.matched = false;
-    item->result = read_request(request, &item->request);
+    struct stack_request asked;
+
+    item->run.matched = false;
+    item->result = read_request(request, &asked);
     if (item->result != CATLATCH_VALID)
         return;
-    stack_prepare(&handle->service, &item->request, &item->state);
-    if (item->state.hashed)
-        attach_prefetch(&handle->attach, &item->state.digest);
+    stack_prepare(handle->service, &asked, &item->run);
+    if (item->run.call.digest != NULL)
+        attach_prefetch(&handle->attach, &item->run.digest);
 }
 
-static void item_decide(const struct catlatch *handle, const struct table_view *view,
-                        struct item *item)
+static void item_decide(const struct table_view *view, struct item *item)
 {
     if (item->result == CATLATCH_VALID)
-        item->result = stack_decide(&handle->service, view, &item->request, &item->state);
+        item->result = stack_decide(&item->run, view);
 }
 
 static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
 {
     outcome->result = item->result;
-    outcome->matched = item->state.matched;
+    outcome->matched = item->run.matched;
     memset(outcome->opaque, 0, sizeof outcome->opaque);
-    if (item->state.matched)
-        memcpy(outcome->opaque, item->state.digest.word, sizeof item->state.digest);
+    if (item->run.matched)
+        memcpy(outcome->opaque, item->run.digest.word, sizeof item->run.digest);
 }
 
 static_assert(sizeof(struct digest) <= sizeof(((struct catlatch_outcome *)0)->opaque),
@@ -108,10 +111,38 @@ LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
         item = (struct item){.result = CATLATCH_UNAVAILABLE};
     } else {
         item_prepare(handle, request, &item);
-        item_decide(handle, attach_view(&handle->attach), &item);
+        item.run.facts = &handle->facts;
+        handle->facts.count = handle->facts.used = 0;
+        item_decide(attach_view(&handle->attach), &item);
     }
     if (ret_outcome != NULL)
         item_tell(&item, ret_outcome);
+    return item.result;
+}
+
+LIB_EXPORT enum catlatch_result catlatch_explain(
+    struct catlatch *handle, const struct catlatch_request *request,
+    struct catlatch_outcome *ret_outcome,
+    void (*told)(void *context, const struct catlatch_step *step), void *context)
+{
+    struct item item;
+    struct stack_trace trace;
+    struct catlatch_step step = {.size = sizeof step};
+
+    if (handle == NULL || request == NULL || told == NULL || ret_outcome == NULL ||
+        !sized_is_sane(ret_outcome->size, SIZED_OUTCOME))
+        return CATLATCH_INVALID_REQUEST;
+    item_prepare(handle, request, &item);
+    if (item.result == CATLATCH_VALID) {
+        item.run.trace = &trace;
+        item.run.call.flags |= CATLATCH_CALL_DRY;
+        item_decide(attach_view(&handle->attach), &item);
+        for (unsigned i = 0; i < handle->service->count; i++) {
+            stack_tell_step(handle->service, &trace, i, &step);
+            told(context, &step);
+        }
+    }
+    item_tell(&item, ret_outcome);
     return item.result;
 }
 
@@ -134,7 +165,7 @@ static struct catlatch_outcome *batch_outcome(const struct batch *batch, size_t 
 }
 
 /* At most BATCH_STRIDE keys. */
-static size_t verify_some(const struct catlatch *handle, const struct table_view *view,
+static size_t verify_some(struct catlatch *handle, const struct table_view *view,
                           const struct batch *batch, size_t first, size_t count)
 {
     struct item items[BATCH_STRIDE];
@@ -148,7 +179,7 @@ static size_t verify_some(const struct catlatch *handle, const struct table_view
             items[i] = (struct item){.result = CATLATCH_INVALID_REQUEST};
     }
     for (size_t i = 0; i < count; i++) {
-        item_decide(handle, view, &items[i]);
+        item_decide(view, &items[i]);
         item_tell(&items[i], batch_outcome(batch, first + i));
         granted += items[i].result == CATLATCH_VALID;
     }
@@ -213,23 +244,24 @@ LIB_EXPORT enum catlatch_result catlatch_recheck(struct catlatch *handle,
                                                  const struct catlatch_request *request)
 {
     struct stack_request asked = {0};
-    struct stack_state state = {.hashed = true, .format = CATLATCH_VALID};
+    struct stack_run run;
+    struct digest digest;
 
     enum catlatch_result result = read_recheck(request, &asked);
     if (result != CATLATCH_VALID)
         return result;
-    if (!known_digest(known, &state.digest))
+    if (!known_digest(known, &digest))
         return CATLATCH_MISSING;
     if (handle == NULL)
         return CATLATCH_UNAVAILABLE;
-    return stack_decide(&handle->service, attach_view(&handle->attach), &asked, &state);
+    stack_prepare_known(handle->service, &asked, &digest, &run);
+    return stack_decide(&run, attach_view(&handle->attach));
 }
 
 static int find_identity(const struct table_view *view, const struct digest *digest,
                          struct catlatch_identity *ret)
 {
     struct table_hit hit;
-    struct table_identity texts = {0};
 
     switch (table_find(view, digest, &hit)) {
     case TABLE_MISS:
@@ -239,17 +271,7 @@ static int find_identity(const struct table_view *view, const struct digest *dig
     case TABLE_HIT:
         break;
     }
-    if (table_identity(view, hit.slot, &texts) != 0 ||
-        table_scopes(view, hit.slot, ret->scopes) != 0 ||
-        table_environment(view, control_environment(hit.control), ret->environment) != 0)
-        return CATLATCH_E_UNAVAILABLE;
-    key_id_format(hit.id, ret->key_id);
-    memcpy(ret->prefix, texts.prefix, sizeof ret->prefix);
-    memcpy(ret->owner, texts.owner, sizeof ret->owner);
-    memcpy(ret->name, texts.name, sizeof ret->name);
-    ret->expires_unix_s = control_expires_unix_s(hit.control);
-    ret->not_before_unix_s = texts.not_before_unix_s;
-    return 0;
+    return stack_identity(view, &hit, ret);
 }
 
 LIB_EXPORT int catlatch_identity(struct catlatch *handle, const struct catlatch_outcome *outcome,

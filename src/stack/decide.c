@@ -1,165 +1,396 @@
 #include "stack/decide.h"
 
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
-#define SCOPE_LEN_MAX 64u /* text_is_scope's bound */
+#include "core/result.h"
+#include "stack/host.h"
+#include "stack/judge.h"
 
-void stack_prepare(const struct stack_service *service, const struct stack_request *request,
-                   struct stack_state *ret_state)
+#define NS_PER_S INT64_C(1000000000)
+
+static void prepare(struct stack_service *service, const struct stack_request *request,
+                    struct stack_run *run)
 {
-    size_t longest =
-        service->control[STACK_FORMAT] == STACK_REQUISITE ? KEY_TEXT_MAX : KEY_FOREIGN_MAX;
-    ret_state->format = CATLATCH_VALID;
-    ret_state->matched = false;
-    ret_state->hashed = request->key_len <= longest;
-    if (ret_state->hashed)
-        digest_of(request->key, request->key_len, &ret_state->digest);
+    run->call.size = sizeof run->call;
+    run->call.host = &stack_host_functions;
+    run->call.key = request->key;
+    run->call.key_len = request->key_len;
+    run->call.digest = run->digest.word;
+    run->call.scopes = request->scopes;
+    run->call.scope_count = request->scope_count;
+    run->call.address = request->address;
+    run->call.lookup = CATLATCH_LOOKUP_MISS;
+    run->call.record_state = CATLATCH_NOT_FOUND;
+    run->call.environment = -1;
+    run->call.flags = request->is_dry ? CATLATCH_CALL_DRY : 0;
+    run->service = service;
+    run->view = NULL;
+    run->facts = NULL;
+    run->trace = service->trace;
+    run->matched = false;
 }
 
-static enum catlatch_result check_format(const struct stack_service *service,
-                                         const struct stack_request *request,
-                                         struct stack_state *state)
+void stack_prepare(struct stack_service *service, const struct stack_request *request,
+                   struct stack_run *ret_run)
 {
-    if (request->key == NULL)
-        return CATLATCH_VALID;
-    bool proven = state->found == TABLE_HIT && (state->hit.control & CONTROL_WELL_FORMED) != 0;
-    const struct key_environments *known = &service->environments;
-    if (!(proven ? key_has_known_prefix(known, request->key, request->key_len)
-                 : key_is_well_formed(known, request->key, request->key_len)))
-        state->format = CATLATCH_MALFORMED;
-    return state->format;
+    prepare(service, request, ret_run);
+    if (request->key_len <= KEY_FOREIGN_MAX)
+        digest_of(request->key, request->key_len, &ret_run->digest);
+    else
+        ret_run->call.digest = NULL;
 }
 
-/* A live key that nobody switched off: has its time come, and is it not over? */
-static enum catlatch_result check_times(const struct table_view *view, const struct table_hit *hit)
+void stack_prepare_known(struct stack_service *service, const struct stack_request *request,
+                         const struct digest *digest, struct stack_run *ret_run)
 {
-    int64_t not_before_unix_s = 0, expires_unix_s = control_expires_unix_s(hit->control);
-    bool has_not_before = (hit->control & CONTROL_NOT_BEFORE) != 0;
-    struct timespec now;
-
-    if (!has_not_before && expires_unix_s == 0)
-        return CATLATCH_VALID;
-    if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0 ||
-        (has_not_before && table_not_before(view, hit->slot, &not_before_unix_s) != 0))
-        return CATLATCH_UNAVAILABLE;
-    if (has_not_before && now.tv_sec < not_before_unix_s)
-        return CATLATCH_NOT_YET_VALID;
-    return expires_unix_s != 0 && now.tv_sec >= expires_unix_s ? CATLATCH_EXPIRED : CATLATCH_VALID;
+    prepare(service, request, ret_run);
+    ret_run->digest = *digest;
+    ret_run->call.flags = CATLATCH_CALL_RECHECK | CATLATCH_CALL_DRY | CATLATCH_CALL_WELL_FORMED;
 }
 
-static enum catlatch_result check_state(const struct table_view *view, const struct table_hit *hit)
+/* The configuration's environment that the table's entry `number` is; -1: none, -2: damage. */
+static int find_environment(const struct stack_run *run, unsigned number)
 {
-    unsigned state = control_state(hit->control);
-    if (state == SLOT_REVOKED)
-        return CATLATCH_REVOKED;
-    if (state != SLOT_LIVE)
-        return CATLATCH_UNAVAILABLE;
-    if ((hit->control & (CONTROL_DISABLED | CONTROL_SUSPENDED)) != 0)
-        return CATLATCH_DISABLED;
-    return check_times(view, hit);
+    char name[CATLATCH_ENVIRONMENT_SIZE];
+
+    if (number == TABLE_ENVIRONMENT_NONE)
+        return -1;
+    if (table_environment(run->view, number, name) != 0)
+        return -2;
+    const struct key_environments *known = &run->service->environments;
+    const struct key_environment *found = key_environment_named(known, name, strlen(name));
+    return found != NULL ? (int)(found - known->list) : -1;
 }
 
-static enum catlatch_result check_table(const struct table_view *view, struct stack_state *state)
+/* Remembered for each generation, whose entries are written once. */
+static int environment_of(struct stack_run *run)
 {
-    if (view == NULL)
-        return CATLATCH_UNAVAILABLE;
-    if (!state->hashed)
-        return CATLATCH_MALFORMED;
-    switch (state->found) {
-    case TABLE_MISS:
-        return CATLATCH_NOT_FOUND;
-    case TABLE_DAMAGED:
-        return CATLATCH_UNAVAILABLE;
+    struct stack_places *places = &run->service->places;
+    unsigned number = control_environment(run->hit.control);
+
+    if (places->generation != run->view->generation || places->epoch != run->view->epoch) {
+        *places =
+            (struct stack_places){.generation = run->view->generation, .epoch = run->view->epoch};
+        memset(places->known, STACK_PLACE_UNKNOWN, sizeof places->known);
+    }
+    if (number >= KEY_ENVIRONMENTS_MAX || places->known[number] == STACK_PLACE_UNKNOWN) {
+        int found = find_environment(run, number);
+        if (number >= KEY_ENVIRONMENTS_MAX || found == -2)
+            return found;
+        places->known[number] = (signed char)found;
+    }
+    return places->known[number];
+}
+
+static void take_record(struct stack_run *run)
+{
+    struct catlatch_call *call = &run->call;
+    const struct key_environments *known = &run->service->environments;
+
+    call->lookup = CATLATCH_LOOKUP_HIT;
+    call->record_state = (int)judge_record(run->view, &run->hit);
+    call->environment = environment_of(run);
+    if (call->environment == -2)
+        call->lookup = CATLATCH_LOOKUP_UNAVAILABLE;
+    if ((run->hit.control & CONTROL_WELL_FORMED) != 0 && call->key != NULL &&
+        key_has_known_prefix(known, call->key, call->key_len))
+        call->flags |= CATLATCH_CALL_WELL_FORMED;
+}
+
+/* What the table says of the key, before any line runs. */
+static void look_up(struct stack_run *run)
+{
+    enum table_found found = TABLE_DAMAGED;
+
+    if (run->view != NULL)
+        found =
+            run->call.digest != NULL ? table_find(run->view, &run->digest, &run->hit) : TABLE_MISS;
+    switch (found) {
     case TABLE_HIT:
+        take_record(run);
+        break;
+    case TABLE_DAMAGED:
+        run->call.lookup = CATLATCH_LOOKUP_UNAVAILABLE;
+        break;
+    case TABLE_MISS:
+        run->call.record_state = run->call.digest != NULL ? CATLATCH_NOT_FOUND : CATLATCH_MALFORMED;
         break;
     }
-    state->matched = true;
-    return check_state(view, &state->hit);
+    if (run->call.lookup == CATLATCH_LOOKUP_UNAVAILABLE)
+        run->call.record_state = CATLATCH_UNAVAILABLE;
 }
 
-static enum catlatch_result check_environment(const struct stack_service *service,
-                                              const struct table_view *view,
-                                              const struct stack_state *state)
+/* What the lines that ran say together: Linux-PAM's impression and status. */
+struct standing {
+    enum { UNDECIDED, POSITIVE, NEGATIVE } impression;
+    unsigned status; /* a result or CATLATCH_IGNORE */
+};
+
+static const struct standing nothing_said = {UNDECIDED, CATLATCH_DENIED};
+
+static enum catlatch_result result_of(struct standing standing)
 {
-    if (!state->matched)
+    if (standing.status == CATLATCH_IGNORE ||
+        (standing.status == CATLATCH_VALID && standing.impression != POSITIVE))
         return CATLATCH_DENIED;
-    unsigned number = control_environment(state->hit.control);
-    for (size_t i = 0; i < service->allowed_count; i++) {
-        int is = table_environment_is(view, number, service->allowed[i]);
-        if (is != 0)
-            return is > 0 ? CATLATCH_VALID : CATLATCH_UNAVAILABLE;
+    return (enum catlatch_result)standing.status;
+}
+
+static bool is_open(struct standing standing)
+{
+    return standing.impression == UNDECIDED ||
+           (standing.impression == POSITIVE && standing.status == CATLATCH_VALID);
+}
+
+static void fail(struct standing *standing, unsigned result)
+{
+    if (standing->impression == NEGATIVE)
+        return;
+    standing->impression = NEGATIVE;
+    standing->status = result == CATLATCH_IGNORE ? CATLATCH_DENIED : result;
+}
+
+#define UNASKED INT_MIN
+
+/* The dispatch while it goes on. */
+struct dispatch {
+    struct standing standing;
+    struct standing entered[STACK_LEVELS_MAX + 1]; /* what stood when a substack began */
+    uint64_t ran;
+    uint64_t valid;
+    unsigned at;  /* the line that comes next */
+    int answered; /* what it said, if it was asked already; else UNASKED */
+    bool outage;
+};
+
+/* Weighs one result. Returns the line that comes next. Comparisons, the likely ones first: they
+ * are foreseen, where the jump of a switch is not. */
+static unsigned weigh(struct dispatch *dispatch, const struct stack_step *step, unsigned at,
+                      int action, unsigned result)
+{
+    if (action == ACTION_OK || action == ACTION_DONE) {
+        if (is_open(dispatch->standing))
+            dispatch->standing = (struct standing){POSITIVE, result};
+        return action == ACTION_DONE && dispatch->standing.impression == POSITIVE ? step->end
+                                                                                  : at + 1;
     }
-    return CATLATCH_WRONG_ENVIRONMENT;
+    if (action == ACTION_IGNORE)
+        return at + 1;
+    if (action == ACTION_RESET) {
+        dispatch->standing = dispatch->entered[step->level];
+        return at + 1;
+    }
+    if (action >= 0)
+        return (unsigned)action;
+    fail(&dispatch->standing, action == ACTION_NONSENSE ? CATLATCH_DENIED : result);
+    return action == ACTION_DIE ? step->end : at + 1;
 }
 
-static enum catlatch_result check_scope(const struct table_view *view,
-                                        const struct stack_request *request,
-                                        const struct stack_state *state)
+static int64_t now_ns(void)
 {
-    if (!state->matched)
-        return CATLATCH_DENIED;
-    for (size_t i = 0; i < request->scope_count; i++) {
-        const char *scope = request->scopes[i];
-        size_t len = strnlen(scope, SCOPE_LEN_MAX + 1);
-        int has = table_has_scope(view, state->hit.slot, scope, len);
-        if (has < 0)
-            return CATLATCH_UNAVAILABLE;
-        if (has == 0)
-            return text_is_scope(scope, len) ? CATLATCH_INSUFFICIENT_SCOPE
-                                             : CATLATCH_INVALID_REQUEST;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static unsigned call_verify(struct stack_run *run, const struct stack_step *step, unsigned at)
+{
+    run->call.state = step->state;
+    if (run->trace == NULL)
+        return (unsigned)step->verify(step->instance, &run->call);
+    int64_t begun_ns = now_ns();
+    int result = step->verify(step->instance, &run->call);
+    run->trace->lines[at] =
+        (struct stack_trace_line){.ran = true, .result = result, .elapsed_ns = now_ns() - begun_ns};
+    return (unsigned)result;
+}
+
+/* Weighs the lines from dispatch->at on. */
+static void dispatch_lines(struct stack_run *run, struct dispatch *dispatch)
+{
+    const struct stack_service *service = run->service;
+    unsigned at = dispatch->at;
+
+    while (at < service->count) {
+        const struct stack_step *step = &service->steps[at];
+        unsigned line = at;
+        if (step->verify == NULL) {
+            dispatch->entered[step->level + 1] = dispatch->standing;
+            at++;
+            continue;
+        }
+        unsigned result = dispatch->answered != UNASKED ? (unsigned)dispatch->answered
+                                                        : call_verify(run, step, at);
+        dispatch->answered = UNASKED;
+        int action = result < CONTROL_RESULTS ? step->actions[result] : ACTION_NONSENSE;
+        dispatch->ran |= step->bit;
+        dispatch->valid |= result == CATLATCH_VALID ? step->bit : 0;
+        dispatch->outage |= result == CATLATCH_UNAVAILABLE;
+        at = weigh(dispatch, step, at, action, result);
+        if (run->trace != NULL) {
+            run->trace->lines[line].action = action;
+            run->trace->lines[line].standing = result_of(dispatch->standing);
+        }
+    }
+}
+
+/* What a settle returned, as a result that refuses or VALID. */
+static enum catlatch_result settled(int result)
+{
+    if (result == CATLATCH_IGNORE)
+        return CATLATCH_VALID;
+    return result >= 0 && result <= CATLATCH_UNAVAILABLE ? (enum catlatch_result)result
+                                                         : CATLATCH_DENIED;
+}
+
+static void undo_lines(struct stack_run *run, uint64_t lines)
+{
+    while (lines != 0) {
+        unsigned at = 63u - (unsigned)__builtin_clzll(lines);
+        const struct stack_step *step = &run->service->steps[at];
+        lines &= ~(UINT64_C(1) << at);
+        run->call.state = step->state;
+        if (step->module->undo != NULL)
+            step->module->undo(step->instance, &run->call);
+    }
+}
+
+/* Of a granted outcome. The first refusal takes it back. */
+static enum catlatch_result settle_lines(struct stack_run *run, uint64_t lines)
+{
+    uint64_t done = 0;
+
+    for (; lines != 0; lines &= lines - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(lines);
+        const struct stack_step *step = &run->service->steps[at];
+        run->call.state = step->state;
+        enum catlatch_result result = settled(step->module->settle(step->instance, &run->call));
+        if (result == CATLATCH_VALID) {
+            done |= UINT64_C(1) << at;
+        } else if (!step->is_optional) {
+            undo_lines(run, done);
+            return result;
+        } else if (run->trace != NULL) {
+            run->trace->lines[at].result = (int)result;
+        }
     }
     return CATLATCH_VALID;
 }
 
-static enum catlatch_result run_check(enum stack_check check, const struct stack_service *service,
-                                      const struct table_view *view,
-                                      const struct stack_request *request,
-                                      struct stack_state *state)
+static void finish_lines(struct stack_run *run, uint64_t lines, enum catlatch_result result)
 {
-    switch (check) {
-    case STACK_FORMAT:
-        return check_format(service, request, state);
-    case STACK_TABLE:
-        return check_table(view, state);
-    case STACK_ENVIRONMENT:
-        return check_environment(service, view, state);
-    case STACK_SCOPE:
-        return check_scope(view, request, state);
-    case STACK_CHECKS:
-        break;
+    for (; lines != 0; lines &= lines - 1) {
+        const struct stack_step *step = &run->service->steps[__builtin_ctzll(lines)];
+        run->call.state = step->state;
+        step->module->finish(step->instance, &run->call, result);
     }
-    return CATLATCH_DENIED;
 }
 
-enum catlatch_result stack_decide(const struct stack_service *service,
-                                  const struct table_view *view,
-                                  const struct stack_request *request, struct stack_state *state)
+static __attribute__((noinline)) enum catlatch_result run_weighed(struct stack_run *run,
+                                                                  struct dispatch *dispatch)
 {
-    enum catlatch_result failure = CATLATCH_VALID;
+    dispatch->entered[0] = nothing_said;
+    dispatch_lines(run, dispatch);
+    enum catlatch_result result = result_of(dispatch->standing);
+    return result != CATLATCH_VALID && dispatch->outage ? CATLATCH_UNAVAILABLE : result;
+}
 
-    state->matched = false;
-    state->found = TABLE_MISS;
-    if (view != NULL && state->hashed)
-        state->found = table_find(view, &state->digest, &state->hit);
-    if (request->scope_count > 0 && service->control[STACK_SCOPE] == STACK_ABSENT)
-        return CATLATCH_DENIED;
-    for (unsigned check = 0; check < STACK_CHECKS; check++) {
-        if (service->control[check] == STACK_ABSENT)
-            continue;
-        enum catlatch_result result =
-            run_check((enum stack_check)check, service, view, request, state);
-        if (result == CATLATCH_VALID)
-            continue;
-        /* Nothing that could run after it changes this answer. */
-        if (result == CATLATCH_UNAVAILABLE)
-            return CATLATCH_UNAVAILABLE;
-        if (failure == CATLATCH_VALID)
-            failure = result;
-        if (service->control[check] == STACK_REQUISITE)
+/* The usual way of a key that is granted, in which no line needs weighing: each says `valid`, which
+ * is `ok` to it, or nothing. Where a line says something else, or one comes that is not so plain,
+ * the weighing goes on from there. */
+static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *dispatch)
+{
+    const struct stack_service *service = run->service;
+    const struct stack_step *step = service->steps;
+    const struct stack_step *end = step + (run->trace == NULL ? service->plain_count : 0);
+    uint64_t ran = 0, ignored = 0;
+    int result = UNASKED;
+
+    for (; step < end; step++) {
+        run->call.state = step->state;
+        result = step->verify(step->instance, &run->call);
+        if (result == CATLATCH_IGNORE)
+            ignored |= step->bit;
+        else if (result != CATLATCH_VALID)
             break;
+        ran |= step->bit;
+        result = UNASKED;
     }
-    if (failure != CATLATCH_VALID)
-        return failure;
-    return state->matched ? CATLATCH_VALID : CATLATCH_DENIED;
+    dispatch->ran = ran;
+    dispatch->valid = ran & ~ignored;
+    dispatch->standing =
+        dispatch->valid != 0 ? (struct standing){POSITIVE, CATLATCH_VALID} : nothing_said;
+    dispatch->at = (unsigned)(step - service->steps);
+    dispatch->answered = result;
+    dispatch->outage = false;
+    return dispatch->at == service->count ? result_of(dispatch->standing)
+                                          : run_weighed(run, dispatch);
+}
+
+static enum catlatch_result decide(struct stack_run *run)
+{
+    struct dispatch dispatch;
+    enum catlatch_result result = run_lines(run, &dispatch);
+
+    run->matched =
+        run->call.lookup == CATLATCH_LOOKUP_HIT && (dispatch.ran & run->service->table_lines) != 0;
+    uint64_t settling = dispatch.valid & run->service->settle_lines;
+    if (result != CATLATCH_VALID || settling == 0 || (run->call.flags & CATLATCH_CALL_DRY) != 0)
+        return result;
+    result = settle_lines(run, settling);
+    return result != CATLATCH_VALID && dispatch.outage ? CATLATCH_UNAVAILABLE : result;
+}
+
+enum catlatch_result stack_decide(struct stack_run *run, const struct table_view *view)
+{
+    const struct stack_service *service = run->service;
+
+    run->view = view;
+    if (service->elsewhere)
+        return CATLATCH_UNAVAILABLE;
+    if (service->state_size > 0)
+        memset(service->state, 0, service->state_size);
+    if (run->trace != NULL)
+        memset(run->trace, 0, sizeof *run->trace);
+    if (service->table_lines != 0)
+        look_up(run);
+    enum catlatch_result result =
+        run->call.scope_count > 0 && !service->takes_scopes ? CATLATCH_DENIED : decide(run);
+    if (service->finish_lines != 0)
+        finish_lines(run, service->finish_lines, result);
+    return result;
+}
+
+static const char *said(int result)
+{
+    if (result == CATLATCH_IGNORE)
+        return "ignore";
+    return result >= 0 && result <= CATLATCH_UNAVAILABLE ? result_name((enum catlatch_result)result)
+                                                         : "nonsense";
+}
+
+void stack_tell_step(const struct stack_service *service, const struct stack_trace *trace,
+                     unsigned index, struct catlatch_step *ret)
+{
+    const struct stack_step *step = &service->steps[index];
+    const struct stack_trace_line *line = &trace->lines[index];
+    struct catlatch_step told = {
+        .size = sizeof told,
+        .module = step->module != NULL ? step->module->name : NULL,
+        .control = step->control,
+        .action = line->ran ? control_action_name(line->action) : NULL,
+        .file = step->file,
+        .line = step->line,
+        .level = step->level,
+        .result = line->ran ? said(line->result) : NULL,
+        .standing = line->standing,
+        .elapsed_ns = line->elapsed_ns,
+    };
+    size_t size = ret->size < sizeof told ? ret->size : sizeof told;
+
+    told.size = ret->size;
+    memcpy(ret, &told, size);
 }

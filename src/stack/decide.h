@@ -1,48 +1,61 @@
 /*
- * decide.h - the decision about one key: pure reading, wait-free.
+ * decide.h - the decision about one key: the lines of a service run in their order, and their
+ * results combined as Linux-PAM does. Pure reading and wait-free, but for what modules do.
  *
  * Two halves, so that a caller can hash its keys and ask for their cache lines before it looks at
- * the first: stack_prepare touches no table, stack_decide does.
+ * the first: stack_prepare touches no table, stack_decide does. It looks the digest up before any
+ * line runs: a text that has the digest of a slot is the very text that the slot was written for,
+ * so what the slot knows of its form need not be found out again.
  *
- * The second half looks the digest up before any check runs. A text that has the digest of a slot
- * is the very text that the slot was written for, so what the slot knows of its form need not be
- * found out again: `format` costs a live key of ours no more than a look at its prefix.
+ * The rules, where they are stricter than PAM's:
+ * - a value that is no result counts as a failure, `denied`;
+ * - whatever is not granted is UNAVAILABLE if any line that ran was: an outage is not a denial;
+ * - a request that names scopes, and a service in which no line sees to them: denied.
  */
 #ifndef STACK_DECIDE_H
 #define STACK_DECIDE_H
 
 #include "core/digest.h"
+#include "stack/facts.h"
 #include "stack/service.h"
 #include "table/view.h"
 
 struct stack_request {
-    const char *key; /* NULL: decide about `digest` as it stands (recheck) */
+    const char *key; /* NULL: decide about a digest (recheck) */
     size_t key_len;
     const char *const *scopes; /* NUL-terminated */
     size_t scope_count;
+    const char *address; /* NUL-terminated; NULL: not known */
+    bool is_dry;         /* nothing is to be settled */
 };
 
-struct stack_state {
+/* One decision on its way. `call` comes first: it is what modules see and hand back to the host. */
+struct stack_run {
+    struct catlatch_call call;
+    struct stack_service *service;
+    const struct table_view *view;
+    struct stack_facts *facts; /* NULL: nobody listens */
+    struct stack_trace *trace; /* NULL: nobody looks */
     struct digest digest;
-    bool hashed;                 /* the digest is set */
-    enum catlatch_result format; /* what `format` said; VALID when it is absent or did not run */
-    enum table_found found;      /* what the table says of the digest */
-    struct table_hit hit;        /* if that is a hit */
-    bool matched;                /* it is, and `table` ran: the caller may hear of it */
+    struct table_hit hit; /* if call.lookup is a hit */
+    bool matched;         /* it is, and a line that decides by the record ran */
 };
 
-/* Hashes the text if the service could look it up: with `requisite = format` nothing is hashed that
- * is longer than a key of ours, otherwise nothing longer than KEY_FOREIGN_MAX. Sets *ret_state. A
- * request without a key has no need of it: its caller sets digest and hashed. */
-void stack_prepare(const struct stack_service *service, const struct stack_request *request,
-                   struct stack_state *ret_state);
+/* Hashes the text unless it is longer than any key (KEY_FOREIGN_MAX). Sets up *ret_run, facts and
+ * trace (the service's own, if any) included. */
+void stack_prepare(struct stack_service *service, const struct stack_request *request,
+                   struct stack_run *ret_run);
 
-/* What *state must hold: stack_prepare's work. Fills in the rest.
- * view NULL: there is no table to be had, so `table` is unavailable. The clock is read (coarse,
- * vDSO) only when the key has an expiry or a not-before. A request that names scopes to a service
- * without `scope` is denied: nothing would check them. */
-enum catlatch_result stack_decide(const struct stack_service *service,
-                                  const struct table_view *view,
-                                  const struct stack_request *request, struct stack_state *state);
+/* The same for a key whose digest is known: request->key is NULL. */
+void stack_prepare_known(struct stack_service *service, const struct stack_request *request,
+                         const struct digest *digest, struct stack_run *ret_run);
+
+/* view NULL: there is no table to be had. Valid until the request goes or the service runs again.
+ */
+enum catlatch_result stack_decide(struct stack_run *run, const struct table_view *view);
+
+/* Line `index` of the service and what the trace says of it. */
+void stack_tell_step(const struct stack_service *service, const struct stack_trace *trace,
+                     unsigned index, struct catlatch_step *ret);
 
 #endif

@@ -1,264 +1,379 @@
 #include "stack/service.h"
 
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/text.h"
+#include "stack/lines.h"
+#include "stack/registry.h"
 
-#define DEFAULT_SERVICE "default"
-
-static const char *const CHECKS[STACK_CHECKS] = {
-    [STACK_FORMAT] = "format",
-    [STACK_TABLE] = "table",
-    [STACK_ENVIRONMENT] = "environment",
-    [STACK_SCOPE] = "scope",
+static const char *const STOCK[] = {
+    "format", "table", "socket", "environment", "scope", "address",
+    "file",   "audit", "permit", "deny",        "debug",
 };
 
-static const char *const CONTROLS[] = {"required", "requisite"};
-
-/* One service while it is being compiled. */
-struct compilation {
-    const struct config_rule *rule;
-    const struct config_rule *rules[STACK_CHECKS]; /* by check: where it stands */
-    enum stack_check last;                         /* the check before, if any */
-    bool begun;
+struct opening {
+    const struct config *config;
+    enum stack_host host;
     struct stack_service *service;
+    struct catlatch_setup_environment environments[KEY_ENVIRONMENTS_MAX];
     struct error *error;
 };
 
-CATLATCH_PRINTF(2, 3)
-static int refuse(const struct compilation *compilation, const char *format, ...)
+static bool is_stock(const char *name)
 {
-    char reason[384];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
-    return error_set(compilation->error, CATLATCH_E_CONFIG, "%s:%u: %s", compilation->rule->file,
-                     compilation->rule->line, reason);
-}
-
-static int refuse_word(const struct compilation *compilation, const char *noun, const char *word,
-                       const char *const *known, size_t known_count, const char *list)
-{
-    const char *nearest = text_nearest(word, known, known_count);
-
-    if (nearest != NULL)
-        return refuse(compilation, "unknown %s \"%s\" in [service %s]; did you mean \"%s\"?", noun,
-                      word, compilation->service->name, nearest);
-    return refuse(compilation, "unknown %s \"%s\" in [service %s]; this version knows %s", noun,
-                  word, compilation->service->name, list);
-}
-
-static int control_parse(const struct compilation *compilation, enum stack_control *ret_control)
-{
-    const char *control = compilation->rule->control;
-
-    if (strcmp(control, "required") == 0)
-        *ret_control = STACK_REQUIRED;
-    else if (strcmp(control, "requisite") == 0)
-        *ret_control = STACK_REQUISITE;
-    else
-        return refuse_word(compilation, "control", control, CONTROLS,
-                           sizeof CONTROLS / sizeof CONTROLS[0], "required and requisite");
-    return 0;
-}
-
-static int check_parse(const struct compilation *compilation, const char *module,
-                       enum stack_check *ret_check)
-{
-    for (unsigned i = 0; i < STACK_CHECKS; i++) {
-        if (strcmp(CHECKS[i], module) == 0) {
-            *ret_check = (enum stack_check)i;
-            return 0;
-        }
-    }
-    return refuse_word(compilation, "module", module, CHECKS, STACK_CHECKS,
-                       "format, table, environment and scope");
-}
-
-static int order_check(const struct compilation *compilation, enum stack_check check)
-{
-    const struct config_rule *earlier = compilation->rules[check];
-
-    if (earlier != NULL)
-        return refuse(compilation,
-                      "\"%s\" stands twice in [service %s], first in line %u; keep one",
-                      CHECKS[check], compilation->service->name, earlier->line);
-    if (compilation->begun && check < compilation->last)
-        return refuse(compilation,
-                      "\"%s\" stands after \"%s\" in [service %s]; the order is format, table, "
-                      "environment, scope",
-                      CHECKS[check], CHECKS[compilation->last], compilation->service->name);
-    return 0;
-}
-
-static bool environment_is_allowed(const struct stack_service *service, const char *name)
-{
-    for (size_t i = 0; i < service->allowed_count; i++) {
-        if (strcmp(service->allowed[i], name) == 0)
+    for (size_t i = 0; i < sizeof STOCK / sizeof *STOCK; i++) {
+        if (strcmp(STOCK[i], name) == 0)
             return true;
     }
     return false;
 }
 
-static int environment_refuse(const struct compilation *compilation, const char *name)
+static int verify_nothing(void *instance, struct catlatch_call *call)
 {
-    const struct key_environments *environments = &compilation->service->environments;
-    const char *names[KEY_ENVIRONMENTS_MAX];
-    const char *nearest;
-
-    for (size_t i = 0; i < environments->count; i++)
-        names[i] = environments->list[i].name;
-    nearest = text_nearest(name, names, environments->count);
-    if (nearest != NULL)
-        return refuse(compilation, "no environment \"%s\" in [environments]; did you mean \"%s\"?",
-                      name, nearest);
-    return refuse(compilation, "no environment \"%s\" in [environments]; add it there", name);
+    (void)instance, (void)call;
+    return CATLATCH_IGNORE;
 }
 
-static int environment_allow(const struct compilation *compilation, const char *name)
+/* The file of an unknown module is missing: a word for what was meant. */
+static int unknown_module(const struct opening *opening, const char *name)
 {
-    struct stack_service *service = compilation->service;
-    const struct key_environment *environment =
-        key_environment_named(&service->environments, name, strlen(name));
+    const char *nearest = text_nearest(name, STOCK, sizeof STOCK / sizeof *STOCK);
 
-    if (environment == NULL)
-        return environment_refuse(compilation, name);
-    if (environment_is_allowed(service, name))
-        return refuse(compilation, "environment names \"%s\" twice; keep one", name);
-    memcpy(service->allowed[service->allowed_count++], environment->name, sizeof environment->name);
+    if (is_stock(name) || nearest == NULL)
+        return error_set(opening->error, CATLATCH_E_CONFIG,
+                         "unknown module \"%s\": there is no %s/%s.so", name,
+                         opening->config->module_dir, name);
+    return error_set(opening->error, CATLATCH_E_CONFIG,
+                     "unknown module \"%s\" (there is no %s/%s.so); did you mean \"%s\"?", name,
+                     opening->config->module_dir, name, nearest);
+}
+
+static int instance_make(const struct opening *opening, const struct line *line,
+                         struct stack_step *step)
+{
+    const struct catlatch_module *module = step->module;
+    char message[384] = "";
+    struct catlatch_setup setup = {
+        .size = sizeof setup,
+        .service = opening->service->name,
+        .arguments = line->arguments,
+        .argument_count = line->argument_count,
+        .environments = opening->environments,
+        .environment_count = opening->config->environments.count,
+        .run_dir = opening->config->run_dir,
+        .message = message,
+        .message_size = sizeof message,
+    };
+
+    if (module->init == NULL && line->argument_count > 0)
+        return error_set(opening->error, CATLATCH_E_CONFIG, "\"%s\": %s takes no arguments",
+                         line->arguments[0].name, line->module);
+    int r = module->init != NULL ? module->init(&setup, &step->instance) : 0;
+    if (r == 0)
+        return 0;
+    message[sizeof message - 1] = '\0';
+    return error_set(opening->error, r > 0 || r < CATLATCH_E_LIMIT ? CATLATCH_E_CONFIG : r,
+                     "%s: %s", line->module, message[0] != '\0' ? message : "refused to start");
+}
+
+static int check_host(const struct opening *opening, const struct catlatch_module *module)
+{
+    if (opening->host != STACK_HOST_LOOP || (module->flags & CATLATCH_MAY_BLOCK) == 0)
+        return 0;
+    return error_set(opening->error, CATLATCH_E_CONFIG,
+                     "%s may wait, and this program serves many from one loop; leave it out of the "
+                     "services of such programs",
+                     module->name);
+}
+
+/* Of a module that this host must not run: the file is checked, and the service is elsewhere's. */
+static int leave_out(const struct opening *opening, const char *name)
+{
+    opening->service->elsewhere = true;
+    return registry_check(opening->config->module_dir, name, opening->error);
+}
+
+static int module_open(const struct opening *opening, const struct line *line,
+                       struct stack_step *step)
+{
+    const char *folder = opening->config->module_dir;
+    bool is_daemon = opening->host == STACK_HOST_DAEMON;
+    int r = is_daemon && !is_stock(line->module)
+                ? leave_out(opening, line->module)
+                : registry_load(folder, line->module, &step->module, opening->error);
+
+    if (r == CATLATCH_E_NOT_FOUND)
+        return unknown_module(opening, line->module);
+    if (r != 0 || step->module == NULL)
+        return r;
+    if (is_daemon && (step->module->flags & CATLATCH_MAY_BLOCK) != 0) {
+        opening->service->elsewhere = true;
+        step->module = NULL;
+        return 0;
+    }
+    r = check_host(opening, step->module);
+    return r == 0 ? instance_make(opening, line, step) : r;
+}
+
+static void count_line(struct stack_service *service, unsigned number)
+{
+    struct stack_step *step = &service->steps[number];
+    const struct catlatch_module *module = step->module;
+    uint64_t bit = step->bit;
+
+    step->verify = module->verify != NULL ? module->verify : verify_nothing;
+    service->table_lines |= (module->flags & CATLATCH_NEEDS_TABLE) != 0 ? bit : 0;
+    service->settle_lines |= module->settle != NULL ? bit : 0;
+    service->finish_lines |= module->finish != NULL ? bit : 0;
+    service->takes_scopes |= (module->flags & CATLATCH_TAKES_SCOPES) != 0;
+    service->state_size += (module->state_size + 15u) & ~15u;
+}
+
+/* NULL: out of memory. */
+static char *control_as_written(const struct line *line)
+{
+    const struct config_rule *rule = line->rule;
+    char *text = NULL;
+
+    if (strcmp(rule->control, "rule") == 0)
+        return strndup(rule->text, strcspn(rule->text, "]") + 1);
+    if (!line->begins_substack)
+        return strdup(rule->control);
+    return asprintf(&text, "%s %s", rule->control, rule->text) < 0 ? NULL : text;
+}
+
+static int step_open(const struct opening *opening, const struct line *line, unsigned number)
+{
+    struct stack_service *service = opening->service;
+    struct stack_step *step = &service->steps[number];
+
+    step->bit = UINT64_C(1) << number;
+    step->level = (uint8_t)line->level;
+    step->line = line->rule->line;
+    memcpy(step->actions, line->control.actions, sizeof step->actions);
+    step->is_optional = line->control.is_optional;
+    step->control = control_as_written(line);
+    step->file = strdup(line->rule->file);
+    service->count = number + 1;
+    if (step->control == NULL || step->file == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    if (line->begins_substack)
+        return 0;
+    int r = module_open(opening, line, step);
+    if (r == 0 && step->module != NULL)
+        count_line(service, number);
+    return r;
+}
+
+/* The line that `skipped` units behind this one end before: a unit is a line of the same level with
+ * what is in its substack. Returns how many units were missing. */
+static int skip(const struct stack_service *service, unsigned from, int units, unsigned *ret_line)
+{
+    const struct stack_step *steps = service->steps;
+    unsigned at = from, level = steps[from].level;
+
+    while (units > 0 && at + 1 < service->count && steps[at + 1].level >= level) {
+        do
+            at++;
+        while (at + 1 < service->count && steps[at + 1].level > level);
+        units--;
+    }
+    *ret_line = at + 1;
+    return units;
+}
+
+/* Jumps become the lines that they lead to. */
+static int aim_jumps(const struct opening *opening, struct stack_step *step, unsigned number)
+{
+    unsigned target;
+
+    for (unsigned value = 0; value < CONTROL_RESULTS; value++) {
+        int units = step->actions[value];
+        if (units < 0)
+            continue;
+        int missing = skip(opening->service, number, units, &target);
+        if (missing > 0)
+            return error_set(opening->error, CATLATCH_E_CONFIG,
+                             "jumps over %d lines, and %d stand behind it in its stack", units,
+                             units - missing);
+        step->actions[value] = (signed char)target;
+    }
+    skip(opening->service, number, (int)STACK_LINES_MAX, &target);
+    step->end = (uint8_t)target;
     return 0;
 }
 
-/* rest is what strtok_r has left behind the module's name. */
-static int arguments_parse(const struct compilation *compilation, enum stack_check check,
-                           char *rest)
+static int lay_out_state(const struct opening *opening)
 {
-    char *word;
+    struct stack_service *service = opening->service;
+    char *at;
+
+    for (unsigned i = 0; i < service->count; i++) {
+        const struct catlatch_module *module = service->steps[i].module;
+        if (module != NULL && (module->flags & CATLATCH_NEEDS_TRACE) != 0 && service->trace == NULL)
+            service->trace = calloc(1, sizeof *service->trace);
+        if (module != NULL && (module->flags & CATLATCH_NEEDS_TRACE) != 0 && service->trace == NULL)
+            return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    }
+    if (service->state_size == 0)
+        return 0;
+    at = service->state = calloc(1, service->state_size);
+    if (at == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    for (unsigned i = 0; i < service->count; i++) {
+        service->steps[i].state = at;
+        if (service->steps[i].module != NULL)
+            at += (service->steps[i].module->state_size + 15u) & ~15u;
+    }
+    return 0;
+}
+
+static int blame(const struct opening *opening, const struct line *line, int code)
+{
+    if (line->rule->line == 0)
+        error_prefix(opening->error, "%s: the built-in [service %s]", opening->config->path,
+                     opening->service->name);
+    else
+        error_prefix(opening->error, "%s:%u", line->rule->file, line->rule->line);
+    return code;
+}
+
+/* Whether a line can tell an issued key from a made-up one, or says that it does. */
+static bool is_vouched(const struct stack_service *service)
+{
+    for (unsigned i = 0; i < service->count; i++) {
+        const struct catlatch_module *module = service->steps[i].module;
+        if (module != NULL && module->verify != NULL && (module->flags & CATLATCH_VOUCHES_NOT) == 0)
+            return true;
+    }
+    return service->count == 0 || service->elsewhere;
+}
+
+static bool is_plain(const struct stack_step *step)
+{
+    return step->verify != NULL && step->actions[CATLATCH_VALID] == ACTION_OK &&
+           step->actions[CATLATCH_IGNORE] == ACTION_IGNORE;
+}
+
+static int steps_open(const struct opening *opening, const struct lines *lines)
+{
+    struct stack_service *service = opening->service;
     int r = 0;
 
-    while (r == 0 && (word = strtok_r(NULL, " ", &rest)) != NULL) {
-        if (check != STACK_ENVIRONMENT)
-            return refuse(compilation, "\"%s\": %s takes no arguments", word, CHECKS[check]);
-        r = environment_allow(compilation, word);
+    service->steps = calloc(lines->count + 1, sizeof *service->steps);
+    if (service->steps == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    for (unsigned i = 0; i < lines->count; i++) {
+        if ((r = step_open(opening, lines->list[i], i)) != 0)
+            return blame(opening, lines->list[i], r);
     }
-    if (r == 0 && check == STACK_ENVIRONMENT && compilation->service->allowed_count == 0)
-        return refuse(compilation, "environment needs the names of those that it lets pass");
+    for (unsigned i = 0; i < lines->count; i++) {
+        if ((r = aim_jumps(opening, &service->steps[i], i)) != 0)
+            return blame(opening, lines->list[i], r);
+    }
+    if (!is_vouched(service))
+        return error_set(opening->error, CATLATCH_E_CONFIG,
+                         "%s: [service %s] looks no key up, so it would grant any that is well "
+                         "formed; add \"required = table\"",
+                         lines->list[0]->rule->file, service->name);
+    while (service->plain_count < service->count && is_plain(&service->steps[service->plain_count]))
+        service->plain_count++;
+    return lay_out_state(opening);
+}
+
+static int service_open(const struct config *config, const struct lines *lines, const char *name,
+                        enum stack_host host, struct stack_service *service, struct error *error)
+{
+    struct opening opening = {.config = config, .host = host, .service = service, .error = error};
+
+    snprintf(service->name, sizeof service->name, "%s", name);
+    service->environments = config->environments;
+    for (size_t i = 0; i < config->environments.count; i++)
+        opening.environments[i] = (struct catlatch_setup_environment){
+            config->environments.list[i].name, config->environments.list[i].prefix};
+    return steps_open(&opening, lines);
+}
+
+int stack_open(const struct config *config, const char *name, enum stack_host host,
+               struct stack_service **ret_service, struct error *error)
+{
+    struct lines lines;
+    int r = lines_read(config, name, &lines, error);
+
+    if (r != 0)
+        return r;
+    struct stack_service *service = calloc(1, sizeof *service);
+    if (service == NULL)
+        r = error_set(error, CATLATCH_E_MEMORY, "out of memory for a service");
+    else
+        r = service_open(config, &lines, name, host, service, error);
+    lines_free(&lines);
+    if (r == 0)
+        *ret_service = service;
+    else
+        stack_close(service);
     return r;
 }
 
-static int module_compile(struct compilation *compilation, enum stack_control control, char *text)
+void stack_close(struct stack_service *service)
 {
-    char *rest = NULL;
-    const char *module = strtok_r(text, " ", &rest);
-    enum stack_check check = STACK_FORMAT;
-    int r;
-
-    if (module == NULL)
-        return refuse(compilation, "no module behind \"%s =\"; write %s = MODULE",
-                      compilation->rule->control, compilation->rule->control);
-    r = check_parse(compilation, module, &check);
-    if (r == 0)
-        r = order_check(compilation, check);
-    if (r == 0)
-        r = arguments_parse(compilation, check, rest);
-    if (r != 0)
-        return r;
-    compilation->rules[check] = compilation->rule;
-    compilation->last = check;
-    compilation->begun = true;
-    compilation->service->control[check] = control;
-    return 0;
+    if (service == NULL)
+        return;
+    for (unsigned i = 0; i < service->count; i++) {
+        struct stack_step *step = &service->steps[i];
+        if (step->verify != NULL && step->module->fini != NULL)
+            step->module->fini(step->instance);
+        free(step->control);
+        free(step->file);
+    }
+    free(service->steps);
+    free(service->state);
+    free(service->trace);
+    free(service);
 }
 
-static int rule_compile(struct compilation *compilation, const struct config_rule *rule)
+int stack_check_all(const struct config *config, enum stack_host host, struct error *error)
 {
-    enum stack_control control = STACK_ABSENT;
-    char *text;
-    int r;
+    struct stack_service *service;
+    int r = stack_open(config, "default", host, &service, error);
 
-    compilation->rule = rule;
-    r = control_parse(compilation, &control);
-    if (r != 0)
-        return r;
-    text = strdup(rule->text);
-    if (text == NULL)
-        return error_set(compilation->error, CATLATCH_E_MEMORY, "out of memory");
-    r = module_compile(compilation, control, text);
-    free(text);
+    if (r == 0)
+        stack_close(service);
+    for (size_t i = 0; r == 0 && i < config->service_count; i++) {
+        r = stack_open(config, config->services[i].name, host, &service, error);
+        if (r == 0)
+            stack_close(service);
+    }
     return r;
 }
 
-int stack_compile(const struct config *config, const struct config_service *service,
-                  struct stack_service *ret_service, struct error *error)
+static bool has_argument(const struct line *line, const char *argument)
 {
-    struct stack_service compiled = {.environments = config->environments};
-    struct compilation compilation = {.service = &compiled, .error = error};
+    size_t len = strcspn(argument, "=");
 
-    memcpy(compiled.name, service->name, sizeof compiled.name);
-    for (size_t i = 0; i < service->rule_count; i++) {
-        int r = rule_compile(&compilation, &service->rules[i]);
-        if (r != 0)
-            return r;
+    for (size_t i = 0; i < line->argument_count; i++) {
+        const struct catlatch_argument *each = &line->arguments[i];
+        if (strncmp(each->name, argument, len) == 0 && each->name[len] == '\0' &&
+            (argument[len] == '\0' ||
+             (each->value != NULL && strcmp(each->value, argument + len + 1) == 0)))
+            return true;
     }
-    if (service->rule_count > 0 && compiled.control[STACK_TABLE] == STACK_ABSENT)
-        return error_set(error, CATLATCH_E_CONFIG,
-                         "%s:%u: [service %s] has no \"table\", so nothing looks the key up; add "
-                         "\"required = table\"",
-                         service->file, service->line, service->name);
-    *ret_service = compiled;
-    return 0;
+    return false;
 }
 
-/* What `default` is when nobody wrote it. */
-static void default_compile(const struct config *config, struct stack_service *ret_service)
+bool stack_mentions(const struct config *config, const char *name, const char *module,
+                    const char *without_argument)
 {
-    *ret_service = (struct stack_service){.name = DEFAULT_SERVICE,
-                                          .control = {[STACK_FORMAT] = STACK_REQUIRED,
-                                                      [STACK_TABLE] = STACK_REQUIRED,
-                                                      [STACK_SCOPE] = STACK_REQUIRED},
-                                          .environments = config->environments};
-}
+    struct lines lines;
+    bool found = false;
 
-static int service_missing(const struct config *config, const char *name, struct error *error)
-{
-    char names[256] = DEFAULT_SERVICE;
-    size_t len = strlen(names);
-
-    for (size_t i = 0; i < config->service_count && len < sizeof names; i++) {
-        const char *other = config->services[i].name;
-        if (strcmp(other, DEFAULT_SERVICE) != 0)
-            len += (size_t)snprintf(names + len, sizeof names - len, ", %s", other);
-    }
-    return error_set(error, CATLATCH_E_NOT_FOUND, "no [service %s] in %s; there is %s%s", name,
-                     config->path, names, len < sizeof names ? "" : " ...");
-}
-
-int stack_service(const struct config *config, const char *name, struct stack_service *ret_service,
-                  struct error *error)
-{
-    const struct config_service *service = config_service(config, name);
-
-    if (service != NULL)
-        return stack_compile(config, service, ret_service, error);
-    if (strcmp(name, DEFAULT_SERVICE) != 0)
-        return service_missing(config, name, error);
-    default_compile(config, ret_service);
-    return 0;
-}
-
-int stack_check_all(const struct config *config, struct error *error)
-{
-    for (size_t i = 0; i < config->service_count; i++) {
-        struct stack_service compiled;
-        int r = stack_compile(config, &config->services[i], &compiled, error);
-        if (r != 0)
-            return r;
-    }
-    return 0;
+    if (lines_read(config, name, &lines, NULL) != 0)
+        return false;
+    for (unsigned i = 0; i < lines.count && !found; i++)
+        found = !lines.list[i]->begins_substack && strcmp(lines.list[i]->module, module) == 0 &&
+                (without_argument == NULL || !has_argument(lines.list[i], without_argument));
+    lines_free(&lines);
+    return found;
 }

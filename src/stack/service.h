@@ -1,51 +1,97 @@
 /*
  * src/stack: what a service demands of a key, and the decision. Used by the library and by the
- * daemon for KEY.VERIFY. Knows core and table. Deciding makes no system call but vDSO clocks.
+ * daemon for KEY.VERIFY. Knows core and table. Deciding makes no system call but vDSO clocks,
+ * unless a module does.
  *
- * service.h - a [service NAME] compiled: which checks, how binding, with which arguments.
+ * service.h - a [service NAME] compiled: its lines with their modules' instances, in the order in
+ * which they are written, those of included services among them.
  *
- * Controls are PAM's: a failed `requisite` ends the run at once, a failed `required` lets the rest
- * run; either way the first failure is the answer, but where any check that ran could not be done
- * the answer is `unavailable`. Checks run in the order format, table, environment, scope.
+ * A compiled service is used by one thread at a time; it owns the memory that its modules use
+ * during a call.
  */
 #ifndef STACK_SERVICE_H
 #define STACK_SERVICE_H
 
+#include <stdbool.h>
+
 #include "core/config.h"
 #include "core/error.h"
 #include "core/key.h"
+#include "stack/control.h"
+#include "stack/trace.h"
 
-enum stack_check {
-    STACK_FORMAT,      /* the text is a well-formed key of a configured environment */
-    STACK_TABLE,       /* the table knows the digest, and the key is live */
-    STACK_ENVIRONMENT, /* the key belongs to one of the named environments */
-    STACK_SCOPE,       /* the key has every scope that the request names */
-    STACK_CHECKS,
+#define STACK_LEVELS_MAX 16u /* substacks in substacks, and includes in includes */
+
+/* One line. What a decision reads comes first. */
+struct stack_step {
+    int (*verify)(void *instance, struct catlatch_call *call); /* NULL: a substack begins */
+    void *instance;
+    void *state;  /* what call.state is during its calls */
+    uint64_t bit; /* of the line, in sets of lines */
+    signed char actions[CONTROL_RESULTS];
+    uint8_t level;
+    uint8_t end; /* the line behind the substack that this one is in */
+    bool is_optional;
+
+    const struct catlatch_module *module; /* NULL: a substack begins */
+    char *control;                        /* as it is written */
+    char *file;
+    unsigned line;
 };
 
-enum stack_control { STACK_ABSENT, STACK_REQUIRED, STACK_REQUISITE };
+/* Where the environments of a generation stand in the configuration: -1: nowhere. */
+#define STACK_PLACE_UNKNOWN (-3)
+struct stack_places {
+    uint64_t generation; /* 0: of none yet */
+    uint64_t epoch;
+    signed char known[KEY_ENVIRONMENTS_MAX];
+};
 
 struct stack_service {
     char name[CONFIG_NAME_MAX + 1];
-    enum stack_control control[STACK_CHECKS]; /* all ABSENT: the empty stack, which denies */
-    char allowed[KEY_ENVIRONMENTS_MAX][CATLATCH_ENVIRONMENT_SIZE]; /* environment's arguments */
-    size_t allowed_count;
-    struct key_environments environments; /* what `format` knows */
+    unsigned count;
+    unsigned plain_count; /* of the first lines: what is `valid` is ok, and `ignore` ignored */
+    struct stack_step *steps;
+
+    /* Lines, by bit. */
+    uint64_t table_lines;  /* decide by the record */
+    uint64_t settle_lines; /* have something to settle */
+    uint64_t finish_lines;
+
+    struct stack_places places;
+    bool takes_scopes; /* a line sees to the scopes that a request names */
+    bool elsewhere;    /* has lines that this host must not run: it answers UNAVAILABLE */
+    void *state;
+    size_t state_size;
+    struct stack_trace *trace;            /* where a line needs one; else NULL */
+    struct key_environments environments; /* what a well-formed key can be of */
 };
 
-/* Compiles one service. A line that is not understood is refused as "file:line: ...": unknown
- * control or module, arguments that a module does not take, an environment that is not configured,
- * a module named twice, modules out of order, or a service that never looks the key up.
- * Returns 0 or E_CONFIG. */
-int stack_compile(const struct config *config, const struct config_service *service,
-                  struct stack_service *ret_service, struct error *error);
+/* Who opens a service. */
+enum stack_host {
+    STACK_HOST_ANY,    /* every module, in any process */
+    STACK_HOST_LOOP,   /* must not wait: a module that may block is refused */
+    STACK_HOST_DAEMON, /* runs stock modules that do not block; a service with others is not loaded
+                          and answers UNAVAILABLE, after their files were checked */
+};
 
-/* The service of that name; `default` when the configuration has none of that name is format,
- * table, scope, all required. Returns 0, E_CONFIG or E_NOT_FOUND (which lists those there are). */
-int stack_service(const struct config *config, const char *name, struct stack_service *ret_service,
-                  struct error *error);
+/*
+ * Compiles the service of that name and makes an instance of the module of each line. `default`,
+ * when the configuration has none, is what etc/catlatch.ini has. Anything wrong is refused as
+ * "file:line: ...". Returns 0, E_CONFIG, E_NOT_FOUND (no such service: those there are, are named),
+ * E_MEMORY, or what a module's init returned. Blocks: on loading modules.
+ */
+int stack_open(const struct config *config, const char *name, enum stack_host host,
+               struct stack_service **ret_service, struct error *error);
 
-/* Compiles all services, for -t and reload. Returns 0 or E_CONFIG. */
-int stack_check_all(const struct config *config, struct error *error);
+void stack_close(struct stack_service *service); /* NULL is allowed */
+
+/* Compiles all services and frees them again, for -t and reload. Returns 0 or the first error. */
+int stack_check_all(const struct config *config, enum stack_host host, struct error *error);
+
+/* Whether a line of the service, or of one that it includes, is this module without the argument
+ * (NULL: with any); by the text alone, nothing is loaded. Unknown services have none. */
+bool stack_mentions(const struct config *config, const char *name, const char *module,
+                    const char *without_argument);
 
 #endif

@@ -16,6 +16,7 @@ make_folder() {
 state_dir = $dir/state
 run_dir = $dir/run
 admin_dir = $dir/admin
+module_dir = $(realpath "$CATLATCH_BUILD")/modules
 INI
     export CATLATCH_CONFIG=$dir/etc/catlatch.ini
     daemon_pid=

@@ -47,7 +47,7 @@ teardown() {
     echo 'nonsense = 1' >>"$dir/etc/catlatch.ini"
     run --separate-stderr catlatch list
     expect_status 78
-    expect_text "$stderr" "catlatch.ini:5:"
+    expect_text "$stderr" "catlatch.ini:6:"
 }
 
 @test "a bad file is refused by reload, and the daemon goes on" {
@@ -58,7 +58,7 @@ teardown() {
     echo 'nonsense = 1' >>"$dir/etc/catlatch.ini"
     run --separate-stderr catlatch -c "$dir/good.ini" reload
     expect_status 78
-    expect_text "$stderr" "catlatch.ini:5:"
+    expect_text "$stderr" "catlatch.ini:6:"
     catlatch -c "$dir/good.ini" create --name still-works
 }
 

@@ -3,10 +3,10 @@ load lib
 setup() {
     make_folder
     cat >>"$dir/etc/catlatch.ini" <<'INI'
-[service live-only]
+[service test-only]
 required = format
 required = table
-required = environment live
+required = environment test
 INI
     start_daemon
 }
@@ -41,12 +41,16 @@ teardown() {
 
 @test "--scope asks for scopes, --service for a service" {
     make_key ci --env test --scope read --scope write
+    run catlatch verify <<<"$key"
+    expect_status 1
+    expect_text "$output" wrong_environment
+    make_key ci --scope read --scope write
     run catlatch verify --scope read --scope write <<<"$key"
     expect_status 0
     run catlatch verify --scope read --scope admin <<<"$key"
     expect_status 1
     expect_text "$output" insufficient_scope
-    run catlatch verify --service live-only <<<"$key"
+    run catlatch verify --service test-only <<<"$key"
     expect_status 1
     expect_text "$output" wrong_environment
     run --separate-stderr catlatch verify --service nowhere <<<"$key"

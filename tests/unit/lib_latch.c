@@ -25,7 +25,7 @@ static void write_config(const struct latch_world *world, const char *services)
     FILE *file = fopen(world->config, "w");
     assert_non_null(file);
     fprintf(file,
-            "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n"
+            "[daemon]\nmodule_dir = " TEST_MODULES "\nrun_dir = %s\nstate_dir = %s/state\n"
             "[environments]\nlive = cc_live_\ntest = cc_test_\n%s",
             world->run_dir, world->folder, services);
     assert_int_equal(fclose(file), 0);

@@ -41,6 +41,7 @@ static int world_open(void **state)
     struct config *config = world->config;
     config->path = strdup("/etc/catlatch.ini");
     strcpy(config->admin_dir, "/run/catlatch-admin");
+    strcpy(config->module_dir, TEST_MODULES);
     config->max_clients = 64;
     config->environments.count = 2;
     strcpy(config->environments.list[0].name, "live");
@@ -51,7 +52,8 @@ static int world_open(void **state)
     world->daemon.settings.services = calloc(1, sizeof *world->daemon.settings.services);
     world->daemon.settings.service_count = 1;
     if (!world->daemon.settings.services ||
-        stack_service(config, "default", world->daemon.settings.services, &error) != 0)
+        stack_open(config, "default", STACK_HOST_DAEMON, &world->daemon.settings.services[0],
+                   &error) != 0)
         return -1;
     heap_table_open(&world->table, 100, 200);
     world->session.on_admin_socket = true;
@@ -73,6 +75,7 @@ static int world_close(void **state)
     heap_table_close(&world->table);
     free(world->config->path);
     free(world->config);
+    stack_close(world->daemon.settings.services[0]);
     free(world->daemon.settings.services);
     free(world);
     return 0;
@@ -678,7 +681,7 @@ static void auth_on_the_verify_socket_verifies_and_grants_nothing(void **state)
     assert_starts(run(world, "KEY.LIST"), "-NOPERM ");
     assert_has(world->text, "/run/catlatch-admin/catlatch.sock");
     assert_starts(run(world, "KEY.VERIFY %s", text), "*12\r\n");
-    assert_string_equal(run(world, "AUTH x"), "-WRONGPASS malformed\r\n");
+    assert_string_equal(run(world, "AUTH x"), "-WRONGPASS not_found\r\n");
 }
 
 static void hello_switches_only_when_all_of_it_is_good(void **state)
@@ -686,7 +689,7 @@ static void hello_switches_only_when_all_of_it_is_good(void **state)
     struct world *world = *state;
 
     assert_starts(run(world, "HELLO 4"), "-NOPROTO ");
-    assert_starts(run(world, "HELLO 3 AUTH u k SETNAME n"), "-WRONGPASS malformed");
+    assert_starts(run(world, "HELLO 3 AUTH u k SETNAME n"), "-WRONGPASS not_found");
     assert_starts(run(world, "HELLO 3 SETNAME 'a b'"), "-ERR ");
     assert_starts(run(world, "HELLO 3 AUTH u"), "-ERR ");
     assert_int_equal(world->session.protocol, 2);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib_latch.h"
+#include "lib_service.h"
 #include "lib_table.h"
 #include "stack/decide.h"
 
@@ -16,7 +17,7 @@
 
 struct fixture {
     struct heap_table table;
-    struct stack_service service; /* format, table, scope; all required */
+    struct stack_service *service; /* format, table, scope; all required */
     char text[LATCH_KEY_LEN + 1];
     struct sample_key key; /* live, in environment "live", scopes read and write */
 };
@@ -26,12 +27,7 @@ static int setup(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     heap_table_open(&fixture->table, 100, 200);
-    fixture->service = (struct stack_service){
-        .control = {[STACK_FORMAT] = STACK_REQUIRED,
-                    [STACK_TABLE] = STACK_REQUIRED,
-                    [STACK_SCOPE] = STACK_REQUIRED},
-        .environments = {.count = 2, .list = {{"live", "cc_live_"}, {"test", "cc_test_"}}},
-    };
+    fixture->service = service_of("required = format\nrequired = table\nrequired = scope\n");
     latch_key_text(1, "cc_live_", fixture->text);
     sample_key_init(&fixture->key, 1);
     digest_of(fixture->text, LATCH_KEY_LEN, &fixture->key.entry.digest);
@@ -43,6 +39,7 @@ static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     heap_table_close(&fixture->table);
+    stack_close(fixture->service);
     free(fixture);
     return 0;
 }
@@ -57,9 +54,9 @@ static enum catlatch_result ask(struct fixture *fixture, const struct table_view
 {
     struct stack_request request = {
         .key = text, .key_len = len, .scopes = &scope, .scope_count = scope != NULL};
-    struct stack_state state;
-    stack_prepare(&fixture->service, &request, &state);
-    return stack_decide(&fixture->service, view, &request, &state);
+    struct stack_run run;
+    stack_prepare(fixture->service, &request, &run);
+    return stack_decide(&run, view);
 }
 
 static enum catlatch_result ask_key(struct fixture *fixture)
@@ -77,12 +74,10 @@ static enum catlatch_result ask_text(struct fixture *fixture, const char *text)
     return ask(fixture, &fixture->table.writer.view, text, strlen(text), NULL);
 }
 
-static void set_controls(struct fixture *fixture, enum stack_control format,
-                         enum stack_control table, enum stack_control environment,
-                         enum stack_control scope)
+static void set_lines(struct fixture *fixture, const char *lines)
 {
-    enum stack_control controls[STACK_CHECKS] = {format, table, environment, scope};
-    memcpy(fixture->service.control, controls, sizeof controls);
+    stack_close(fixture->service);
+    fixture->service = service_of(lines);
 }
 
 static void a_live_key_is_valid(void **state)
@@ -103,9 +98,9 @@ static void a_text_of_another_form_is_malformed_whatever_the_table_says(void **s
     digest_of("hello", 5, &fixture->key.entry.digest);
     put(fixture);
     assert_int_equal(ask_text(fixture, "hello"), CATLATCH_MALFORMED);
-    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    set_lines(fixture, "requisite = format\nrequired = table\n");
     assert_int_equal(ask_text(fixture, "hello"), CATLATCH_MALFORMED);
-    set_controls(fixture, STACK_ABSENT, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    set_lines(fixture, "required = table\n");
     assert_int_equal(ask_text(fixture, "hello"), CATLATCH_VALID);
 }
 
@@ -132,17 +127,15 @@ static void a_well_formed_key_of_an_environment_that_the_service_lacks_is_malfor
 {
     struct fixture *fixture = *state;
     struct stack_request request = {.key = fixture->text, .key_len = LATCH_KEY_LEN};
-    struct stack_state decided;
+    struct stack_run decided;
     fixture->key.entry.well_formed = true;
     put(fixture);
     assert_int_equal(ask_key(fixture), CATLATCH_VALID);
-    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
-    fixture->service.environments =
+    set_lines(fixture, "requisite = format\nrequired = table\n");
+    fixture->service->environments =
         (struct key_environments){.count = 1, .list = {{"test", "cc_test_"}}};
-    stack_prepare(&fixture->service, &request, &decided);
-    assert_int_equal(
-        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &decided),
-        CATLATCH_MALFORMED);
+    stack_prepare(fixture->service, &request, &decided);
+    assert_int_equal(stack_decide(&decided, &fixture->table.writer.view), CATLATCH_MALFORMED);
     assert_false(decided.matched); /* `table` did not run: nobody is told that the key is there */
 }
 
@@ -153,28 +146,11 @@ static void without_format_texts_up_to_a_bound_are_looked_up(void **state)
     memset(text, 'k', sizeof text);
     digest_of(text, KEY_FOREIGN_MAX, &fixture->key.entry.digest);
     put(fixture);
-    set_controls(fixture, STACK_ABSENT, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    set_lines(fixture, "required = table\n");
     const struct table_view *view = &fixture->table.writer.view;
     assert_int_equal(ask(fixture, view, text, KEY_FOREIGN_MAX, NULL), CATLATCH_VALID);
     assert_int_equal(ask(fixture, view, text, KEY_FOREIGN_MAX + 1, NULL), CATLATCH_MALFORMED);
     assert_int_equal(ask(fixture, view, "", 0, NULL), CATLATCH_NOT_FOUND);
-}
-
-static void requisite_format_spares_the_hash_of_long_texts(void **state)
-{
-    struct fixture *fixture = *state;
-    char text[KEY_TEXT_MAX + 1];
-    struct stack_request request = {.key = text, .key_len = sizeof text};
-    struct stack_state prepared;
-    memset(text, 'k', sizeof text);
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_true(prepared.hashed);
-    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_false(prepared.hashed);
-    request.key_len = KEY_TEXT_MAX;
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_true(prepared.hashed);
 }
 
 static void without_a_table_the_answer_is_an_outage(void **state)
@@ -187,25 +163,8 @@ static void an_outage_outranks_an_earlier_failure_unless_that_ended_the_run(void
 {
     struct fixture *fixture = *state;
     assert_int_equal(ask(fixture, NULL, "hello", 5, NULL), CATLATCH_UNAVAILABLE);
-    set_controls(fixture, STACK_REQUISITE, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    set_lines(fixture, "requisite = format\nrequired = table\n");
     assert_int_equal(ask(fixture, NULL, "hello", 5, NULL), CATLATCH_MALFORMED);
-}
-
-static void damage_found_after_a_refusal_is_an_outage_too(void **state)
-{
-    struct fixture *fixture = *state;
-    struct stack_request request = {.key = fixture->text, .key_len = LATCH_KEY_LEN};
-    struct stack_state prepared;
-    struct table_hit hit;
-    fixture->key.entry.disabled = true;
-    put(fixture);
-    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DISABLED);
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_int_equal(table_find(&fixture->table.writer.view, &prepared.digest, &hit), TABLE_HIT);
-    atomic_store(&fixture->table.writer.slots[hit.slot].scopes_ref, UINT32_MAX);
-    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_UNAVAILABLE);
-    fixture->service.control[STACK_TABLE] = STACK_REQUISITE;
-    assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DISABLED);
 }
 
 static void damaged_side_records_are_an_outage(void **state)
@@ -229,12 +188,11 @@ static void an_environment_that_the_table_lost_is_an_outage(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture);
-    fixture->service.control[STACK_ENVIRONMENT] = STACK_REQUIRED;
-    strcpy(fixture->service.allowed[0], "test");
-    fixture->service.allowed_count = 1;
-    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
-    atomic_store(&fixture->table.writer.header->environment_count, 0);
+    set_lines(fixture, "required = table\nrequired = environment test\n");
+    uint64_t count = atomic_exchange(&fixture->table.writer.header->environment_count, 0);
     assert_int_equal(ask_key(fixture), CATLATCH_UNAVAILABLE);
+    atomic_store(&fixture->table.writer.header->environment_count, count);
+    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
 }
 
 static void a_slot_without_an_id_is_an_outage(void **state)
@@ -310,15 +268,32 @@ static void only_the_named_environments_pass(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture);
-    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED);
-    strcpy(fixture->service.allowed[0], "test");
-    fixture->service.allowed_count = 1;
+    set_lines(fixture, "required = table\nrequired = environment test\n");
     assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
-    strcpy(fixture->service.allowed[1], "live");
-    fixture->service.allowed_count = 2;
+    set_lines(fixture, "required = table\nrequired = environment test live\n");
     assert_int_equal(ask_key(fixture), CATLATCH_VALID);
-    fixture->service.allowed_count = 0;
-    assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
+}
+
+/* Each generation numbers its environments itself. */
+static void environments_are_told_apart_in_each_table_by_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct heap_table other;
+    struct sample_key test_key;
+    put(fixture);
+    set_lines(fixture, "required = table\nrequired = environment live\n");
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    heap_table_open(&other, 100, 200);
+    sample_key_init(&test_key, 9);
+    test_key.entry.environment = text_of("test");
+    test_key.entry.environment_prefix = text_of("cc_test_");
+    assert_int_equal(heap_table_put(&other, &test_key.entry), 0);
+    assert_int_equal(heap_table_put(&other, &fixture->key.entry), 0);
+    other.writer.view.generation = fixture->table.writer.view.generation + 1;
+    assert_int_equal(ask(fixture, &other.writer.view, fixture->text, LATCH_KEY_LEN, NULL),
+                     CATLATCH_VALID);
+    assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+    heap_table_close(&other);
 }
 
 static void a_key_of_no_environment_is_in_the_wrong_one(void **state)
@@ -328,9 +303,7 @@ static void a_key_of_no_environment_is_in_the_wrong_one(void **state)
     fixture->key.entry.environment_prefix = text_of("");
     put(fixture);
     assert_int_equal(ask_key(fixture), CATLATCH_VALID);
-    fixture->service.control[STACK_ENVIRONMENT] = STACK_REQUIRED;
-    strcpy(fixture->service.allowed[0], "live");
-    fixture->service.allowed_count = 1;
+    set_lines(fixture, "required = table\nrequired = environment live\n");
     assert_int_equal(ask_key(fixture), CATLATCH_WRONG_ENVIRONMENT);
 }
 
@@ -340,17 +313,14 @@ static void every_scope_that_is_asked_for_must_be_there(void **state)
     const char *both[] = {"read", "write"}, *one_lacks[] = {"read", "admin"};
     struct stack_request request = {
         .key = fixture->text, .key_len = LATCH_KEY_LEN, .scopes = both, .scope_count = 2};
-    struct stack_state prepared;
+    struct stack_run prepared;
     put(fixture);
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_int_equal(
-        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &prepared),
-        CATLATCH_VALID);
+    stack_prepare(fixture->service, &request, &prepared);
+    assert_int_equal(stack_decide(&prepared, &fixture->table.writer.view), CATLATCH_VALID);
     request.scopes = one_lacks;
-    stack_prepare(&fixture->service, &request, &prepared);
-    assert_int_equal(
-        stack_decide(&fixture->service, &fixture->table.writer.view, &request, &prepared),
-        CATLATCH_INSUFFICIENT_SCOPE);
+    stack_prepare(fixture->service, &request, &prepared);
+    assert_int_equal(stack_decide(&prepared, &fixture->table.writer.view),
+                     CATLATCH_INSUFFICIENT_SCOPE);
 }
 
 static void a_scope_is_matched_whole(void **state)
@@ -379,21 +349,35 @@ static void scopes_for_a_service_that_would_not_check_them_are_denied(void **sta
 {
     struct fixture *fixture = *state;
     put(fixture);
-    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    set_lines(fixture, "required = format\nrequired = table\n");
     assert_int_equal(ask_key(fixture), CATLATCH_VALID);
     assert_int_equal(ask_scope(fixture, "read"), CATLATCH_DENIED);
 }
 
-static void a_service_that_never_looks_the_key_up_denies(void **state)
+static void lines_that_decide_by_the_record_refuse_what_is_not_live(void **state)
 {
+    static const char *const lines[] = {"required = scope\n", "required = environment live\n"};
     struct fixture *fixture = *state;
     put(fixture);
-    for (unsigned bits = 0; bits < 8; bits++) {
-        set_controls(fixture, bits & 1 ? STACK_REQUIRED : STACK_ABSENT, STACK_ABSENT,
-                     bits & 2 ? STACK_REQUIRED : STACK_ABSENT,
-                     bits & 4 ? STACK_REQUIRED : STACK_ABSENT);
-        assert_int_equal(ask_key(fixture), CATLATCH_DENIED);
+    for (unsigned i = 0; i < 2; i++) {
+        set_lines(fixture, lines[i]);
+        assert_int_equal(ask_key(fixture), CATLATCH_VALID);
+        assert_int_equal(ask_text(fixture, "hello"), CATLATCH_NOT_FOUND);
     }
+    fixture->key.entry.revoked = true;
+    put(fixture);
+    for (unsigned i = 0; i < 2; i++) {
+        set_lines(fixture, lines[i]);
+        assert_int_equal(ask_key(fixture), CATLATCH_REVOKED);
+    }
+}
+
+static void a_service_that_looks_no_key_up_is_refused(void **state)
+{
+    (void)state;
+    service_is_refused("required = format\n",
+                       "/c.ini: [service api] looks no key up, so it would grant any that is well "
+                       "formed; add \"required = table\"");
 }
 
 static void the_first_failure_is_the_answer(void **state)
@@ -401,13 +385,12 @@ static void the_first_failure_is_the_answer(void **state)
     struct fixture *fixture = *state;
     fixture->key.entry.disabled = true;
     put(fixture);
-    set_controls(fixture, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED, STACK_REQUIRED);
+    set_lines(fixture, "required = table\nrequired = environment test\nrequired = scope\n");
     assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_DISABLED);
     fixture->key.entry.disabled = false;
     put(fixture);
     assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_WRONG_ENVIRONMENT);
-    strcpy(fixture->service.allowed[0], "live");
-    fixture->service.allowed_count = 1;
+    set_lines(fixture, "required = table\nrequired = environment live\nrequired = scope\n");
     assert_int_equal(ask_scope(fixture, "admin"), CATLATCH_INSUFFICIENT_SCOPE);
 }
 
@@ -415,14 +398,15 @@ static void without_a_key_the_digest_is_asked_about_and_format_skipped(void **st
 {
     struct fixture *fixture = *state;
     struct stack_request request = {0};
-    struct stack_state known = {.hashed = true, .digest = fixture->key.entry.digest};
-    known.format = CATLATCH_VALID;
-    put(fixture);
     const struct table_view *view = &fixture->table.writer.view;
-    assert_int_equal(stack_decide(&fixture->service, view, &request, &known), CATLATCH_VALID);
+    struct stack_run run;
+    put(fixture);
+    stack_prepare_known(fixture->service, &request, &fixture->key.entry.digest, &run);
+    assert_int_equal(stack_decide(&run, view), CATLATCH_VALID);
     fixture->key.entry.revoked = true;
     put(fixture);
-    assert_int_equal(stack_decide(&fixture->service, view, &request, &known), CATLATCH_REVOKED);
+    stack_prepare_known(fixture->service, &request, &fixture->key.entry.digest, &run);
+    assert_int_equal(stack_decide(&run, view), CATLATCH_REVOKED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -436,10 +420,8 @@ int main(void)
         TEST(format_is_of_the_text_alone_for_a_key_not_known_to_be_well_formed),
         TEST(a_well_formed_key_of_an_environment_that_the_service_lacks_is_malformed),
         TEST(without_format_texts_up_to_a_bound_are_looked_up),
-        TEST(requisite_format_spares_the_hash_of_long_texts),
         TEST(without_a_table_the_answer_is_an_outage),
         TEST(an_outage_outranks_an_earlier_failure_unless_that_ended_the_run),
-        TEST(damage_found_after_a_refusal_is_an_outage_too),
         TEST(damaged_side_records_are_an_outage),
         TEST(an_environment_that_the_table_lost_is_an_outage),
         TEST(a_slot_without_an_id_is_an_outage),
@@ -447,12 +429,14 @@ int main(void)
         TEST(a_key_is_expired_from_the_very_second_on),
         TEST(a_key_is_valid_from_the_very_second_of_not_before_on),
         TEST(only_the_named_environments_pass),
+        TEST(environments_are_told_apart_in_each_table_by_name),
         TEST(a_key_of_no_environment_is_in_the_wrong_one),
         TEST(every_scope_that_is_asked_for_must_be_there),
         TEST(a_scope_is_matched_whole),
         TEST(a_scope_that_cannot_be_one_makes_no_sense),
         TEST(scopes_for_a_service_that_would_not_check_them_are_denied),
-        TEST(a_service_that_never_looks_the_key_up_denies),
+        TEST(lines_that_decide_by_the_record_refuse_what_is_not_live),
+        TEST(a_service_that_looks_no_key_up_is_refused),
         TEST(the_first_failure_is_the_answer),
         TEST(without_a_key_the_digest_is_asked_about_and_format_skipped),
     };

@@ -1,309 +1,214 @@
-/* test_service.c - stack/service.h: which lines of a [service NAME] are understood. */
+/* test_service.c - stack/service.h: which lines of a [service NAME] are understood, and which
+ * service is meant. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "stack/service.h"
+#include "lib_service.h"
 
-#define RULES_MAX 8
-
-/* A configuration with the services that a test writes into it, rules from line 11 on. */
-struct fixture {
-    struct config config;
-    struct config_service services[2];
-    struct config_rule rules[RULES_MAX];
-};
-
-static void fixture_begin(struct fixture *fixture)
+static void expect_line(const struct stack_service *service, unsigned number, const char *control,
+                        const char *module)
 {
-    memset(fixture, 0, sizeof *fixture);
-    fixture->config.path = (char *)(uintptr_t) "/c.ini";
-    fixture->config.environments =
-        (struct key_environments){.count = 2, .list = {{"live", "cc_live_"}, {"test", "cc_test_"}}};
-    fixture->config.services = fixture->services;
+    assert_in_range(number, 0, service->count - 1);
+    assert_string_equal(service->steps[number].control, control);
+    assert_string_equal(service->steps[number].module->name, module);
 }
 
-static void fixture_service(struct fixture *fixture, const char *name)
+static void lines_are_opened_in_their_order(void **state)
 {
-    struct config_service *service = &fixture->services[fixture->config.service_count++];
-
-    strcpy(service->name, name);
-    service->file = "/c.ini";
-    service->line = 10;
-}
-
-/* lines: "control = text" each, NULL at the end; they become the service [service api]. */
-static void fixture_lines(struct fixture *fixture, const char *const *lines)
-{
-    static char words[RULES_MAX][256];
-
-    fixture_begin(fixture);
-    fixture_service(fixture, "api");
-    for (unsigned i = 0; lines[i] != NULL; i++) {
-        char *equals;
-        assert_in_range(i, 0, RULES_MAX - 1);
-        assert_in_range(strlen(lines[i]), 1, sizeof words[i] - 1);
-        strcpy(words[i], lines[i]);
-        equals = strstr(words[i], " =");
-        assert_non_null(equals);
-        *equals = '\0';
-        fixture->rules[i] =
-            (struct config_rule){"/c.ini", 11 + i, words[i], equals + 2 + strspn(equals + 2, " ")};
-        fixture->services[0].rule_count++;
-    }
-    fixture->services[0].rules = fixture->rules;
-}
-
-#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static struct stack_service compiled(const char *const *lines)
-{
-    struct fixture fixture;
-    struct stack_service service;
-    struct error error = {.text = ""};
-
-    fixture_lines(&fixture, lines);
-    if (stack_service(&fixture.config, "api", &service, &error) != 0)
-        fail_msg("refused: %s", error.text);
-    assert_int_equal(stack_check_all(&fixture.config, &error), 0);
-    return service;
-}
-
-static void expect_refused(const char *const *lines, const char *message)
-{
-    struct fixture fixture;
-    struct stack_service service;
-    struct stack_service before;
-    struct error error = {.text = ""};
-
-    memset(&service, 0x5a, sizeof service);
-    memcpy(&before, &service, sizeof before);
-    fixture_lines(&fixture, lines);
-    assert_int_equal(stack_compile(&fixture.config, &fixture.services[0], &service, &error),
-                     CATLATCH_E_CONFIG);
-    assert_string_equal(error.text, message);
-    assert_memory_equal(&service, &before, sizeof before);
-    assert_int_equal(stack_check_all(&fixture.config, NULL), CATLATCH_E_CONFIG);
-}
-
-static void expect_controls(const struct stack_service *service, enum stack_control format,
-                            enum stack_control table, enum stack_control environment,
-                            enum stack_control scope)
-{
-    assert_int_equal(service->control[STACK_FORMAT], format);
-    assert_int_equal(service->control[STACK_TABLE], table);
-    assert_int_equal(service->control[STACK_ENVIRONMENT], environment);
-    assert_int_equal(service->control[STACK_SCOPE], scope);
-}
-
-static void all_checks_compile_with_their_controls(void **state)
-{
-    struct stack_service service =
-        compiled(LINES("requisite = format", "required = table",
-                       "requisite = environment live test", "required = scope"));
+    struct stack_service *service =
+        service_of("requisite = format\nrequired = table\nrequisite = environment live test\n"
+                   "rule = [valid=done default=die] scope any\n");
 
     (void)state;
-    assert_string_equal(service.name, "api");
-    expect_controls(&service, STACK_REQUISITE, STACK_REQUIRED, STACK_REQUISITE, STACK_REQUIRED);
-    assert_int_equal(service.allowed_count, 2);
-    assert_string_equal(service.allowed[0], "live");
-    assert_string_equal(service.allowed[1], "test");
-    assert_int_equal(service.environments.count, 2);
-    assert_string_equal(service.environments.list[1].prefix, "cc_test_");
+    assert_string_equal(service->name, "api");
+    assert_int_equal(service->count, 4);
+    expect_line(service, 0, "requisite", "format");
+    expect_line(service, 1, "required", "table");
+    expect_line(service, 2, "requisite", "environment");
+    expect_line(service, 3, "[valid=done default=die]", "scope");
+    assert_int_equal(service->steps[3].line, 14);
+    assert_string_equal(service->steps[3].file, "/c.ini");
+    stack_close(service);
 }
 
-static void the_table_alone_is_a_service(void **state)
+static void an_empty_service_opens(void **state)
 {
-    struct stack_service service = compiled(LINES("requisite = table"));
+    struct stack_service *service = service_of("");
 
     (void)state;
-    expect_controls(&service, STACK_ABSENT, STACK_REQUISITE, STACK_ABSENT, STACK_ABSENT);
+    assert_int_equal(service->count, 0);
+    stack_close(service);
 }
 
-static void an_empty_service_compiles_to_nothing_that_could_grant(void **state)
+static void included_lines_stand_where_they_are_included(void **state)
 {
-    struct stack_service service = compiled((const char *const[]){NULL});
+    struct service_config world;
+    struct stack_service *service;
 
     (void)state;
-    expect_controls(&service, STACK_ABSENT, STACK_ABSENT, STACK_ABSENT, STACK_ABSENT);
+    service_config(&world, "requisite = format\ninclude = default\nrequired = scope\n",
+                   "required = table\n");
+    assert_int_equal(stack_open(&world.config, "api", STACK_HOST_ANY, &service, NULL), 0);
+    assert_int_equal(service->count, 3);
+    expect_line(service, 1, "required", "table");
+    assert_int_equal(service->steps[1].level, 0);
+    stack_close(service);
 }
 
-static void default_that_nobody_wrote_is_format_table_scope(void **state)
+static void a_substack_is_a_level_deeper(void **state)
 {
-    struct fixture fixture;
-    struct stack_service service;
+    struct service_config world;
+    struct stack_service *service;
 
     (void)state;
-    fixture_begin(&fixture);
-    assert_int_equal(stack_service(&fixture.config, "default", &service, NULL), 0);
-    assert_string_equal(service.name, "default");
-    expect_controls(&service, STACK_REQUIRED, STACK_REQUIRED, STACK_ABSENT, STACK_REQUIRED);
-    assert_int_equal(service.environments.count, 2);
+    service_config(&world, "substack = default\nrequired = scope\n", "required = table\n");
+    assert_int_equal(stack_open(&world.config, "api", STACK_HOST_ANY, &service, NULL), 0);
+    assert_int_equal(service->count, 3);
+    assert_null(service->steps[0].module);
+    assert_string_equal(service->steps[0].control, "substack default");
+    assert_int_equal(service->steps[1].level, 1);
+    assert_int_equal(service->steps[2].level, 0);
+    stack_close(service);
+}
+
+static void default_that_nobody_wrote_demands_a_live_key_of_the_live_environment(void **state)
+{
+    struct service_config world;
+    struct stack_service *service;
+
+    (void)state;
+    service_config(&world, NULL, NULL);
+    assert_int_equal(stack_open(&world.config, "default", STACK_HOST_ANY, &service, NULL), 0);
+    assert_string_equal(service->name, "default");
+    expect_line(service, 0, "requisite", "format");
+    expect_line(service, 1, "required", "table");
+    expect_line(service, 2, "required", "environment");
+    expect_line(service, 3, "required", "scope");
+    stack_close(service);
+    strcpy(world.config.environments.list[0].name, "prod");
+    assert_int_equal(stack_open(&world.config, "default", STACK_HOST_ANY, &service, NULL), 0);
+    expect_line(service, 2, "required", "scope"); /* there is no `live` that could be demanded */
+    stack_close(service);
 }
 
 static void default_that_was_written_is_taken_as_written(void **state)
 {
-    struct fixture fixture;
-    struct stack_service service;
+    struct service_config world;
+    struct stack_service *service;
 
     (void)state;
-    fixture_lines(&fixture, LINES("required = table"));
-    strcpy(fixture.services[0].name, "default");
-    assert_int_equal(stack_service(&fixture.config, "default", &service, NULL), 0);
-    expect_controls(&service, STACK_ABSENT, STACK_REQUIRED, STACK_ABSENT, STACK_ABSENT);
+    service_config(&world, NULL, "required = table\n");
+    assert_int_equal(stack_open(&world.config, "default", STACK_HOST_ANY, &service, NULL), 0);
+    assert_int_equal(service->count, 1);
+    expect_line(service, 0, "required", "table");
+    stack_close(service);
 }
 
 static void a_service_that_is_not_there_is_named_with_those_that_are(void **state)
 {
-    struct fixture fixture;
-    struct stack_service service;
-    struct error error = {.text = ""};
+    struct service_config world;
+    struct stack_service *service;
+    struct error error;
 
     (void)state;
-    fixture_begin(&fixture);
-    fixture_service(&fixture, "api");
-    fixture_service(&fixture, "default");
-    assert_int_equal(stack_service(&fixture.config, "web", &service, &error), CATLATCH_E_NOT_FOUND);
+    service_config(&world, "required = table\n", NULL);
+    assert_int_equal(stack_open(&world.config, "web", STACK_HOST_ANY, &service, &error),
+                     CATLATCH_E_NOT_FOUND);
     assert_string_equal(error.text, "no [service web] in /c.ini; there is default, api");
 }
 
-static void a_control_that_is_not_known_is_refused(void **state)
+static void controls_that_are_not_known_are_refused(void **state)
 {
     (void)state;
-    expect_refused(LINES("required = table", "requird = scope"),
-                   "/c.ini:12: unknown control \"requird\" in [service api]; did you mean "
-                   "\"required\"?");
-    expect_refused(LINES("requisit = table"),
-                   "/c.ini:11: unknown control \"requisit\" in [service api]; did you mean "
-                   "\"requisite\"?");
-    expect_refused(LINES("Required = table"),
-                   "/c.ini:11: unknown control \"Required\" in [service api]; did you mean "
-                   "\"required\"?");
+    service_is_refused("required = table\nrequierd = scope\n",
+                       "/c.ini:12: unknown control \"requierd\"; did you mean \"required\"?");
+    service_is_refused("xyz = table\n",
+                       "/c.ini:11: unknown control \"xyz\"; there are required, requisite, "
+                       "sufficient, optional, include, substack and rule = [RESULT=ACTION ...]");
+    service_is_refused("required =\n",
+                       "/c.ini:11: no module behind \"required =\"; write required = MODULE");
 }
 
-static void controls_of_later_versions_are_refused(void **state)
-{
-    static const char *const LATER[] = {"sufficient", "optional", "include",
-                                        "substack",   "rule",     "reveal"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof LATER / sizeof LATER[0]; i++) {
-        char line[64];
-        char message[256];
-        snprintf(line, sizeof line, "%s = table", LATER[i]);
-        snprintf(message, sizeof message,
-                 "/c.ini:11: unknown control \"%s\" in [service api]; this version knows required "
-                 "and requisite",
-                 LATER[i]);
-        expect_refused(LINES(line), message);
-    }
-}
-
-static void a_module_that_is_not_known_is_refused(void **state)
+static void modules_that_are_not_there_are_refused_whatever_the_control(void **state)
 {
     (void)state;
-    expect_refused(LINES("required = tabel"), "/c.ini:11: unknown module \"tabel\" in [service "
-                                              "api]; did you mean \"table\"?");
-    expect_refused(LINES("required = "),
-                   "/c.ini:11: no module behind \"required =\"; write required = MODULE");
-}
-
-static void modules_of_later_versions_are_refused(void **state)
-{
-    static const char *const LATER[] = {"socket", "address", "limit", "file",
-                                        "audit",  "permit",  "deny",  "debug"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof LATER / sizeof LATER[0]; i++) {
-        char line[64];
-        char message[256];
-        snprintf(line, sizeof line, "required = %s", LATER[i]);
-        snprintf(message, sizeof message,
-                 "/c.ini:12: unknown module \"%s\" in [service api]; this version knows format, "
-                 "table, environment and scope",
-                 LATER[i]);
-        expect_refused(LINES("required = table", line), message);
-    }
+    service_is_refused("optional = tabel\n",
+                       "/c.ini:11: unknown module \"tabel\" (there is no " TEST_MODULES
+                       "/tabel.so); did you mean \"table\"?");
+    service_is_refused("required = zzz\n",
+                       "/c.ini:11: unknown module \"zzz\": there is no " TEST_MODULES "/zzz.so");
 }
 
 static void arguments_that_a_module_does_not_take_are_refused(void **state)
 {
     (void)state;
-    expect_refused(LINES("required = format foreign=allow", "required = table"),
-                   "/c.ini:11: \"foreign=allow\": format takes no arguments");
-    expect_refused(LINES("required = table live"), "/c.ini:11: \"live\": table takes no arguments");
-    expect_refused(LINES("required = table", "required = scope read write"),
-                   "/c.ini:12: \"read\": scope takes no arguments");
+    service_is_refused("required = table now\n", "/c.ini:11: \"now\": table takes no arguments");
+    service_is_refused("required = format foreign=deny\n",
+                       "/c.ini:11: format: the one argument that there is is foreign=allow");
+    service_is_refused("required = scope some\n", "/c.ini:11: scope: takes one word: all or any");
+    service_is_refused("required = environment\n",
+                       "/c.ini:11: environment: wants the names of those that it lets pass");
+    service_is_refused("required = environment live live\n",
+                       "/c.ini:11: environment: names \"live\" twice; keep one");
+    service_is_refused("required = environment liev\n",
+                       "/c.ini:11: environment: no environment \"liev\" in [environments]; did you "
+                       "mean \"live\"?");
+    service_is_refused("required = environment staging\n",
+                       "/c.ini:11: environment: no environment \"staging\" in [environments]; add "
+                       "it there");
 }
 
-static void environments_that_are_not_configured_are_refused(void **state)
+static void mentions_are_found_in_included_services_too(void **state)
 {
+    struct service_config world;
+
     (void)state;
-    expect_refused(LINES("required = table", "required = environment"),
-                   "/c.ini:12: environment needs the names of those that it lets pass");
-    expect_refused(LINES("required = table", "required = environment live tset"),
-                   "/c.ini:12: no environment \"tset\" in [environments]; did you mean \"test\"?");
-    expect_refused(LINES("required = table", "required = environment staging"),
-                   "/c.ini:12: no environment \"staging\" in [environments]; add it there");
-    expect_refused(LINES("required = table", "required = environment live live"),
-                   "/c.ini:12: environment names \"live\" twice; keep one");
+    service_config(&world, "include = default\nrequired = table\n",
+                   "required = format foreign=allow\n");
+    assert_true(stack_mentions(&world.config, "api", "format", NULL));
+    assert_false(stack_mentions(&world.config, "api", "format", "foreign=allow"));
+    assert_true(stack_mentions(&world.config, "api", "table", "foreign=allow"));
+    assert_false(stack_mentions(&world.config, "api", "scope", NULL));
+    assert_false(stack_mentions(&world.config, "web", "format", NULL));
 }
 
-static void a_module_twice_is_refused(void **state)
+static void a_host_that_must_not_wait_refuses_modules_that_may(void **state)
 {
-    (void)state;
-    expect_refused(LINES("required = format", "required = table", "requisite = table"),
-                   "/c.ini:13: \"table\" stands twice in [service api], first in line 12; keep "
-                   "one");
-    expect_refused(
-        LINES("required = table", "required = environment live", "required = environment test"),
-        "/c.ini:13: \"environment\" stands twice in [service api], first in line 12; "
-        "keep one");
-}
+    struct service_config world;
+    struct stack_service *service;
+    struct error error;
 
-static void modules_out_of_order_are_refused(void **state)
-{
     (void)state;
-    expect_refused(LINES("required = table", "required = format"),
-                   "/c.ini:12: \"format\" stands after \"table\" in [service api]; the order is "
-                   "format, table, environment, scope");
-    expect_refused(LINES("required = table", "required = scope", "required = environment live"),
-                   "/c.ini:13: \"environment\" stands after \"scope\" in [service api]; the order "
-                   "is format, table, environment, scope");
-}
-
-static void a_service_that_never_looks_the_key_up_is_refused(void **state)
-{
-    (void)state;
-    expect_refused(LINES("required = format", "required = scope"),
-                   "/c.ini:10: [service api] has no \"table\", so nothing looks the key up; add "
-                   "\"required = table\"");
+    service_config(&world, "required = table\noptional = debug\n", NULL);
+    assert_int_equal(stack_open(&world.config, "api", STACK_HOST_LOOP, &service, &error),
+                     CATLATCH_E_CONFIG);
+    assert_string_equal(error.text,
+                        "/c.ini:12: debug may wait, and this program serves many from one loop; "
+                        "leave it out of the services of such programs");
+    assert_int_equal(stack_open(&world.config, "api", STACK_HOST_DAEMON, &service, NULL), 0);
+    assert_true(service->elsewhere);
+    stack_close(service);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_checks_compile_with_their_controls),
-        cmocka_unit_test(the_table_alone_is_a_service),
-        cmocka_unit_test(an_empty_service_compiles_to_nothing_that_could_grant),
-        cmocka_unit_test(default_that_nobody_wrote_is_format_table_scope),
+        cmocka_unit_test(lines_are_opened_in_their_order),
+        cmocka_unit_test(an_empty_service_opens),
+        cmocka_unit_test(included_lines_stand_where_they_are_included),
+        cmocka_unit_test(a_substack_is_a_level_deeper),
+        cmocka_unit_test(default_that_nobody_wrote_demands_a_live_key_of_the_live_environment),
         cmocka_unit_test(default_that_was_written_is_taken_as_written),
         cmocka_unit_test(a_service_that_is_not_there_is_named_with_those_that_are),
-        cmocka_unit_test(a_control_that_is_not_known_is_refused),
-        cmocka_unit_test(controls_of_later_versions_are_refused),
-        cmocka_unit_test(a_module_that_is_not_known_is_refused),
-        cmocka_unit_test(modules_of_later_versions_are_refused),
+        cmocka_unit_test(controls_that_are_not_known_are_refused),
+        cmocka_unit_test(modules_that_are_not_there_are_refused_whatever_the_control),
         cmocka_unit_test(arguments_that_a_module_does_not_take_are_refused),
-        cmocka_unit_test(environments_that_are_not_configured_are_refused),
-        cmocka_unit_test(a_module_twice_is_refused),
-        cmocka_unit_test(modules_out_of_order_are_refused),
-        cmocka_unit_test(a_service_that_never_looks_the_key_up_is_refused),
+        cmocka_unit_test(mentions_are_found_in_included_services_too),
+        cmocka_unit_test(a_host_that_must_not_wait_refuses_modules_that_may),
     };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("service", tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /*
- * catlatch-bench [--keys N]... [--rounds N]: what a verification costs, beside the cheapest thing
- * that could stand in its place, an in-process table with the same SHA-256. Rounds of all subjects
- * alternate, so that what else the machine does hits them alike; medians are printed.
+ * catlatch-bench [--keys N]... [--rounds N] [--modules DIR]: what a verification costs, beside the
+ * cheapest thing that could stand in its place, an in-process table with the same SHA-256. Rounds
+ * of all subjects alternate, so that what else the machine does hits them alike; medians are
+ * printed.
  *
  * Every subject reads the same keys' texts in the same order. Where a key lies in a table follows
  * from its digest, so this order is a random one for memory, the same for all.
@@ -16,6 +17,7 @@
 
 #include "catlatch.h"
 #include "core/error.h"
+#include "direct.h"
 #include "keys.h"
 #include "private_table.h"
 #include "published.h"
@@ -32,10 +34,11 @@
 
 #define NS_PER_S 1000000000
 
-enum subject { PRIVATE, VERIFY, BATCHED, SUBJECTS };
+enum subject { PRIVATE, DIRECT, VERIFY, BATCHED, SUBJECTS };
 
 static const char *const subject_names[SUBJECTS] = {
     [PRIVATE] = "private table",
+    [DIRECT] = "the same checks, no stack",
     [VERIFY] = "catlatch_verify",
     [BATCHED] = "catlatch_verify_batch(16)",
 };
@@ -45,6 +48,7 @@ struct bench {
     struct private_table *private_table;
     struct published *published;
     struct catlatch *latch;
+    struct direct direct;
     size_t at; /* the key that comes next */
 };
 
@@ -54,6 +58,18 @@ static size_t run_private(const struct bench *bench, size_t first, size_t count)
     for (size_t i = first; i < first + count; i++)
         found += private_table_find(bench->private_table, bench->keys.texts[i], KEYS_TEXT_LEN) != 0;
     return found;
+}
+
+static size_t run_direct(struct bench *bench, size_t first, size_t count)
+{
+    struct catlatch_request request = {.size = sizeof request, .key_len = KEYS_TEXT_LEN};
+    struct catlatch_outcome outcome = {.size = sizeof outcome};
+    size_t granted = 0;
+    for (size_t i = first; i < first + count; i++) {
+        request.key = bench->keys.texts[i];
+        granted += direct_verify(&bench->direct, &request, &outcome) == CATLATCH_VALID;
+    }
+    return granted;
 }
 
 static size_t run_verify(const struct bench *bench, size_t first, size_t count)
@@ -90,12 +106,13 @@ static size_t run_batched(const struct bench *bench, size_t first, size_t count)
     return granted;
 }
 
-static size_t run_subject(const struct bench *bench, enum subject subject, size_t first,
-                          size_t count)
+static size_t run_subject(struct bench *bench, enum subject subject, size_t first, size_t count)
 {
     switch (subject) {
     case PRIVATE:
         return run_private(bench, first, count);
+    case DIRECT:
+        return run_direct(bench, first, count);
     case VERIFY:
         return run_verify(bench, first, count);
     case BATCHED:
@@ -165,7 +182,7 @@ static void measure(struct bench *bench, unsigned rounds)
     fflush(stdout);
 }
 
-static void open_bench(size_t key_count, struct bench *bench)
+static void open_bench(size_t key_count, const char *modules, struct bench *bench)
 {
     struct error error = {0};
     char message[256] = "";
@@ -174,7 +191,8 @@ static void open_bench(size_t key_count, struct bench *bench)
     if (keys_make(key_count, &bench->keys) != 0 ||
         private_table_make(&bench->keys, &bench->private_table) != 0)
         errx(EX_OSERR, "out of memory for %zu keys", key_count);
-    if (published_make(&bench->keys, &bench->published, &error) != 0)
+    if (published_make(&bench->keys, modules, &bench->published, &error) != 0 ||
+        direct_open(&bench->direct, published_run_dir(bench->published), &error) != 0)
         errx(error_exit_status(error.code), "%s", error.text);
     options.config_path = published_config(bench->published);
     int r = catlatch_open(&options, &bench->latch, message, sizeof message);
@@ -186,6 +204,7 @@ static void open_bench(size_t key_count, struct bench *bench)
 static void close_bench(struct bench *bench)
 {
     catlatch_close(bench->latch);
+    direct_close(&bench->direct);
     published_free(bench->published);
     private_table_free(bench->private_table);
     keys_free(&bench->keys);
@@ -205,10 +224,12 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"keys", required_argument, NULL, 'k'},
         {"rounds", required_argument, NULL, 'r'},
+        {"modules", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     size_t sizes[SIZES_MAX] = {10000, 1000000}, given = 0;
+    const char *modules = NULL;
     unsigned rounds = 9;
     int option;
 
@@ -217,9 +238,11 @@ int main(int argc, char **argv)
             sizes[given++] = parse_count(optarg, 100000000, "--keys");
         } else if (option == 'r') {
             rounds = (unsigned)parse_count(optarg, ROUNDS_MAX, "--rounds");
+        } else if (option == 'm') {
+            modules = optarg;
         } else {
             fprintf(option == 'h' ? stdout : stderr,
-                    "usage: catlatch-bench [--keys N]... [--rounds N]\n"
+                    "usage: catlatch-bench [--keys N]... [--rounds N] [--modules DIR]\n"
                     "Costs of one verification beside an in-process table's, up to %d sizes.\n",
                     SIZES_MAX);
             return option == 'h' ? 0 : EX_USAGE;
@@ -229,7 +252,7 @@ int main(int argc, char **argv)
         errx(EX_USAGE, "unexpected argument \"%s\"", argv[optind]);
     for (size_t i = 0; i < (given > 0 ? given : 2); i++) {
         struct bench bench = {0};
-        open_bench(sizes[i], &bench);
+        open_bench(sizes[i], modules, &bench);
         measure(&bench, rounds);
         close_bench(&bench);
     }

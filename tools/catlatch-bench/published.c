@@ -47,15 +47,18 @@ static int make_folder(struct published *published, struct error *error)
     return 0;
 }
 
-static int write_config(const struct published *published, struct error *error)
+static int write_config(const struct published *published, const char *modules, struct error *error)
 {
     FILE *file = fopen(published->config, "w");
     if (file == NULL)
         return error_errno(error, errno, "writing %s", published->config);
-    fprintf(file,
-            "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n[environments]\nlive = " KEYS_PREFIX
-            "\n",
-            published->run_dir, published->folder);
+    fprintf(
+        file,
+        "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n%s%s\n[environments]\nlive = " KEYS_PREFIX
+        "\n[service default]\nrequisite = format\nrequired = table\n"
+        "required = environment live\nrequired = scope\n",
+        published->run_dir, published->folder, modules != NULL ? "module_dir = " : "",
+        modules != NULL ? modules : "");
     bool failed = fchmod(fileno(file), 0600) != 0;
     failed |= fclose(file) != 0;
     return failed ? error_errno(error, errno, "writing %s", published->config) : 0;
@@ -112,7 +115,8 @@ static int fill(struct published *published, const struct table_params *params,
     return 0;
 }
 
-int published_make(const struct keys *keys, struct published **ret_published, struct error *error)
+int published_make(const struct keys *keys, const char *modules, struct published **ret_published,
+                   struct error *error)
 {
     struct table_params params = {
         .generation = 1,
@@ -131,7 +135,7 @@ int published_make(const struct keys *keys, struct published **ret_published, st
     if (r != 0)
         error_set(error, r, "/proc/sys/kernel/random/boot_id cannot be read");
     if (r == 0 && (r = make_folder(published, error)) == 0 &&
-        (r = write_config(published, error)) == 0 && (r = map_file(published, error)) == 0)
+        (r = write_config(published, modules, error)) == 0 && (r = map_file(published, error)) == 0)
         r = fill(published, &params, keys, error);
     if (r != 0) {
         published_free(published);
@@ -160,6 +164,11 @@ void published_free(struct published *published)
         munmap(published->base, published->size);
     published_hide(published);
     free(published);
+}
+
+const char *published_run_dir(const struct published *published)
+{
+    return published->run_dir;
 }
 
 const char *published_config(const struct published *published)

@@ -173,30 +173,24 @@ static int check_all(struct importing *importing, struct error *error)
 }
 
 /* Keys issued elsewhere have no check digits. */
-static int format_warn(const struct importing *importing, const char *name, struct error *error)
+static void format_warn(const struct importing *importing, const char *name)
 {
-    struct stack_service service;
-    int code = stack_service(importing->call->config, name, &service, error);
-
-    if (code == 0 && service.control[STACK_FORMAT] != STACK_ABSENT)
+    if (stack_mentions(importing->call->config, name, "format", "foreign=allow"))
         output_note("service %s: its `format` would refuse %" PRIu64
                     " of these keys, which were issued elsewhere and have no check digits",
                     name, importing->foreign);
-    return code;
 }
 
-static int formats_warn(const struct importing *importing, struct error *error)
+static void formats_warn(const struct importing *importing)
 {
     const struct config *config = importing->call->config;
-    int code = 0;
 
     if (importing->foreign == 0)
-        return 0;
+        return;
     if (config_service(config, "default") == NULL)
-        code = format_warn(importing, "default", error);
-    for (size_t i = 0; code == 0 && i < config->service_count; i++)
-        code = format_warn(importing, config->services[i].name, error);
-    return code;
+        format_warn(importing, "default");
+    for (size_t i = 0; i < config->service_count; i++)
+        format_warn(importing, config->services[i].name);
 }
 
 /* The session that asked may have been closed as idle meanwhile. */
@@ -332,9 +326,10 @@ static int import_run(struct importing *importing, struct error *error)
         code = check_all(importing, error);
     if (code == 0)
         code = aside_sync(importing, error);
-    if (code == 0)
-        code = formats_warn(importing, error);
-    return code != 0 ? code : apply_all(importing, error);
+    if (code != 0)
+        return code;
+    formats_warn(importing);
+    return apply_all(importing, error);
 }
 
 int cmd_import(struct call *call)

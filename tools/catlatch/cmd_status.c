@@ -88,7 +88,7 @@ int cmd_configtest(struct call *call)
     int code = config_read(path, &call->config, &error);
 
     if (code == 0)
-        code = stack_check_all(call->config, &error);
+        code = stack_check_all(call->config, STACK_HOST_ANY, &error);
     if (code != 0) {
         (void)call_config_error(&error);
         return output_error(&error);

@@ -1,4 +1,5 @@
-/* verify: asks the daemon about one key, which comes on standard input. */
+/* verify: asks the daemon about one key, which comes on standard input; or the library, line by
+ * line. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -6,9 +7,20 @@
 #include "commands.h"
 #include "core/key.h"
 #include "core/result.h"
+#include "explain.h"
 #include "input.h"
 #include "output.h"
 #include "value.h"
+
+static int check_input(const struct input *input, struct error *error)
+{
+    if (input->count == 1)
+        return 0;
+    return error_set(error, CATLATCH_E_DATA,
+                     input->count == 0 ? "no key came on standard input"
+                                       : "one key is verified at a time; several lines came on "
+                                         "standard input");
+}
 
 static int verify_words(const struct options *options, const struct input *input,
                         struct session_words *request, struct error *error)
@@ -16,16 +28,13 @@ static int verify_words(const struct options *options, const struct input *input
     const struct option_values *scopes = &options->values[OPTION_NEED_SCOPE];
     int code;
 
-    if (input->count != 1)
-        return error_set(error, CATLATCH_E_DATA,
-                         input->count == 0 ? "no key came on standard input"
-                                           : "one key is verified at a time; several lines came on "
-                                             "standard input");
     code = session_pair(request, "KEY.VERIFY", input_line(input, 0), error);
     if (code == 0)
         code = session_pair(request, "SERVICE", option_text(options, OPTION_SERVICE), error);
     for (size_t i = 0; code == 0 && i < scopes->count; i++)
         code = session_pair(request, "SCOPE", scopes->list[i], error);
+    if (code == 0)
+        code = session_pair(request, "ADDRESS", option_text(options, OPTION_ADDRESS), error);
     return code;
 }
 
@@ -57,27 +66,73 @@ static int answer_status(const json_t *answer)
     return 1;
 }
 
-int cmd_verify(struct call *call)
+/* By the daemon. */
+static int ask(struct call *call, const struct input *input, json_t **ret_answer,
+               struct error *error)
 {
     struct session_words request = {0};
+    int code = call_connect(call, error);
+
+    if (code == 0)
+        code = verify_words(&call->options, input, &request, error);
+    if (code == 0)
+        code = session_ask(call->session, &request, ret_answer, error);
+    session_words_free(&request);
+    return code;
+}
+
+/* By the library, in this process. */
+static int explain(struct call *call, const struct input *input, json_t **ret_answer,
+                   struct error *error)
+{
+    const struct options *options = &call->options;
+    const struct option_values *scopes = &options->values[OPTION_NEED_SCOPE];
+    const char *service = option_text(options, OPTION_SERVICE);
+    struct catlatch_request request = {
+        .size = sizeof request,
+        .key = input_line(input, 0),
+        .key_len = strlen(input_line(input, 0)),
+        .scopes = (const char *const *)scopes->list,
+        .scope_count = scopes->count,
+        .address = option_text(options, OPTION_ADDRESS),
+    };
+
+    return explain_ask(call_config_path(call), service != NULL ? service : "default", &request,
+                       ret_answer, error);
+}
+
+static int print_answer(const struct call *call, const json_t *answer, bool is_explained,
+                        struct error *error)
+{
+    int code = 0;
+
+    if (option_given(&call->options, OPTION_JSON)) {
+        output_json(answer);
+        return 0;
+    }
+    if (is_explained)
+        code = explain_print(answer, error);
+    else
+        print_line(answer);
+    return code;
+}
+
+int cmd_verify(struct call *call)
+{
+    bool is_explained = option_given(&call->options, OPTION_EXPLAIN);
     struct input input = {0};
     struct error error = {0};
     json_t *answer = NULL;
-    int status;
 
-    if (call_connect(call, &error) != 0 ||
-        input_read("-", "keys", true, KEY_FOREIGN_MAX, &input, &error) != 0 ||
-        verify_words(&call->options, &input, &request, &error) != 0 ||
-        session_ask(call->session, &request, &answer, &error) != 0) {
-        status = output_error(&error);
-    } else {
-        status = answer_status(answer);
-        if (option_given(&call->options, OPTION_JSON))
-            output_json(answer);
-        else
-            print_line(answer);
-    }
-    session_words_free(&request);
+    int code = input_read("-", "keys", true, KEY_FOREIGN_MAX, &input, &error);
+    if (code == 0)
+        code = check_input(&input, &error);
+    if (code == 0)
+        code = is_explained ? explain(call, &input, &answer, &error)
+                            : ask(call, &input, &answer, &error);
+    if (code == 0)
+        code = print_answer(call, answer, is_explained, &error);
+    int status = code == 0 ? answer_status(answer) : output_error(&error);
     input_free(&input);
     json_decref(answer);
     return status;

@@ -34,7 +34,7 @@ void doctor_configuration(struct doctor *doctor)
     int code = call_configure(call, &error);
 
     if (code == 0)
-        code = stack_check_all(call->config, &error);
+        code = stack_check_all(call->config, STACK_HOST_ANY, &error);
     if (code == CATLATCH_E_ARGUMENT || code == CATLATCH_E_MEMORY) {
         doctor->code = code;
         doctor->error = error;

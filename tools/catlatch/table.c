@@ -56,8 +56,9 @@ const struct command command_list[] = {
      "Keys that were disabled one by one stay disabled.", 0, 1, 1, cmd_owner_resume},
     {"verify", "ask whether a key is accepted", "",
      "The key comes on standard input. Exit status 0: valid, 1: refused, 69: it could not be "
-     "checked.",
-     BITS2(SERVICE, NEED_SCOPE), 0, 0, cmd_verify},
+     "checked. With --explain the service is opened in this process, as a worker does it, and each "
+     "of its lines is shown with what it said and what that did.",
+     BITS2(SERVICE, NEED_SCOPE) | BITS2(ADDRESS, EXPLAIN), 0, 0, cmd_verify},
     {"log", "show who changed what, and when", "",
      "Each line tells when, the sequence, what, the key and its owner, who, and each field before "
      "and after. --verify walks the hash chain of all records and prints where it ends: note that "
