@@ -26,7 +26,7 @@ struct network {
     uint8_t prefix_len; /* bits, 0 to 128 */
 };
 
-/* Networks of one key: what a verification may have to compare, each in some nanoseconds. */
+/* Networks of one key: what a verification may have to compare, each in some 20 ns. */
 #define NETWORKS_MAX 32u
 
 /* INET6_ADDRSTRLEN, and a length behind it. */
