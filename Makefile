@@ -78,6 +78,10 @@ UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit
 # Programs that tests start: helpers with a main of their own.
 TEST_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(filter-out \
 	$(wildcard tests/*/test_*.c tests/*/lib_*.c tests/fuzz/*.c),$(wildcard tests/*/*.c))))
+# Modules that tests load; they find the record of their calls in the test program.
+TEST_MODULES := $(patsubst tests/stack/modules/%.c,$(BUILD)/tests/modules/%.so,\
+	$(sort $(wildcard tests/stack/modules/*.c)))
+STACK_TESTS := $(filter $(BUILD)/tests/stack/%,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: FORCE all deps demo check check-long tests sanitize lint bench fuzz install uninstall deb \
@@ -159,7 +163,16 @@ $(BUILD)/tests/lib.a: $(call objects,tests/*/lib_*.c)
 	$(AR) rcs $@ $^
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/lib.a $(INTERNAL)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/lib.a $(INTERNAL) -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/lib.a $(INTERNAL) -lcmocka $(TEST_LIBS) \
+		$(TOOL_LIBS) $(DAEMON_LIBS)
+
+$(STACK_TESTS): private ALL_LDFLAGS += -rdynamic
+$(STACK_TESTS): | $(TEST_MODULES)
+$(BUILD)/tests/stack/test_differential: private TEST_LIBS := -lpam
+
+$(BUILD)/tests/modules/%.so: $(BUILD)/tests/stack/modules/%.o $(BUILD)/core.a
+	@mkdir -p $(@D)
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(LIB_LIBS)
 
 # What fuzzers reach, built once for all of them; each links what it needs of it.
 FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(filter-out src/daemon/main.c, \
@@ -188,7 +201,7 @@ $(BUILD)/tsan/test_table_race: $(RACE_SOURCES) $(wildcard src/*/*.h)
 	$(CC) -std=gnu11 -O1 -g -fsanitize=thread $(DEFINES) -Isrc -Isrc/include \
 		-o $@ $(RACE_SOURCES) -lcmocka $(LIB_LIBS)
 
-tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(FUZZERS) $(BUILD)/tsan/test_table_race
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) $(BUILD)/tsan/test_table_race
 
 demo: deps
 	@$(MAKE) --no-print-directory -s all tests

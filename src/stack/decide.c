@@ -324,7 +324,8 @@ static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *di
     dispatch->standing =
         dispatch->valid != 0 ? (struct standing){POSITIVE, CATLATCH_VALID} : nothing_said;
     dispatch->at = (unsigned)(step - service->steps);
-    dispatch->answered = result;
+    /* a module can say UNASKED's number too: nonsense as any other, and it was asked */
+    dispatch->answered = result == UNASKED && step < end ? -1 : result;
     dispatch->outage = false;
     return dispatch->at == service->count ? result_of(dispatch->standing)
                                           : run_weighed(run, dispatch);
