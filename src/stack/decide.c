@@ -165,6 +165,14 @@ struct dispatch {
     bool outage;
 };
 
+/* If no line came behind. */
+static enum catlatch_result outcome_of(const struct dispatch *dispatch)
+{
+    enum catlatch_result result = result_of(dispatch->standing);
+
+    return result != CATLATCH_VALID && dispatch->outage ? CATLATCH_UNAVAILABLE : result;
+}
+
 /* Weighs one result. Returns the line that comes next. Comparisons, the likely ones first: they
  * are foreseen, where the jump of a switch is not. */
 static unsigned weigh(struct dispatch *dispatch, const struct stack_step *step, unsigned at,
@@ -232,7 +240,7 @@ static void dispatch_lines(struct stack_run *run, struct dispatch *dispatch)
         at = weigh(dispatch, step, at, action, result);
         if (run->trace != NULL) {
             run->trace->lines[line].action = action;
-            run->trace->lines[line].standing = result_of(dispatch->standing);
+            run->trace->lines[line].standing = outcome_of(dispatch);
         }
     }
 }
@@ -294,8 +302,7 @@ static __attribute__((noinline)) enum catlatch_result run_weighed(struct stack_r
 {
     dispatch->entered[0] = nothing_said;
     dispatch_lines(run, dispatch);
-    enum catlatch_result result = result_of(dispatch->standing);
-    return result != CATLATCH_VALID && dispatch->outage ? CATLATCH_UNAVAILABLE : result;
+    return outcome_of(dispatch);
 }
 
 /* The usual way of a key that is granted, in which no line needs weighing: each says `valid`, which

@@ -1,18 +1,7 @@
 #include "stack/facts.h"
 
+#include <stdbool.h>
 #include <string.h>
-
-static int store(struct stack_facts *facts, const char *text, uint16_t *ret_at)
-{
-    size_t size = strnlen(text, STACK_FACTS_BYTES) + 1;
-
-    if (size > STACK_FACTS_BYTES - facts->used)
-        return -1;
-    memcpy(facts->bytes + facts->used, text, size);
-    *ret_at = (uint16_t)facts->used;
-    facts->used += (unsigned)size;
-    return 0;
-}
 
 static unsigned find(const struct stack_facts *facts, const char *name)
 {
@@ -23,25 +12,52 @@ static unsigned find(const struct stack_facts *facts, const char *name)
     return i;
 }
 
+/* Where the bytes of a fact end, which begin with its name. */
+static unsigned end_of(const struct stack_facts *facts, unsigned at)
+{
+    unsigned value = facts->list[at].value;
+
+    return value + (unsigned)strlen(facts->bytes + value) + 1;
+}
+
+/* Those that were told later move down: facts lie without gaps in the order of the list. */
+static void take_out(struct stack_facts *facts, unsigned at)
+{
+    unsigned begin = facts->list[at].name, end = end_of(facts, at);
+
+    memmove(facts->bytes + begin, facts->bytes + end, facts->used - end);
+    facts->used -= end - begin;
+    facts->count--;
+    for (; at < facts->count; at++) {
+        facts->list[at].name = (uint16_t)(facts->list[at + 1].name - (end - begin));
+        facts->list[at].value = (uint16_t)(facts->list[at + 1].value - (end - begin));
+    }
+}
+
+static uint16_t append(struct stack_facts *facts, const char *text, size_t size)
+{
+    unsigned at = facts->used;
+
+    memcpy(facts->bytes + at, text, size);
+    facts->used += (unsigned)size;
+    return (uint16_t)at;
+}
+
 int facts_put(struct stack_facts *facts, const char *name, const char *value)
 {
-    unsigned at = find(facts, name), used = facts->used;
-    uint16_t name_at, value_at;
+    size_t name_size = strnlen(name, STACK_FACTS_BYTES) + 1;
+    size_t value_size = strnlen(value, STACK_FACTS_BYTES) + 1;
+    unsigned at = find(facts, name);
+    bool is_there = at < facts->count;
+    unsigned freed = is_there ? end_of(facts, at) - facts->list[at].name : 0;
 
-    if (at < facts->count) {
-        if (store(facts, value, &value_at) != 0)
-            return -1;
-        facts->list[at].value = value_at;
-        return 0;
-    }
-    if (at == STACK_FACTS_MAX || store(facts, name, &name_at) != 0)
+    if (at == STACK_FACTS_MAX || name_size + value_size > STACK_FACTS_BYTES - facts->used + freed)
         return -1;
-    if (store(facts, value, &value_at) != 0) {
-        facts->used = used;
-        return -1;
-    }
-    facts->list[facts->count].name = name_at;
-    facts->list[facts->count++].value = value_at;
+    if (is_there)
+        take_out(facts, at);
+    at = facts->count++;
+    facts->list[at].name = append(facts, name, name_size);
+    facts->list[at].value = append(facts, value, value_size);
     return 0;
 }
 
