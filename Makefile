@@ -122,7 +122,8 @@ $(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(TOOL_OBJ)
 
 $(LIBRARY): $(call optimised,$(LIB_OBJ)) src/lib/libcatlatch.map
 	$(CC) -shared $(OPT) $(LTO) $(ALL_LDFLAGS) -Wl,-soname,libcatlatch.so.$(SOVERSION) \
-		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -o $@ $(call optimised,$(LIB_OBJ)) $(LIB_LIBS)
+		-Wl,--version-script,src/lib/libcatlatch.map -Wl,-z,defs -Wl,-z,nodelete -o $@ \
+		$(call optimised,$(LIB_OBJ)) $(LIB_LIBS)
 
 $(BUILD)/core.a: $(call objects,src/core/*.c)
 	@rm -f $@

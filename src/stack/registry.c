@@ -28,7 +28,7 @@ struct loaded {
     dev_t device;
     ino_t inode;
     off_t size;
-    struct timespec changed;
+    struct timespec written;
     const struct catlatch_module *module;
 };
 
@@ -87,11 +87,25 @@ static int open_checked(const char *folder, const char *name, char path[PATH_MAX
     return r;
 }
 
+/* While it is mapped its number is no other file's. */
 static bool is_file(const struct loaded *loaded, const struct stat *status)
 {
-    return loaded->device == status->st_dev && loaded->inode == status->st_ino &&
-           loaded->size == status->st_size && loaded->changed.tv_sec == status->st_ctim.tv_sec &&
-           loaded->changed.tv_nsec == status->st_ctim.tv_nsec;
+    return loaded->device == status->st_dev && loaded->inode == status->st_ino;
+}
+
+/* The C library knows a file by its number: of one that was written over, it would hand out what
+ * is left of the old code. */
+static int check_unwritten(const struct loaded *loaded, const struct stat *status, const char *path,
+                           struct error *error)
+{
+    if (loaded->size == status->st_size && loaded->written.tv_sec == status->st_mtim.tv_sec &&
+        loaded->written.tv_nsec == status->st_mtim.tv_nsec)
+        return 0;
+    return error_set(
+        error, CATLATCH_E_CONFIG,
+        "%s: was written over while this process runs it; put a new file in its place, "
+        "as install and mv do, and start this program anew",
+        path);
 }
 
 static int check_module(const struct catlatch_module *module, const char *path, const char *name,
@@ -125,7 +139,7 @@ static int load(int fd, const char *path, const char *name, const struct catlatc
     memset(unique + len, '/', load_count);
     len += load_count++;
     snprintf(unique + len, sizeof unique - len, "%d", fd);
-    void *handle = dlopen(unique, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *handle = dlopen(unique, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL)
         return error_set(error, CATLATCH_E_CONFIG, "%s: cannot be loaded: %s", path, dlerror());
     const struct catlatch_module *module = dlsym(handle, CATLATCH_MODULE_SYMBOL);
@@ -133,8 +147,10 @@ static int load(int fd, const char *path, const char *name, const struct catlatc
                 ? check_module(module, path, name, error)
                 : error_set(error, CATLATCH_E_CONFIG, "%s: not a module: no \"%s\" in it", path,
                             CATLATCH_MODULE_SYMBOL);
-    dlclose(handle); /* it stays: RTLD_NODELETE */
-    *ret = module;
+    if (r == 0)
+        *ret = module; /* and the handle stays open: it is never unloaded */
+    else
+        dlclose(handle);
     return r;
 }
 
@@ -150,7 +166,7 @@ static int remember(const struct stat *status, const struct catlatch_module *mod
         .device = status->st_dev,
         .inode = status->st_ino,
         .size = status->st_size,
-        .changed = status->st_ctim,
+        .written = status->st_mtim,
         .module = module,
     };
     registry = fresh;
@@ -161,14 +177,17 @@ static int find_or_load(int fd, const struct stat *status, const char *path, con
                         const struct catlatch_module **ret_module, struct error *error)
 {
     const struct catlatch_module *module = NULL;
+    int r;
 
     for (const struct loaded *loaded = registry; loaded != NULL; loaded = loaded->next) {
-        if (is_file(loaded, status)) {
+        if (!is_file(loaded, status))
+            continue;
+        if ((r = check_unwritten(loaded, status, path, error)) == 0 &&
+            (r = check_module(loaded->module, path, name, error)) == 0)
             *ret_module = loaded->module;
-            return check_module(loaded->module, path, name, error);
-        }
+        return r;
     }
-    int r = load(fd, path, name, &module, error);
+    r = load(fd, path, name, &module, error);
     if (r == 0)
         r = remember(status, module, error);
     if (r == 0)

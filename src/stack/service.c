@@ -233,8 +233,7 @@ static int lay_out_state(const struct opening *opening)
 static int blame(const struct opening *opening, const struct line *line, int code)
 {
     if (line->rule->line == 0)
-        error_prefix(opening->error, "%s: the built-in [service %s]", opening->config->path,
-                     opening->service->name);
+        error_prefix(opening->error, "%s: the built-in [service default]", opening->config->path);
     else
         error_prefix(opening->error, "%s:%u", line->rule->file, line->rule->line);
     return code;
