@@ -17,8 +17,8 @@ struct stack_facts {
     char bytes[STACK_FACTS_BYTES];
 };
 
-/* A later fact replaces one of the same name. What is put must not be of the facts themselves. 0, or
- * -1: no room, and all is as it was. */
+/* A later fact replaces one of the same name. What is put must not be of the facts themselves. 0,
+ * or -1: no room, and all is as it was. */
 int facts_put(struct stack_facts *facts, const char *name, const char *value);
 
 /* NULL: there is none of that name. Valid until the facts change. */

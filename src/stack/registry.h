@@ -3,10 +3,10 @@
  *
  * What was checked is what runs: the file is opened once, its owner, mode and parents are checked
  * (core/trust.h), and that descriptor is loaded. The C library remembers what it loaded by path,
- * so no two loads use the same one; libcatlatch stays loaded itself (-z nodelete), or it would begin
- * to count anew. A file that was replaced since is another file and is loaded beside the old one,
- * which handles that are open go on to use. One that was written over in place is refused: the C
- * library would take it for what it has. What was refused is unloaded again.
+ * so no two loads use the same one; libcatlatch stays loaded itself (-z nodelete), or it would
+ * begin to count anew. A file that was replaced since is another file and is loaded beside the old
+ * one, which handles that are open go on to use. One that was written over in place is refused: the
+ * C library would take it for what it has. What was refused is unloaded again.
  *
  * The registry is the one piece of state that a process's handles share. Thread: any (a mutex).
  * Fork: not in one thread while another loads. Blocks: on the file system.

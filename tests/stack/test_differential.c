@@ -169,7 +169,7 @@ static void make(struct made *made, uint64_t seed)
     memset(made, 0, sizeof *made);
     made->random = seed;
     made->service_count = 1 + dice(made, 5);
-    if (dice(made, 200) == 0)
+    if (dice(made, 60) == 0)
         made->service_count = 16; /* as deep as it goes: STACK_LEVELS_MAX */
     for (unsigned i = 0; i < made->service_count; i++) {
         unsigned most = made->service_count > 5 ? 3 : i == 0 ? LINES_MAX : 5;

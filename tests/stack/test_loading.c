@@ -453,6 +453,7 @@ static void a_module_that_was_refused_can_be_mended_in_its_place(void **state)
     script_path(&world, "mended", path);
     script_copy(from, path, 0644);
     refused_line("required = mended", CATLATCH_E_CONFIG, "@/mended.so: calls itself \"twin\"");
+    assert_int_equal(latch_mappings("mended.so"), 0);
     assert_int_equal(unlink(from), 0);
     assert_int_equal(rename(path, from), 0);
     install_twin('E', true);
