@@ -233,7 +233,7 @@ static int body_read(struct reading *reading, const char *name, unsigned level)
 int lines_read(const struct config *config, const char *service, struct lines *ret_lines,
                struct error *error)
 {
-    struct error ignored;
+    struct error ignored = {.code = 0};
     struct reading reading = {
         .config = config, .lines = ret_lines, .error = error != NULL ? error : &ignored};
 

@@ -200,7 +200,7 @@ int registry_load(const char *folder, const char *name, const struct catlatch_mo
 {
     char path[PATH_MAX];
     struct stat status;
-    int fd;
+    int fd = -1;
     int r = open_checked(folder, name, path, &status, &fd, error);
 
     if (r != 0)
@@ -216,7 +216,7 @@ int registry_check(const char *folder, const char *name, struct error *error)
 {
     char path[PATH_MAX];
     struct stat status;
-    int fd;
+    int fd = -1;
     int r = open_checked(folder, name, path, &status, &fd, error);
 
     if (r == 0)

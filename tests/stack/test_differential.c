@@ -23,7 +23,7 @@
 #include "lib_script.h"
 #include "tests/unit/lib_table.h"
 
-#define STACKS 6000u
+#define STACKS 5000u
 #define STACKS_LONG 100000u
 
 #define SERVICES_MAX 18u /* one more than can be within each other */
