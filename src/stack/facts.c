@@ -51,7 +51,7 @@ int facts_put(struct stack_facts *facts, const char *name, const char *value)
     bool is_there = at < facts->count;
     unsigned freed = is_there ? end_of(facts, at) - facts->list[at].name : 0;
 
-    if ((!is_there && at == STACK_FACTS_MAX) ||
+    if ((!is_there && facts->count == STACK_FACTS_MAX) ||
         name_size + value_size > STACK_FACTS_BYTES - facts->used + freed)
         return -1;
     if (is_there)

@@ -199,7 +199,7 @@ int registry_load(const char *folder, const char *name, const struct catlatch_mo
                   struct error *error)
 {
     char path[PATH_MAX];
-    struct stat status;
+    struct stat status = {0};
     int fd = -1;
     int r = open_checked(folder, name, path, &status, &fd, error);
 
@@ -215,7 +215,7 @@ int registry_load(const char *folder, const char *name, const struct catlatch_mo
 int registry_check(const char *folder, const char *name, struct error *error)
 {
     char path[PATH_MAX];
-    struct stat status;
+    struct stat status = {0};
     int fd = -1;
     int r = open_checked(folder, name, path, &status, &fd, error);
 
