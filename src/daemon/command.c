@@ -17,7 +17,8 @@
 /* KEY.VERIFY first: it is looked for by far the most often. */
 const struct command command_table[] = {
     {"KEY.VERIFY", VERIFY, COMMAND_LOOP, 2, 0, true, handle_key_verify, NULL, "key",
-     "key [SERVICE service] [SCOPE scope]...", "Whose key is this, and may it pass?"},
+     "key [SERVICE service] [SCOPE scope]... [ADDRESS address]",
+     "Whose key is this, and may it pass?"},
     {"KEY.CREATE", WRITE, COMMAND_CHANGE, 3, 0, true, handle_key_create, answer_created, "key",
      "NAME name [OWNER owner] [ENV environment] [EXPIRES time] [NOT_BEFORE time] [COMMENT text] "
      "[SCOPE scope]... [ALLOW network]... [META name value]...",
@@ -209,8 +210,7 @@ static bool check_right(struct call *call)
 {
     const struct command *command = call->command;
 
-    session_standing(call->session, call->view,
-                     &call->standing);
+    session_standing(call->session, call->view, &call->standing);
     if (command->right == CONFIG_RIGHT_NONE)
         return true;
     if (call->standing.right < command->right)

@@ -59,6 +59,9 @@ static void standing_of_key(const struct table_view *view, const struct digest *
     struct table_hit hit;
 
     standing.key_result = judge_digest(view, digest, &hit);
+    /* Of a peer on a socket no address is known. */
+    if (standing.key_result == CATLATCH_VALID && (hit.control & CONTROL_NETWORKS) != 0)
+        standing.key_result = CATLATCH_IP_NOT_ALLOWED;
     if (standing.key_result == CATLATCH_VALID) {
         standing.key_id = hit.id;
         if (standing_confine(&standing, view, hit.slot))

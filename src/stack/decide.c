@@ -92,6 +92,8 @@ static void take_record(struct stack_run *run)
     call->lookup = CATLATCH_LOOKUP_HIT;
     call->record_state = (int)judge_record(run->view, &run->hit);
     call->environment = environment_of(run);
+    if ((run->hit.control & CONTROL_NETWORKS) != 0)
+        call->flags |= CATLATCH_CALL_NETWORKS;
     if (call->environment == -2)
         call->lookup = CATLATCH_LOOKUP_UNAVAILABLE;
     if ((run->hit.control & CONTROL_WELL_FORMED) != 0 && call->key != NULL &&

@@ -1,5 +1,7 @@
 #include "stack/host.h"
 
+#include <string.h>
+
 #include "stack/decide.h"
 #include "stack/identity.h"
 
@@ -31,6 +33,17 @@ static int record_has_scope(const struct catlatch_call *call, const char *scope,
     const struct stack_run *run = run_of(call);
 
     return has_record(run) ? told(table_has_scope(run->view, run->hit.slot, scope, len)) : -1;
+}
+
+static int record_allows(const struct catlatch_call *call, const uint8_t address[16])
+{
+    const struct stack_run *run = run_of(call);
+    struct address caller;
+
+    if (!has_record(run))
+        return -1;
+    memcpy(caller.bytes, address, sizeof caller.bytes);
+    return told(table_allows(run->view, run->hit.slot, &caller));
 }
 
 static int record_identity(const struct catlatch_call *call, struct catlatch_identity *ret)
@@ -69,6 +82,7 @@ const struct catlatch_host stack_host_functions = {
     .size = sizeof(struct catlatch_host),
     .key_is_well_formed = key_is_fine,
     .record_has_scope = record_has_scope,
+    .record_allows = record_allows,
     .record_identity = record_identity,
     .tell = tell,
     .step = step,

@@ -19,7 +19,7 @@
 /* Every load adds a slash to its path. */
 #define LOADS_MAX (PATH_MAX - 64u)
 
-#define FLAGS_KNOWN \
+#define FLAGS_KNOWN                                                                             \
     (CATLATCH_MAY_BLOCK | CATLATCH_NEEDS_TABLE | CATLATCH_TAKES_SCOPES | CATLATCH_NEEDS_TRACE | \
      CATLATCH_VOUCHES_NOT)
 

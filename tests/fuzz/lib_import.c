@@ -10,7 +10,7 @@ static struct {
     bool open;
     struct daemon daemon;
     struct config config;
-    struct stack_service service;
+    struct stack_service service, *services[1];
     struct session session;
 } world;
 
@@ -20,7 +20,8 @@ static void world_open(void)
         return;
     environments_default(&world.config.environments);
     world.daemon.settings.config = &world.config;
-    world.daemon.settings.services = &world.service;
+    world.services[0] = &world.service;
+    world.daemon.settings.services = world.services;
     world.daemon.settings.service_count = 1;
     world.session.on_admin_socket = true;
     world.session.peer_right = CONFIG_RIGHT_ADMIN;

@@ -62,7 +62,12 @@ static enum catlatch_result check(const struct direct *direct, const struct tabl
     int is_live = table_environment_is(view, control_environment(hit->control), "live");
     if (is_live != 1)
         return is_live < 0 ? CATLATCH_UNAVAILABLE : CATLATCH_WRONG_ENVIRONMENT;
-    return check_scopes(view, request, hit);
+    if ((result = check_scopes(view, request, hit)) != CATLATCH_VALID)
+        return result;
+    int allows = table_allows(view, hit->slot, NULL);
+    return allows > 0    ? CATLATCH_VALID
+           : allows == 0 ? CATLATCH_IP_NOT_ALLOWED
+                         : CATLATCH_UNAVAILABLE;
 }
 
 enum catlatch_result direct_verify(struct direct *direct, const struct catlatch_request *request,
