@@ -22,6 +22,7 @@ SBINDIR ?= $(PREFIX)/sbin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MODULEDIR ?= $(LIBDIR)/catlatch
+PAMDIR ?= $(LIBDIR)/security
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
 RUNSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/run,$(PREFIX)/var/run)
@@ -56,6 +57,7 @@ LIB_LIBS := -lcrypto -linih
 DAEMON_LIBS := -luv -ldb $(LIB_LIBS) -lpthread
 TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS)
 
+comma := ,
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/stack/*.c)
 # Workers neither make keys nor write tables.
@@ -71,6 +73,7 @@ optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
 
 LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
 MODULES := $(patsubst plugin/%.c,$(BUILD)/modules/%.so,$(sort $(wildcard plugin/*.c)))
+PAM_MODULE := $(BUILD)/pam_catlatch.so
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
@@ -89,7 +92,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(MODULES) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 
 FORCE:
 
@@ -134,6 +137,14 @@ $(BUILD)/modules/%.so: $(BUILD)/plugin/%.o $(BUILD)/core.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs -Wl,--exclude-libs,ALL -o $@ $^ $(LIB_LIBS)
 
+# It stays in a program that has loaded it once, and the library with it, which knows what else it
+# has loaded. Where the library is found by where it is installed, and not by the system's folders,
+# that is said.
+$(PAM_MODULE): $(call objects,plugin/pam/*.c) $(BUILD)/core.a $(BUILD)/libcatlatch.so
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs,-z,nodelete -Wl,--exclude-libs,ALL -o $@ \
+		$(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lpam $(LIB_LIBS) \
+		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
 $(BUILD)/libcatlatch.so: $(LIBRARY)
 	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
 	ln -sf libcatlatch.so.$(SOVERSION) $@
@@ -158,6 +169,10 @@ $(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.
 # An application as any other: it sees the public header and the shared library.
 $(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so
 	$(CC) $(ALL_LDFLAGS) -o $@ $< -L$(BUILD) -lcatlatch -Wl,-rpath,$(abspath $(BUILD))
+
+# So is this one, for libpam.
+$(BUILD)/tests/system/pam_login: $(BUILD)/tests/system/pam_login.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -lpam -lpam_misc
 
 $(BUILD)/tests/lib.a: $(call objects,tests/*/lib_*.c)
 	@rm -f $@
@@ -268,6 +283,7 @@ INSTALLED := \
 	644:$(BUILD)/catlatch.pc:$(LIBDIR)/pkgconfig/catlatch.pc \
 	644:src/include/catlatch.h:$(INCLUDEDIR)/catlatch.h \
 	644:src/include/catlatch_module.h:$(INCLUDEDIR)/catlatch_module.h \
+	644:$(PAM_MODULE):$(PAMDIR)/pam_catlatch.so \
 	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \
 	644:$(BUILD)/completion.zsh:$(ZSHDIR)/_catlatch \
