@@ -211,12 +211,22 @@ MAP
     launch catlatchd
     give_key acme acme
     pam_service web <<<"auth required $module map=$dir/map"
-    for line in acme 'acme deploy backup' '"Acme Corp deploy' '"" deploy' '"acme"deploy' $'acme de\001ploy' \
-        'acme deploy # comment' "$(printf 'a%.0s' {1..256}) deploy" $'acme \xff'; do
-        printf 'acme deploy\n# comment\n%s\n' "$line" >"$dir/map"
+    while IFS='|' read -r line text; do
+        printf "acme deploy\n# comment\n$line\n" >"$dir/map"
         log_in web deploy authenticate <<<"$key"
-        expect_no_login "$misconfigured" "SYSLOG(3): $dir/map:3: "
-    done
+        expect_no_login "$misconfigured" "SYSLOG(3): $dir/map:3: $text"
+    done <<LINES
+acme|\`owner user\` is wanted
+acme deploy backup|\`owner user\` is wanted
+acme deploy # comment|\`owner user\` is wanted
+"" deploy|\`owner user\` is wanted
+"Acme Corp deploy|the quotes are not closed
+"acme"deploy|a blank is wanted behind the quotes
+$(printf 'a%.0s' {1..256}) deploy|an owner has at most 255 bytes
+acme de\\001ploy|this is no UTF-8
+acme \\377|this is no UTF-8
+acme\\000 deploy|this is no UTF-8
+LINES
     echo 'acme deploy' >"$dir/map"
     log_in web deploy authenticate <<<"$key"
     expect_login
@@ -282,9 +292,12 @@ PAM
         expect_login
         run ! grep -F 'API key' <<<"$output"
     done
-    ask_first use_first_pass
-    log_in web alice authenticate <<<$'password\n'"$key"
-    expect_no_login "$refused" ': malformed,'
+    for words in '' use_first_pass; do
+        ask_first "$words"
+        log_in web alice authenticate <<<$'password\n'"$key"
+        expect_no_login "$refused" ': malformed,'
+        run ! grep -F 'API key' <<<"$output"
+    done
     ask_first try_first_pass
     log_in web alice authenticate <<<$'password\n'"$key"
     expect_login
@@ -368,15 +381,32 @@ authenticate: $refused" ]
 @test "the remote host is the request's address where it is one" {
     launch catlatchd
     give_key own alice
+    cat >"$dir/near.c" <<'C'
+#include <catlatch_module.h>
+#include <string.h>
+static int verify(void *instance, struct catlatch_call *call)
+{
+    (void)instance;
+    const char *address = call->address != NULL ? call->address : "none";
+    return strcmp(address, "203.0.113.9") == 0 || strcmp(address, "2001:db8::9") == 0
+               ? CATLATCH_VALID : CATLATCH_IP_NOT_ALLOWED;
+}
+CATLATCH_MODULE(near, .verify = verify);
+C
+    cp -R "$CATLATCH_BUILD/modules" "$dir/modules"
+    cc -shared -fPIC -I"$BATS_TEST_DIRNAME/../../src/include" -o "$dir/modules/near.so" "$dir/near.c"
+    set_daemon_key module_dir "$dir/modules"
+    printf 'required = near\n' >>"$CATLATCH_CONFIG"
     for host in 203.0.113.9 2001:db8::9; do
-        log_in -I rhost="$host" web alice authenticate <<<"$key"
+        log_in -I rhost="$host" web alice authenticate acct_mgmt <<<"$key"
         expect_login
         expect_text "$logged" "opened user \"alice\" from $host: valid"
     done
+    log_in -I rhost=203.0.113.10 web alice authenticate <<<"$key"
+    expect_no_login "$refused" 'from 203.0.113.10: ip_not_allowed'
     for host in client.example '' 1.2.3 '203.0.113.9 '; do
         log_in -I rhost="$host" web alice authenticate <<<"$key"
-        expect_login
-        expect_text "$logged" 'opened user "alice" from -: valid'
+        expect_no_login "$refused" 'from -: ip_not_allowed'
     done
 }
 
@@ -454,4 +484,13 @@ PAM
     needed=$(readelf -d "$plain" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sed 's/\.so.*//' | sort | tr '\n' ' ')
     [ "$needed" = 'libc libcatlatch libcrypto libpam ' ]
     run ! grep -F "$CATLATCH_BUILD" <(readelf -d "$plain")
+}
+
+@test "pam_catlatch(8) explains every argument and every value that is returned, and no other" {
+    sources=$BATS_TEST_DIRNAME/../../plugin/pam page=$BATS_TEST_DIRNAME/../../etc/man/pam_catlatch.8.scd
+    diff <(sed -n 's/^ *\[WORD_[A-Z_]*\] = {"\([a-z_]*\)", .*/\1/p' "$sources/arguments.c" | sort) \
+        <(awk '/^#/ { inside = $0 == "# ARGUMENTS" } inside && /^\*/' "$page" | grep -oE '^\*[a-z_]+' | tr -d '*' | sort)
+    diff <(cat "$sources"/*.c | grep -oE '\bPAM_[A-Z_]+' | grep -E '_ERR$|_EXPIRED$|_DENIED$|_UNAVAIL$|_(SUCCESS|IGNORE|INCOMPLETE)$' | sort -u) \
+        <(awk '/^#/ { inside = $0 == "# RETURN VALUES" } inside' "$page" | grep -oE '^\*PAM_.*' | grep -oE 'PAM_[A-Z_]+' | grep -vx PAM_CONV_ERR | sort -u)
+    grep -qF "$(sed -n 's/^#define ARGUMENTS_SCOPE "\(.*\)"/*\1*/p' "$sources/arguments.h")" "$page"
 }
