@@ -103,7 +103,7 @@ deps:
 	@tools/deps
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
-FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR)
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
@@ -252,7 +252,7 @@ fuzz: deps
 
 # What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
 FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
-	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g'
+	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g'
 # Users, units and the like are the whole system's; a prefix of one's own has none.
 SYSTEM := $(filter /run,$(RUNSTATEDIR))
 

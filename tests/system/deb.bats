@@ -38,8 +38,8 @@ version() {
     expect_status 0
 }
 
-@test "there are three packages of this version, and the library's symbols are listed" {
-    for name in catlatch libcatlatch0 libcatlatch-dev; do
+@test "there are four packages of this version, and the library's symbols are listed" {
+    for name in catlatch libcatlatch0 libcatlatch-dev libpam-catlatch; do
         [ -f "$packages/${name}_$(version)_$(dpkg --print-architecture).deb" ]
     done
     dpkg-deb --ctrl-tarfile "$packages"/libcatlatch0_*.deb | tar -xO ./symbols >"$BATS_TEST_TMPDIR/symbols"

@@ -87,6 +87,7 @@ teardown() {
 ./usr/local/lib/libcatlatch.so.0
 ./usr/local/lib/libcatlatch.so.$version
 ./usr/local/lib/pkgconfig/catlatch.pc
+./usr/local/lib/security/pam_catlatch.so
 ./usr/local/lib/systemd/system/catlatch-backup.service
 ./usr/local/lib/systemd/system/catlatch-backup.timer
 ./usr/local/lib/systemd/system/catlatchd.service
@@ -102,6 +103,7 @@ teardown() {
 ./usr/local/share/man/man3/libcatlatch.3
 ./usr/local/share/man/man5/catlatch.ini.5
 ./usr/local/share/man/man8/catlatchd.8
+./usr/local/share/man/man8/pam_catlatch.8
 ./usr/local/share/zsh/site-functions/_catlatch
 FILES
     grep -qx 'ExecStart=/usr/local/sbin/catlatchd' "$dest/lib/systemd/system/catlatchd.service"
@@ -185,7 +187,7 @@ need_systemd_analyze() {
         # Every page that is referred to is one of ours, or well known.
         mandoc -Tascii "$page" | col -b | grep -oE '[a-z_.-]+\([0-9]\)' | sort -u | while read -r name; do
             case $name in
-            sd_notify* | sd_listen_fds*) ;;
+            sd_notify* | sd_listen_fds* | 'pam(8)' | 'pam.d(5)') ;;
             *) [ -e "$dest/share/man/man${name: -2:1}/${name%(*}.${name: -2:1}" ] ;;
             esac
         done
