@@ -149,7 +149,7 @@ static int read_one(const char *argument, unsigned *io_given, struct arguments *
     if ((*io_given >> word & 1) != 0)
         return error_set(error, CATLATCH_E_CONFIG, "%s is given twice", WORDS[word].name);
     *io_given |= 1u << word;
-    return take(word, equals != NULL ? equals + 1 : NULL, arguments, error);
+    return take(word, equals != NULL ? equals + 1 : "", arguments, error);
 }
 
 static int refuse_both(unsigned given, enum word a, enum word b, struct error *error)
