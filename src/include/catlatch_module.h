@@ -82,6 +82,9 @@ struct catlatch_setup {
     const char *run_dir; /* [daemon] run_dir */
     char *message;       /* for why init refuses: one line, terminated, at most */
     size_t message_size; /* bytes with the NUL */
+
+    /* The module's own; init may add MAY_BLOCK, which then holds for this instance. */
+    uint32_t *flags;
 };
 
 /* What the table says of the digest. */

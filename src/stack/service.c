@@ -51,7 +51,7 @@ static int unknown_module(const struct opening *opening, const char *name)
 }
 
 static int instance_make(const struct opening *opening, const struct line *line,
-                         struct stack_step *step)
+                         struct stack_step *step, uint32_t *flags)
 {
     const struct catlatch_module *module = step->module;
     char message[384] = "";
@@ -65,6 +65,7 @@ static int instance_make(const struct opening *opening, const struct line *line,
         .run_dir = opening->config->run_dir,
         .message = message,
         .message_size = sizeof message,
+        .flags = flags,
     };
 
     if (module->init == NULL && line->argument_count > 0)
@@ -78,14 +79,37 @@ static int instance_make(const struct opening *opening, const struct line *line,
                      "%s: %s", line->module, message[0] != '\0' ? message : "refused to start");
 }
 
-static int check_host(const struct opening *opening, const struct catlatch_module *module)
+/* Whether this host runs what has these flags: a loop refuses what may block, the daemon leaves the
+ * service to others. */
+static int check_host(const struct opening *opening, struct stack_step *step, uint32_t flags)
 {
-    if (opening->host != STACK_HOST_LOOP || (module->flags & CATLATCH_MAY_BLOCK) == 0)
+    if (opening->host == STACK_HOST_ANY || (flags & CATLATCH_MAY_BLOCK) == 0)
         return 0;
+    if (opening->host == STACK_HOST_DAEMON) {
+        opening->service->elsewhere = true;
+        step->module = NULL;
+        return 0;
+    }
     return error_set(opening->error, CATLATCH_E_CONFIG,
                      "%s may wait, and this program serves many from one loop; leave it out of the "
                      "services of such programs",
-                     module->name);
+                     step->module->name);
+}
+
+/* What an instance may do is known when it was made. */
+static int instance_open(const struct opening *opening, const struct line *line,
+                         struct stack_step *step)
+{
+    const struct catlatch_module *module = step->module;
+    uint32_t flags = module->flags;
+    int r = instance_make(opening, line, step, &flags);
+
+    if (r != 0)
+        return r;
+    r = check_host(opening, step, flags);
+    if ((r != 0 || step->module == NULL) && module->fini != NULL)
+        module->fini(step->instance);
+    return r;
 }
 
 /* Of a module that this host must not run: the file is checked, and the service is elsewhere's. */
@@ -108,13 +132,8 @@ static int module_open(const struct opening *opening, const struct line *line,
         return unknown_module(opening, line->module);
     if (r != 0 || step->module == NULL)
         return r;
-    if (is_daemon && (step->module->flags & CATLATCH_MAY_BLOCK) != 0) {
-        opening->service->elsewhere = true;
-        step->module = NULL;
-        return 0;
-    }
-    r = check_host(opening, step->module);
-    return r == 0 ? instance_make(opening, line, step) : r;
+    r = check_host(opening, step, step->module->flags);
+    return r == 0 && step->module != NULL ? instance_open(opening, line, step) : r;
 }
 
 static void count_line(struct stack_service *service, unsigned number)
