@@ -2,9 +2,10 @@
  * file [PATH...] [deny=PATH...]: keys whose SHA-256 stands in a file, for when there is no daemon.
  *
  * PATH holds break-glass keys. One that stands there is `valid`, unless the table has a record of
- * it, whatever that says: then it is `denied`, so that no file can keep alive what was revoked, and
- * so that whoever puts an ordinary key there learns of it at once. Without a table (`file` is for
- * that moment) nothing is known against it. One that does not stand there is `not_found`.
+ * it, whatever that says: then it is `denied`, so that no file can keep alive what was revoked.
+ * Without a table (`file` is for that moment) nothing is known against it. One that does not stand
+ * there is `not_found`: `sufficient` passes it on to the next line as it would an `ignore`, and a
+ * service of `required = file` alone says what is the matter.
  *
  * deny=PATH holds keys to refuse while nothing can be revoked: `denied`, before all else. Where
  * there is no PATH the module has nothing to say of any other key: `ignore`.
