@@ -160,11 +160,8 @@ $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ) $(call objects,src/lib/*.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-# The library as a worker loads it, and beside it what makes its table.
-$(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/core/*.c src/table/*.c) \
-	$(BUILD)/src/lib/attach.o $(BUILD)/src/stack/judge.o) $(BUILD)/libcatlatch.so
-	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
-		-Wl,-rpath,$(abspath $(BUILD)) $(LIB_LIBS)
+$(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ))
+	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 # An application as any other: it sees the public header and the shared library.
 $(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so

@@ -17,7 +17,7 @@
 static const struct config_rule default_rules[] = {
     BUILT_IN("requisite", "format"),          BUILT_IN("required", "table"),
     BUILT_IN("required", "environment live"), BUILT_IN("required", "scope"),
-    BUILT_IN("required", "address"),
+    BUILT_IN("required", "address"),          BUILT_IN("optional", "audit"),
 };
 #define DEFAULT_RULES (sizeof default_rules / sizeof *default_rules)
 #define DEFAULT_ENVIRONMENT_RULE 2u
