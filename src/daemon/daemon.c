@@ -15,6 +15,7 @@
 #include "daemon/peer.h"
 #include "daemon/privilege.h"
 #include "daemon/subscription.h"
+#include "stack/check.h"
 
 /* Descriptors besides connections: Berkeley DB's files, locks, sockets, the loop's own. */
 #define FILES_OWN 64u
@@ -412,8 +413,10 @@ int daemon_test(const char *config_path)
     struct settings settings = {0};
     struct error error;
 
-    if (settings_read(config_path, &settings, &error) != 0) {
+    if (settings_read(config_path, &settings, &error) != 0 ||
+        stack_check(settings.config, &error) != 0) {
         fprintf(stderr, "catlatchd: %s\n", error.text);
+        settings_free(&settings);
         return exit_status(&error);
     }
     printf("%s: good\n", settings.config->path);

@@ -22,6 +22,7 @@
 
 #include "core/error.h"
 #include "lib_script.h"
+#include "stack/check.h"
 #include "stack/registry.h"
 #include "tests/unit/lib_config.h"
 #include "tests/unit/lib_latch.h"
@@ -556,13 +557,24 @@ static void all_services_are_checked(void **state)
         script_config(&world, "[default]\nrequired = script\n[a]\n\n[b]\nrequired = nowhere\n");
 
     (void)state;
-    assert_int_equal(stack_check_all(config, STACK_HOST_ANY, &error), CATLATCH_E_CONFIG);
+    assert_int_equal(stack_check(config, &error), CATLATCH_E_CONFIG);
     assert_memory_equal(error.text, "/t.ini:6: unknown module \"nowhere\"", 34);
     config->service_count = 2;
-    record_clear();
-    assert_int_equal(stack_check_all(config, STACK_HOST_ANY, &error), 0);
-    assert_string_equal(record_words("ix"), "i0 x0 i0 x0");
+    assert_int_equal(stack_check(config, &error), 0);
     config->service_count = 3;
+    script_config_free(config);
+}
+
+static void a_module_that_dies_when_it_is_tried_out_is_an_error(void **state)
+{
+    struct error error = {.text = ""};
+    struct config *config =
+        script_config(&world, "[default]\nrequired = script\n[a]\nrequired = dies\n");
+
+    (void)state;
+    assert_int_equal(stack_check(config, &error), CATLATCH_E_CONFIG);
+    assert_string_equal(error.text, "a module of [service a] ended the process that tried it out "
+                                    "(Segmentation fault)");
     script_config_free(config);
 }
 
@@ -908,6 +920,7 @@ int main(void)
         cmocka_unit_test(a_host_that_must_not_wait_refuses_a_module_that_may),
         cmocka_unit_test(the_daemon_runs_no_code_but_stock_and_says_that_it_cannot_tell),
         cmocka_unit_test(all_services_are_checked),
+        cmocka_unit_test(a_module_that_dies_when_it_is_tried_out_is_an_error),
         cmocka_unit_test(a_service_that_includes_itself_is_refused),
         cmocka_unit_test(a_service_may_be_included_twice),
         cmocka_unit_test(services_lie_up_to_16_deep),

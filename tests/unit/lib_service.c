@@ -1,4 +1,5 @@
 #include "lib_service.h"
+#include "stack/check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,6 +74,6 @@ void service_is_refused(const char *lines, const char *message)
                      CATLATCH_E_CONFIG);
     assert_string_equal(error.text, message);
     assert_ptr_equal(service, untouched);
-    assert_int_equal(stack_check_all(&world->config, STACK_HOST_ANY, NULL), CATLATCH_E_CONFIG);
+    assert_int_equal(stack_check(&world->config, NULL), CATLATCH_E_CONFIG);
     test_free(world);
 }

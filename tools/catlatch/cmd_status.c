@@ -4,7 +4,7 @@
 
 #include "commands.h"
 #include "output.h"
-#include "stack/service.h"
+#include "stack/check.h"
 #include "value.h"
 
 static json_int_t number(const json_t *stats, const char *name)
@@ -88,7 +88,7 @@ int cmd_configtest(struct call *call)
     int code = config_read(path, &call->config, &error);
 
     if (code == 0)
-        code = stack_check_all(call->config, STACK_HOST_ANY, &error);
+        code = stack_check(call->config, &error);
     if (code != 0) {
         (void)call_config_error(&error);
         return output_error(&error);

@@ -14,7 +14,7 @@
 #include "core/config_principals.h"
 #include "core/timespan.h"
 #include "doctor.h"
-#include "stack/service.h"
+#include "stack/check.h"
 #include "value.h"
 
 /* The daemon beats every two seconds at the slowest, and readers begin to look elsewhere after
@@ -34,7 +34,7 @@ void doctor_configuration(struct doctor *doctor)
     int code = call_configure(call, &error);
 
     if (code == 0)
-        code = stack_check_all(call->config, STACK_HOST_ANY, &error);
+        code = stack_check(call->config, &error);
     if (code == CATLATCH_E_ARGUMENT || code == CATLATCH_E_MEMORY) {
         doctor->code = code;
         doctor->error = error;
