@@ -133,6 +133,8 @@ static void say(int fd, const struct answer *answer)
 
     if (answer->then == LATE)
         poll(&next, 1, -1);
+    if (answer->then == DEAFEN)
+        shutdown(fd, SHUT_RD);
     if (answer->pause_ms == 0)
         send(fd, answer->text, strlen(answer->text), MSG_NOSIGNAL);
     for (const char *at = answer->text; answer->pause_ms > 0 && *at != '\0'; at++) {
@@ -170,9 +172,7 @@ static void play(struct fixture *fixture, const struct answer *answers)
             while (then == LATE && hear_question(fixture->played, fd))
                 continue;
         }
-        if (then == DEAFEN) /* still there, and hears no more */
-            shutdown(fd, SHUT_RD);
-        else
+        if (then != DEAFEN) /* which is still there, and hears no more */
             close(fd);
     }
 }
@@ -281,7 +281,7 @@ static void whatever_goes_wrong_is_unavailable_and_leaves_nothing_behind(void **
         module_open_service(fixture->bench, BRIEF);
         if (ask(fixture) != CATLATCH_UNAVAILABLE)
             fail_msg("case %zu: %s", i, wrong[i].text);
-        assert_int_equal(atomic_load(&fixture->played->connections), 1);
+        assert_in_range(atomic_load(&fixture->played->connections), 0, 1);
         module_open_service(fixture->bench, "required = permit\n");
     }
     start_play(fixture, ANSWERS({"*2\r\n$6\r\nresult\r\n", GO_ON, 0}, {REVOKED, GO_ON, 0}));
@@ -374,18 +374,20 @@ static void a_child_has_a_connection_of_its_own(void **state)
     struct fixture *fixture = *state;
     int status = -1;
 
-    start_play(fixture, ANSWERS({VALID, GO_ON, 0}, {REVOKED, CLOSE, 0}, {VALID, GO_ON, 0}));
-    module_open_service(fixture->bench, BRIEF);
-    /* The played daemon serves one connection at a time: the child's waits until the deadline. */
+    /* Who serves one connection at a time never comes to the child's, which ends by a signal. */
+    start_play(fixture, ANSWERS({VALID, GO_ON, 0}, {REVOKED, GO_ON, 0}));
+    module_open_service(fixture->bench, PATIENT);
     assert_int_equal(ask(fixture), CATLATCH_VALID);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        ualarm(300000, 0);
         _exit((int)ask(fixture));
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), CATLATCH_UNAVAILABLE);
+    assert_true(WIFSIGNALED(status));
     assert_int_equal(atomic_load(&fixture->played->questions), 1);
     assert_int_equal(ask(fixture), CATLATCH_REVOKED);
+    assert_int_equal(atomic_load(&fixture->played->connections), 1);
 }
 
 /* The lowest that is not open before is what is opened next. */
@@ -444,11 +446,12 @@ static void no_key_stays_in_its_memory(void **state)
     void *instance;
 
     start_play(fixture, ANSWERS({VALID, GO_ON, 0}, {"", GO_ON, 0}));
-    module_open_service(fixture->bench, BRIEF);
+    module_open_service(fixture->bench, PATIENT);
     instance = fixture->bench->service->steps[0].instance;
     size_t size = malloc_usable_size(instance);
     assert_int_equal(ask(fixture), CATLATCH_VALID);
     assert_null(memmem(instance, size, &KEY[20], 20));
+    end_play(fixture);
     assert_int_equal(ask(fixture), CATLATCH_UNAVAILABLE);
     assert_null(memmem(instance, size, &KEY[20], 20));
 }
@@ -583,16 +586,11 @@ static void arguments_that_are_none_are_refused(void **state)
 
 static void real_open(struct fixture *fixture, struct trial *trial)
 {
-    const char *build = getenv("CATLATCH_BUILD");
-    char folder[PATH_MAX], settings[PATH_MAX + 256], lines[256];
+    char lines[256];
 
-    assert_non_null(realpath(build != NULL ? build : "build", folder));
-    snprintf(settings, sizeof settings,
-             "module_dir = %s/modules\n[service default]\nrequired = table\nrequired = scope\n"
-             "[service test]\nrequired = table\nrequired = environment test\n"
-             "[service mirror]\nrequired = socket\n",
-             folder);
-    trial_open(trial, settings);
+    trial_open(trial, "[service default]\nrequired = table\nrequired = scope\n"
+                      "[service test]\nrequired = table\nrequired = environment test\n"
+                      "[service mirror]\nrequired = socket\n");
     trial_start(trial);
     snprintf(lines, sizeof lines, "required = socket path=%s/catlatch.sock timeout=5s\n",
              trial->run_dir);

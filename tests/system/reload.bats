@@ -10,6 +10,10 @@ setup() {
 [policy]
 max_keys_per_owner = none
 
+[service default]
+required = format
+required = table
+
 [environments]
 live = cc_live_
 test = cc_test_

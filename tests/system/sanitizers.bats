@@ -35,6 +35,7 @@ fuzz() { # NAME
 @test "any bytes as a request" { fuzz resp; }
 @test "any bytes as a stored record" { fuzz record; }
 @test "any bytes as a configuration" { fuzz ini; }
+@test "any bytes as a daemon's answer to the module socket" { fuzz verify_reply; }
 
 @test "any bytes as a backup" { runs=$slow_runs fuzz backup; }
 @test "any entries as a backup that is restored" { runs=$slow_runs fuzz restore; }

@@ -681,7 +681,7 @@ static void auth_on_the_verify_socket_verifies_and_grants_nothing(void **state)
     assert_starts(run(world, "KEY.LIST"), "-NOPERM ");
     assert_has(world->text, "/run/catlatch-admin/catlatch.sock");
     assert_starts(run(world, "KEY.VERIFY %s", text), "*12\r\n");
-    assert_string_equal(run(world, "AUTH x"), "-WRONGPASS not_found\r\n");
+    assert_string_equal(run(world, "AUTH x"), "-WRONGPASS malformed\r\n");
 }
 
 static void hello_switches_only_when_all_of_it_is_good(void **state)

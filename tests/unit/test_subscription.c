@@ -13,7 +13,7 @@
 
 static struct world {
     struct daemon daemon;
-    struct stack_service service;
+    struct stack_service service, *services[1];
     struct client clients[3];
     struct store_position shown;
     unsigned asked;     /* how far the table is */
@@ -67,7 +67,8 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&world, 0, sizeof world);
-    world.daemon.settings.services = &world.service;
+    world.services[0] = &world.service;
+    world.daemon.settings.services = world.services;
     world.daemon.server.daemon = &world.daemon;
     world.shown = (struct store_position){1, 7};
     reply_init(&world.daemon.server.output);
