@@ -55,9 +55,11 @@ static int start(const struct catlatch_setup *setup, void **ret_instance)
         r = refuse(setup, "wants the names of those that it lets pass");
     for (size_t i = 0; r == 0 && i < setup->argument_count; i++)
         r = allow(setup, &setup->arguments[i], allowed);
-    if (r == 0)
+    if (r == 0) {
+        *setup->passes = (struct catlatch_passes){.flags = CATLATCH_CALL_RECORD_VALID,
+                                                  .environments = allowed->places};
         *ret_instance = allowed;
-    else
+    } else
         free(allowed);
     return r;
 }

@@ -36,11 +36,13 @@ static int verify(void *instance, struct catlatch_call *call)
 {
     const struct format *format = instance;
 
-    if ((call->flags & CATLATCH_CALL_WELL_FORMED) != 0 || call->host->key_is_well_formed(call))
+    if (call->host->key_is_well_formed(call))
         return CATLATCH_VALID;
     return format != NULL && key_environment_of(&format->ours, call->key, call->key_len) == NULL
                ? CATLATCH_VALID
                : CATLATCH_MALFORMED;
 }
 
-CATLATCH_MODULE(format, .flags = CATLATCH_VOUCHES_NOT, .init = start, .verify = verify, .fini = free);
+CATLATCH_MODULE(format, .flags = CATLATCH_VOUCHES_NOT,
+                .passes = {.flags = CATLATCH_CALL_WELL_FORMED}, .init = start, .verify = verify,
+                .fini = free);

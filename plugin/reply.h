@@ -55,15 +55,14 @@ static inline struct text reply_line(struct reply_reader *reader)
     size_t left = (size_t)(reader->end - reader->at);
     size_t most = left < REPLY_LINE_MAX ? left : REPLY_LINE_MAX;
     const char *feed = most > 0 ? memchr(reader->at, '\n', most) : NULL;
-    struct text line = {reader->at, 0};
 
     if (feed == NULL)
         reply_fail(reader, left < REPLY_LINE_MAX ? REPLY_MORE : REPLY_BROKEN);
     else if (feed == reader->at || feed[-1] != '\r')
         reply_fail(reader, REPLY_BROKEN);
-    if (reader->status != REPLY_WHOLE)
+    if (feed == NULL || reader->status != REPLY_WHOLE)
         return (struct text){"", 0};
-    line.len = (uint32_t)(feed - reader->at - 1);
+    struct text line = {reader->at, (uint32_t)(feed - reader->at - 1)};
     reader->at = feed + 1;
     return line;
 }

@@ -35,12 +35,10 @@ static int ask(const struct catlatch_call *call, const char *scope)
     return text_is_scope(scope, len) ? CATLATCH_INSUFFICIENT_SCOPE : CATLATCH_INVALID_REQUEST;
 }
 
-static int verify(void *instance, struct catlatch_call *call)
+static __attribute__((noinline)) int ask_all(const void *instance, const struct catlatch_call *call)
 {
     int result = CATLATCH_VALID;
 
-    if (call->record_state != CATLATCH_VALID)
-        return call->record_state;
     for (size_t i = 0; i < call->scope_count; i++) {
         result = ask(call, call->scopes[i]);
         bool goes_on =
@@ -51,5 +49,13 @@ static int verify(void *instance, struct catlatch_call *call)
     return result;
 }
 
-CATLATCH_MODULE(scope, .flags = CATLATCH_NEEDS_TABLE | CATLATCH_TAKES_SCOPES, .init = start,
-                .verify = verify);
+static int verify(void *instance, struct catlatch_call *call)
+{
+    if (call->record_state != CATLATCH_VALID || call->scope_count == 0)
+        return call->record_state;
+    return ask_all(instance, call);
+}
+
+CATLATCH_MODULE(scope, .flags = CATLATCH_NEEDS_TABLE | CATLATCH_TAKES_SCOPES,
+                .passes = {.flags = CATLATCH_CALL_RECORD_VALID | CATLATCH_CALL_NO_SCOPES},
+                .init = start, .verify = verify);

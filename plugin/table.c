@@ -7,4 +7,5 @@ static int verify(void *instance, struct catlatch_call *call)
     return call->record_state;
 }
 
-CATLATCH_MODULE(table, .flags = CATLATCH_NEEDS_TABLE, .verify = verify);
+CATLATCH_MODULE(table, .flags = CATLATCH_NEEDS_TABLE,
+                .passes = {.flags = CATLATCH_CALL_RECORD_VALID}, .verify = verify);

@@ -288,7 +288,8 @@ static int walk_open(const struct walk *walk, int *ret_fd)
         return fail_errno(walk, errno);
     if (fstat(fd, &st) != 0)
         code = fail_errno(walk, errno);
-    else if (st.st_dev != walk->file_st.st_dev || st.st_ino != walk->file_st.st_ino)
+    else if (st.st_dev != walk->file_st.st_dev || st.st_ino != walk->file_st.st_ino ||
+             !S_ISREG(st.st_mode)) /* another file can have got the number of one that is gone */
         code = error_set(walk->error, CATLATCH_E_IO, "%s was replaced while it was being opened",
                          walk_place(walk));
     else

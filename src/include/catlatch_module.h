@@ -55,8 +55,8 @@ enum {
     CATLATCH_NEEDS_TABLE = 1 << 1,  /* decides by the record: the digest is to be looked up */
     CATLATCH_TAKES_SCOPES = 1 << 2, /* sees to the scopes that a request names */
     CATLATCH_NEEDS_TRACE = 1 << 3,  /* asks host->step in finish */
-    CATLATCH_VOUCHES_NOT = 1 << 4,  /* says `valid` of texts that nobody issued as well: a service of
-                                       nothing else would grant them, and is refused */
+    CATLATCH_VOUCHES_NOT = 1 << 4, /* says `valid` of texts that nobody issued as well: a service of
+                                      nothing else would grant them, and is refused */
 };
 
 /* One word behind the module's name: "live" is {"live", NULL}, "trust=10.0.0.0/8" is
@@ -85,6 +85,9 @@ struct catlatch_setup {
 
     /* The module's own; init may add MAY_BLOCK, which then holds for this instance. */
     uint32_t *flags;
+
+    /* The module's own; init may write others for this instance. */
+    struct catlatch_passes *passes;
 };
 
 /* What the table says of the digest. */
@@ -95,10 +98,22 @@ enum catlatch_lookup {
 };
 
 enum {
-    CATLATCH_CALL_RECHECK = 1 << 0,     /* there is no key, only its digest */
-    CATLATCH_CALL_DRY = 1 << 1,         /* nothing will be settled */
-    CATLATCH_CALL_NETWORKS = 1 << 2,    /* the record found is confined to networks */
-    CATLATCH_CALL_WELL_FORMED = 1 << 3, /* the key is known to be: host->key_is_well_formed is 1 */
+    CATLATCH_CALL_RECHECK = 1 << 0, /* there is no key, only its digest */
+    CATLATCH_CALL_DRY = 1 << 1,     /* nothing will be settled */
+
+    /* What is known before any line runs. A flag that is not set says nothing. */
+    CATLATCH_CALL_WELL_FORMED = 1 << 2,  /* host->key_is_well_formed is 1 */
+    CATLATCH_CALL_RECORD_VALID = 1 << 3, /* record_state is VALID */
+    CATLATCH_CALL_NO_NETWORKS = 1 << 4,  /* and the record may be used from everywhere */
+    CATLATCH_CALL_NO_SCOPES = 1 << 5,    /* the request names none */
+};
+
+/* Of which calls the answer is certain: where all these flags are set (and, unless `environments`
+ * is 0, the call's environment is one of these, by bit), verify would say VALID, so the host may
+ * take it as said without asking. Most verifications are such. 0 and 0: ask always. */
+struct catlatch_passes {
+    uint32_t flags;
+    uint32_t environments;
 };
 
 struct catlatch_host;
@@ -162,6 +177,7 @@ struct catlatch_module {
     const char *name; /* of the file without ".so" */
     uint32_t flags;
     uint32_t state_size; /* bytes for each call, at most CATLATCH_STATE_MAX */
+    struct catlatch_passes passes;
 
     /* Makes an instance for one line of a service. 0, or a negative enum catlatch_error with
      * setup->message written: the configuration is refused. NULL: the module takes no arguments. */

@@ -1,6 +1,5 @@
 #include "stack/decide.h"
 
-#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,7 +23,8 @@ static void prepare(struct stack_service *service, const struct stack_request *r
     run->call.lookup = CATLATCH_LOOKUP_MISS;
     run->call.record_state = CATLATCH_NOT_FOUND;
     run->call.environment = -1;
-    run->call.flags = request->is_dry ? CATLATCH_CALL_DRY : 0;
+    run->call.flags = (request->is_dry ? CATLATCH_CALL_DRY : 0u) |
+                      (request->scope_count == 0 ? CATLATCH_CALL_NO_SCOPES : 0u);
     run->service = service;
     run->view = NULL;
     run->facts = NULL;
@@ -47,7 +47,7 @@ void stack_prepare_known(struct stack_service *service, const struct stack_reque
 {
     prepare(service, request, ret_run);
     ret_run->digest = *digest;
-    ret_run->call.flags = CATLATCH_CALL_RECHECK | CATLATCH_CALL_DRY | CATLATCH_CALL_WELL_FORMED;
+    ret_run->call.flags |= CATLATCH_CALL_RECHECK | CATLATCH_CALL_DRY | CATLATCH_CALL_WELL_FORMED;
 }
 
 /* The configuration's environment that the table's entry `number` is; -1: none, -2: damage. */
@@ -92,10 +92,15 @@ static void take_record(struct stack_run *run)
     call->lookup = CATLATCH_LOOKUP_HIT;
     call->record_state = (int)judge_record(run->view, &run->hit);
     call->environment = environment_of(run);
-    if ((run->hit.control & CONTROL_NETWORKS) != 0)
-        call->flags |= CATLATCH_CALL_NETWORKS;
-    if (call->environment == -2)
+    if (call->environment == -2) {
         call->lookup = CATLATCH_LOOKUP_UNAVAILABLE;
+        call->record_state = CATLATCH_UNAVAILABLE;
+        return;
+    }
+    if (call->record_state == CATLATCH_VALID)
+        call->flags |= CATLATCH_CALL_RECORD_VALID;
+    if ((run->hit.control & CONTROL_NETWORKS) == 0)
+        call->flags |= CATLATCH_CALL_NO_NETWORKS;
     if ((run->hit.control & CONTROL_WELL_FORMED) != 0 && call->key != NULL &&
         key_has_known_prefix(known, call->key, call->key_len))
         call->flags |= CATLATCH_CALL_WELL_FORMED;
@@ -115,13 +120,12 @@ static void look_up(struct stack_run *run)
         break;
     case TABLE_DAMAGED:
         run->call.lookup = CATLATCH_LOOKUP_UNAVAILABLE;
+        run->call.record_state = CATLATCH_UNAVAILABLE;
         break;
     case TABLE_MISS:
         run->call.record_state = run->call.digest != NULL ? CATLATCH_NOT_FOUND : CATLATCH_MALFORMED;
         break;
     }
-    if (run->call.lookup == CATLATCH_LOOKUP_UNAVAILABLE)
-        run->call.record_state = CATLATCH_UNAVAILABLE;
 }
 
 /* What the lines that ran say together: Linux-PAM's impression and status. */
@@ -154,8 +158,6 @@ static void fail(struct standing *standing, unsigned result)
     standing->status = result == CATLATCH_IGNORE ? CATLATCH_DENIED : result;
 }
 
-#define UNASKED INT_MIN
-
 /* The dispatch while it goes on. */
 struct dispatch {
     struct standing standing;
@@ -163,7 +165,8 @@ struct dispatch {
     uint64_t ran;
     uint64_t valid;
     unsigned at;  /* the line that comes next */
-    int answered; /* what it said, if it was asked already; else UNASKED */
+    bool asked;   /* already: */
+    int answered; /* what it said */
     bool outage;
 };
 
@@ -232,9 +235,9 @@ static void dispatch_lines(struct stack_run *run, struct dispatch *dispatch)
             at++;
             continue;
         }
-        unsigned result = dispatch->answered != UNASKED ? (unsigned)dispatch->answered
-                                                        : call_verify(run, step, at);
-        dispatch->answered = UNASKED;
+        unsigned result =
+            dispatch->asked ? (unsigned)dispatch->answered : call_verify(run, step, at);
+        dispatch->asked = false;
         int action = result < CONTROL_RESULTS ? step->actions[result] : ACTION_NONSENSE;
         dispatch->ran |= step->bit;
         dispatch->valid |= result == CATLATCH_VALID ? step->bit : 0;
@@ -299,12 +302,35 @@ static void finish_lines(struct stack_run *run, uint64_t lines, enum catlatch_re
     }
 }
 
+/* From this step on, behind which `ignored` of those before it said nothing and the others `valid`.
+ * asked: it said `result` already. */
 static __attribute__((noinline)) enum catlatch_result run_weighed(struct stack_run *run,
-                                                                  struct dispatch *dispatch)
+                                                                  struct dispatch *dispatch,
+                                                                  const struct stack_step *step,
+                                                                  uint64_t ignored, bool asked,
+                                                                  int result)
 {
+    dispatch->at = (unsigned)(step - run->service->steps);
+    dispatch->ran = (UINT64_C(1) << dispatch->at) - 1;
+    dispatch->valid = dispatch->ran & ~ignored;
+    dispatch->asked = asked;
+    dispatch->answered = result;
     dispatch->entered[0] = nothing_said;
+    dispatch->standing =
+        dispatch->valid != 0 ? (struct standing){POSITIVE, CATLATCH_VALID} : nothing_said;
     dispatch_lines(run, dispatch);
-    return outcome_of(dispatch);
+    enum catlatch_result weighed = result_of(dispatch->standing);
+    return weighed != CATLATCH_VALID && dispatch->outage ? CATLATCH_UNAVAILABLE : weighed;
+}
+
+/* Whether the service's first lines are sure of this call. */
+static bool is_certain(const struct stack_service *service, const struct catlatch_call *call)
+{
+    uint32_t environments = service->certain.environments;
+
+    return (call->flags & service->certain.flags) == service->certain.flags &&
+           (environments == 0 ||
+            (call->environment >= 0 && (environments >> call->environment & 1) != 0));
 }
 
 /* The usual way of a key that is granted, in which no line needs weighing: each says `valid`, which
@@ -314,10 +340,13 @@ static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *di
 {
     const struct stack_service *service = run->service;
     const struct stack_step *step = service->steps;
-    const struct stack_step *end = step + (run->trace == NULL ? service->plain_count : 0);
-    uint64_t ran = 0, ignored = 0;
-    int result = UNASKED;
+    const struct stack_step *end = run->trace == NULL ? service->plain_end : step;
+    uint64_t ignored = 0;
+    int result = CATLATCH_VALID;
 
+    dispatch->outage = false;
+    if (run->trace == NULL && is_certain(service, &run->call))
+        step = service->certain_end; /* each said `valid` without being asked */
     for (; step < end; step++) {
         run->call.state = step->state;
         result = step->verify(step->instance, &run->call);
@@ -325,19 +354,12 @@ static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *di
             ignored |= step->bit;
         else if (result != CATLATCH_VALID)
             break;
-        ran |= step->bit;
-        result = UNASKED;
     }
-    dispatch->ran = ran;
-    dispatch->valid = ran & ~ignored;
-    dispatch->standing =
-        dispatch->valid != 0 ? (struct standing){POSITIVE, CATLATCH_VALID} : nothing_said;
-    dispatch->at = (unsigned)(step - service->steps);
-    /* a module can say UNASKED's number too: nonsense as any other, and it was asked */
-    dispatch->answered = result == UNASKED && step < end ? -1 : result;
-    dispatch->outage = false;
-    return dispatch->at == service->count ? result_of(dispatch->standing)
-                                          : run_weighed(run, dispatch);
+    if (step < service->steps + service->count)
+        return run_weighed(run, dispatch, step, ignored, step < end, result);
+    dispatch->ran = service->all_lines;
+    dispatch->valid = service->all_lines & ~ignored;
+    return dispatch->valid != 0 ? CATLATCH_VALID : CATLATCH_DENIED;
 }
 
 static enum catlatch_result decide(struct stack_run *run)

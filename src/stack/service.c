@@ -53,6 +53,8 @@ static int unknown_module(const struct opening *opening, const char *name)
 static int instance_make(const struct opening *opening, const struct line *line,
                          struct stack_step *step, uint32_t *flags)
 {
+    step->passes = step->module->passes;
+
     const struct catlatch_module *module = step->module;
     char message[384] = "";
     struct catlatch_setup setup = {
@@ -66,6 +68,7 @@ static int instance_make(const struct opening *opening, const struct line *line,
         .message = message,
         .message_size = sizeof message,
         .flags = flags,
+        .passes = &step->passes,
     };
 
     if (module->init == NULL && line->argument_count > 0)
@@ -176,6 +179,7 @@ static int step_open(const struct opening *opening, const struct line *line, uns
     step->control = control_as_written(line);
     step->file = strdup(line->rule->file);
     service->count = number + 1;
+    service->all_lines |= step->bit;
     if (step->control == NULL || step->file == NULL)
         return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
     if (line->begins_substack)
@@ -258,21 +262,48 @@ static int blame(const struct opening *opening, const struct line *line, int cod
     return code;
 }
 
-/* Whether a line can tell an issued key from a made-up one, or says that it does. */
-static bool is_vouched(const struct stack_service *service)
+/* Whether the service would grant texts that nobody issued: some lines look at the form alone, and
+ * no other line says anything. */
+static bool grants_anything(const struct stack_service *service)
 {
+    bool found = false;
+
     for (unsigned i = 0; i < service->count; i++) {
         const struct catlatch_module *module = service->steps[i].module;
-        if (module != NULL && module->verify != NULL && (module->flags & CATLATCH_VOUCHES_NOT) == 0)
-            return true;
+        if (module == NULL || module->verify == NULL)
+            continue;
+        if ((module->flags & CATLATCH_VOUCHES_NOT) == 0)
+            return false;
+        found = true;
     }
-    return service->count == 0 || service->elsewhere;
+    return found && !service->elsewhere;
 }
 
 static bool is_plain(const struct stack_step *step)
 {
     return step->verify != NULL && step->actions[CATLATCH_VALID] == ACTION_OK &&
            step->actions[CATLATCH_IGNORE] == ACTION_IGNORE;
+}
+
+/* The first lines that have calls of which they are certain, and of which calls they all are: of no
+ * environment, where each names others. */
+static void find_certain(struct stack_service *service)
+{
+    struct catlatch_passes all = {.flags = 0, .environments = UINT32_MAX};
+    struct stack_step *step = service->steps;
+    bool somewhere = false;
+
+    for (; step < service->steps + service->count && is_plain(step); step++) {
+        const struct catlatch_passes *each = &step->passes;
+        if (each->flags == 0 && each->environments == 0)
+            break;
+        all.flags |= each->flags;
+        somewhere |= each->environments != 0;
+        all.environments &= each->environments != 0 ? each->environments : UINT32_MAX;
+    }
+    service->certain_end = somewhere && all.environments == 0 ? service->steps : step;
+    service->certain.flags = all.flags;
+    service->certain.environments = somewhere ? all.environments : 0;
 }
 
 static int steps_open(const struct opening *opening, const struct lines *lines)
@@ -291,13 +322,15 @@ static int steps_open(const struct opening *opening, const struct lines *lines)
         if ((r = aim_jumps(opening, &service->steps[i], i)) != 0)
             return blame(opening, lines->list[i], r);
     }
-    if (!is_vouched(service))
+    if (grants_anything(service))
         return error_set(opening->error, CATLATCH_E_CONFIG,
                          "%s: [service %s] looks no key up, so it would grant any that is well "
                          "formed; add \"required = table\"",
                          lines->list[0]->rule->file, service->name);
-    while (service->plain_count < service->count && is_plain(&service->steps[service->plain_count]))
-        service->plain_count++;
+    find_certain(service);
+    service->plain_end = service->steps;
+    while (service->plain_end < service->steps + service->count && is_plain(service->plain_end))
+        service->plain_end++;
     return lay_out_state(opening);
 }
 
@@ -350,21 +383,6 @@ void stack_close(struct stack_service *service)
     free(service->state);
     free(service->trace);
     free(service);
-}
-
-int stack_check_all(const struct config *config, enum stack_host host, struct error *error)
-{
-    struct stack_service *service;
-    int r = stack_open(config, "default", host, &service, error);
-
-    if (r == 0)
-        stack_close(service);
-    for (size_t i = 0; r == 0 && i < config->service_count; i++) {
-        r = stack_open(config, config->services[i].name, host, &service, error);
-        if (r == 0)
-            stack_close(service);
-    }
-    return r;
 }
 
 static bool has_argument(const struct line *line, const char *argument)

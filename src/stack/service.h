@@ -32,6 +32,7 @@ struct stack_step {
     uint8_t level;
     uint8_t end; /* the line behind the substack that this one is in */
     bool is_optional;
+    struct catlatch_passes passes;
 
     const struct catlatch_module *module; /* NULL: a substack begins */
     char *control;                        /* as it is written */
@@ -50,10 +51,15 @@ struct stack_places {
 struct stack_service {
     char name[CONFIG_NAME_MAX + 1];
     unsigned count;
-    unsigned plain_count; /* of the first lines: what is `valid` is ok, and `ignore` ignored */
     struct stack_step *steps;
+    struct stack_step *plain_end; /* before it, what is `valid` is ok, and `ignore` ignored */
+
+    /* Before it, every line is sure to say `valid` of calls that `certain` holds of. */
+    struct stack_step *certain_end;
+    struct catlatch_passes certain;
 
     /* Lines, by bit. */
+    uint64_t all_lines;
     uint64_t table_lines;  /* decide by the record */
     uint64_t settle_lines; /* have something to settle */
     uint64_t finish_lines;
@@ -85,9 +91,6 @@ int stack_open(const struct config *config, const char *name, enum stack_host ho
                struct stack_service **ret_service, struct error *error);
 
 void stack_close(struct stack_service *service); /* NULL is allowed */
-
-/* Compiles all services and frees them again, for -t and reload. Returns 0 or the first error. */
-int stack_check_all(const struct config *config, enum stack_host host, struct error *error);
 
 /* Whether a line of the service, or of one that it includes, is this module without the argument
  * (NULL: with any); by the text alone, nothing is loaded. Unknown services have none. */

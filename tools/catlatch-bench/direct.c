@@ -4,6 +4,7 @@
 
 #include "core/digest.h"
 #include "keys.h"
+#include "lib/sized.h"
 #include "stack/judge.h"
 
 int direct_open(struct direct *direct, const char *run_dir, struct error *error)
@@ -76,6 +77,12 @@ enum catlatch_result direct_verify(struct direct *direct, const struct catlatch_
     struct digest digest;
     struct table_hit hit;
 
+    /* What a library has to make sure of, with a stack or without. */
+    if (!sized_is_understood(request, request->size, SIZED_REQUEST, sizeof *request) ||
+        !sized_is_sane(outcome->size, SIZED_OUTCOME) || request->key == NULL ||
+        request->authorization != NULL || request->key_len > KEY_FOREIGN_MAX ||
+        (request->scope_count > 0 && request->scopes == NULL))
+        return CATLATCH_INVALID_REQUEST;
     digest_of(request->key, request->key_len, &digest);
     attach_prefetch(&direct->attach, &digest);
     const struct table_view *view = attach_view(&direct->attach);

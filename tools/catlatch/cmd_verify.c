@@ -71,10 +71,7 @@ static int ask(struct call *call, const struct input *input, json_t **ret_answer
                struct error *error)
 {
     struct session_words request = {0};
-    int code = call_connect(call, error);
-
-    if (code == 0)
-        code = verify_words(&call->options, input, &request, error);
+    int code = verify_words(&call->options, input, &request, error);
     if (code == 0)
         code = session_ask(call->session, &request, ret_answer, error);
     session_words_free(&request);
@@ -124,7 +121,10 @@ int cmd_verify(struct call *call)
     struct error error = {0};
     json_t *answer = NULL;
 
-    int code = input_read("-", "keys", true, KEY_FOREIGN_MAX, &input, &error);
+    /* Whether there is a daemon is said before a key is asked for. */
+    int code = is_explained ? 0 : call_connect(call, &error);
+    if (code == 0)
+        code = input_read("-", "keys", true, KEY_FOREIGN_MAX, &input, &error);
     if (code == 0)
         code = check_input(&input, &error);
     if (code == 0)
