@@ -14,8 +14,11 @@ void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_ke
 {
     uint64_t capacity = key_count + (key_count < DOUBLING_BELOW ? key_count : key_count / 4);
     uint64_t side = TABLE_SIDE_BYTES_PER_KEY;
+    /* Texts that a change shared, which then found no room for all its keys, lie there too: with an
+     * import into a small table they are nearly all that does. */
     if (old != NULL && old->slots_used > 0) {
-        uint64_t seen = old->side_used / old->slots_used;
+        uint64_t keys = old->slots_used > key_count ? old->slots_used : key_count;
+        uint64_t seen = old->side_used / keys;
         seen += seen / 8;
         side = seen > side ? seen : side;
     }

@@ -58,8 +58,8 @@ enum growth_progress {
     GROWTH_FAILED,  /* error says why; the stage is IDLE again */
 };
 
-/* What the next generation should hold. old NULL: there is none. refusals: how many tables the
- * change that waits first has found too small. */
+/* What the next generation should hold: key_count with the keys that wait for room. old NULL: there
+ * is none. refusals: how many tables the change that waits first has found too small. */
 void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_keys,
                  uint64_t max_stale_ms, const struct table_writer *old, unsigned refusals);
 

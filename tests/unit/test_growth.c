@@ -302,6 +302,19 @@ static void an_owner_of_many_keys_is_taken_over_whole(void **state)
     finish();
 }
 
+/* An import of a thousand keys into a table that had room for a few of them, and one key in it. */
+static void what_waits_for_room_does_not_pass_for_the_texts_of_few_keys(void **state)
+{
+    struct table_writer old = {.slots_used = 1, .side_used = 32000};
+    (void)state;
+    growth_plan(&growth, 1001, 0, 0, &old, 1);
+    assert_int_equal(growth.params.side_bytes_per_key, TABLE_SIDE_BYTES_PER_KEY);
+    growth_plan(&growth, 1, 0, 0, &old, 0);
+    assert_int_equal(growth.params.side_bytes_per_key, TABLE_SIDE_BYTES_PER_KEY_MAX);
+    growth_plan(&growth, 1001, 0, 0, &old, 3); /* two more tables had no room for it either */
+    assert_int_equal(growth.params.side_bytes_per_key, 4 * TABLE_SIDE_BYTES_PER_KEY);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -310,6 +323,7 @@ int main(void)
         EACH(what_changes_while_it_is_filled_is_in_the_new_table),
         EACH(what_changes_before_the_last_step_is_in_the_new_table),
         EACH(an_owner_of_many_keys_is_taken_over_whole),
+        EACH(what_waits_for_room_does_not_pass_for_the_texts_of_few_keys),
     };
     return cmocka_run_group_tests_name("growth", tests, NULL, NULL);
 }
