@@ -20,9 +20,19 @@ static void tell(int fd, const struct report *report)
         _exit(1);
 }
 
+/* What a handler of the process does about a fault is not for the child. */
+static void fault_plainly(void)
+{
+    static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
+
+    for (size_t i = 0; i < sizeof SIGNALS / sizeof *SIGNALS; i++)
+        signal(SIGNALS[i], SIG_DFL);
+}
+
 /* Names each service before it is opened, so that the parent knows where the child died. */
 static void check_in_child(const struct config *config, int fd)
 {
+    fault_plainly();
     for (size_t i = 0; i <= config->service_count; i++) {
         const char *name = i == 0 ? "default" : config->services[i - 1].name;
         struct stack_service *service = NULL;

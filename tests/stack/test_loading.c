@@ -572,6 +572,7 @@ static void a_module_that_dies_when_it_is_tried_out_is_an_error(void **state)
         script_config(&world, "[default]\nrequired = script\n[a]\nrequired = dies\n");
 
     (void)state;
+    script_install(&world, "dies");
     assert_int_equal(stack_check(config, &error), CATLATCH_E_CONFIG);
     assert_string_equal(error.text, "a module of [service a] ended the process that tried it out "
                                     "(Segmentation fault)");

@@ -10,10 +10,6 @@ setup() {
 [policy]
 max_keys_per_owner = none
 
-[service default]
-required = format
-required = table
-
 [environments]
 live = cc_live_
 test = cc_test_
@@ -29,6 +25,12 @@ teardown() {
 # Puts lines at the end of the file.
 add() {
     printf '%s\n' "$@" >>"$CATLATCH_CONFIG"
+}
+
+# From now on the service `default` demands no environment.
+any_environment() {
+    sed -i '/^\[policy\]/i [service default]\nrequired = format\nrequired = table\n' "$CATLATCH_CONFIG"
+    catlatch reload
 }
 
 set_policy() { # NAME VALUE
@@ -213,6 +215,7 @@ expect_refused() { # TEXT
 }
 
 @test "an environment in use can be neither removed nor given another prefix; what it made stays good" {
+    any_environment
     make_key testing --env test
     sed -i '/^test = /d' "$CATLATCH_CONFIG"
     expect_refused "$CATLATCH_CONFIG: environment test = cc_test_ is in use"
@@ -224,6 +227,7 @@ expect_refused() { # TEXT
 }
 
 @test "a daemon does not start without an environment that its keys are of" {
+    any_environment
     make_key testing --env test
     end_daemon
     sed -i '/^test = /d' "$CATLATCH_CONFIG"
@@ -234,6 +238,7 @@ expect_refused() { # TEXT
 }
 
 @test "a new environment issues keys at once, and workers that open anew take them" {
+    any_environment
     run catlatch create --name early --env stage
     expect_status 65
     add 'stage = cc_stage_'
