@@ -151,7 +151,8 @@ $(BUILD)/libcatlatch.so: $(LIBRARY)
 
 $(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@MODULEDIR@|$(MODULEDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
 
 $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
@@ -249,7 +250,8 @@ fuzz: deps
 
 # What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
 FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
-	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g'
+	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g' \
+	-e 's|@MODULEDIR@|$(MODULEDIR)|g'
 # Users, units and the like are the whole system's; a prefix of one's own has none.
 SYSTEM := $(filter /run,$(RUNSTATEDIR))
 
@@ -269,6 +271,7 @@ $(BUILD)/completion.%: $(BUILD)/catlatch
 $(BUILD)/etc/catlatch.ini: etc/catlatch.ini Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	sed -e 's|= /var/lib/|= $(LOCALSTATEDIR)/lib/|;s|= /run/|= $(RUNSTATEDIR)/|' \
+		-e 's|^;module_dir = .*|;module_dir = $(MODULEDIR)|' \
 		$(if $(SYSTEM),-e 's|^;user =$$|user = catlatch|') $< > $@
 
 # mode:source:target

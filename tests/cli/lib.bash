@@ -1,5 +1,6 @@
 # lib.bash - a private daemon for each test, in a folder of its own, and what tests say often.
-# CATLATCH_BUILD names the build folder; tests/run sets it.
+# CATLATCH_BUILD names the build folder, CATLATCH_MODULES one with the modules that nobody else can
+# write; tests/run sets both.
 
 bats_require_minimum_version 1.5.0
 
@@ -16,7 +17,7 @@ make_folder() {
 state_dir = $dir/state
 run_dir = $dir/run
 admin_dir = $dir/admin
-module_dir = $(realpath "$CATLATCH_BUILD")/modules
+module_dir = ${CATLATCH_MODULES:-$(realpath "$CATLATCH_BUILD")/modules}
 INI
     export CATLATCH_CONFIG=$dir/etc/catlatch.ini
     daemon_pid=

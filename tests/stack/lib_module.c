@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "../unit/lib_modules.h"
+
 int module_bench_make(void **state)
 {
     struct module_bench *bench = calloc(1, sizeof *bench);
@@ -72,15 +74,13 @@ void module_write(const struct module_bench *bench, const char *name, const char
 static int try_open(struct module_bench *bench, enum stack_host host, const char *lines,
                     struct error *error)
 {
-    const char *build = getenv("CATLATCH_BUILD");
-    char folder[PATH_MAX], text[8192], path[96];
+    char text[8192], path[96];
     int len;
 
     close_service(bench);
-    assert_non_null(realpath(build != NULL ? build : "build", folder));
     len = snprintf(text, sizeof text,
-                   "[daemon]\nmodule_dir = %s/modules\nrun_dir = %s/run\n[service default]\n",
-                   folder, bench->folder);
+                   "[daemon]\nmodule_dir = %s\nrun_dir = %s/run\n[service default]\n",
+                   test_modules(), bench->folder);
     fill_in(bench, lines, text + len, sizeof text - (size_t)len);
     module_write(bench, "catlatch.ini", text);
     int r = config_read_without_accounts(module_path(bench, "catlatch.ini", path), &bench->config,

@@ -1,7 +1,6 @@
 /* The module socket: asking a real daemon, and one that does everything wrong. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <setjmp.h>

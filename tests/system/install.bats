@@ -12,15 +12,17 @@ is_plain_build() {
     [ "$(basename "$CATLATCH_BUILD")" != asan ]
 }
 
-# One tree under a prefix of one's own, one of the whole system's in a DESTDIR; unoptimised, which
-# is quick to build and makes no difference here.
+# One tree under a prefix of one's own, where a user's group can write what he makes, as on Ubuntu;
+# one of the whole system's in a DESTDIR, by somebody whose files nobody else can read. Unoptimised,
+# which is quick to build and makes no difference here.
 setup_file() {
     is_plain_build || return 0
     export base=$BATS_FILE_TMPDIR/install
     mkdir -m 755 "$base" "$base/source"
     chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" 2>/dev/null || true
     tar -C "$BATS_TEST_DIRNAME/../.." -cf - --exclude=./build --exclude-vcs . | tar -C "$base/source" -xf -
-    prefix=$base/home/x
+    chmod -R g+w "$base/source"
+    prefix=$base/home/latch
     mkdir "$base/home"
     as=
     if [ "$(id -u)" -eq 0 ]; then
@@ -29,8 +31,8 @@ setup_file() {
         chown -R daemon:daemon "$base/source" "$base/home"
     fi
     export prefix as
-    $as env HOME="$base/home" make -s -j2 -C "$base/source" install BUILD=build OPT=-O0 PREFIX="$prefix" >&2 3>&-
-    make -s -j2 -C "$BATS_TEST_DIRNAME/../.." install BUILD="$base/system" OPT=-O0 DESTDIR="$base/dest" PREFIX=/usr/local >&2 3>&-
+    (umask 002; $as env HOME="$base/home" make -s -j2 -C "$base/source" install BUILD=build OPT=-O0 PREFIX="$prefix") >&2 3>&-
+    (umask 077; make -s -j2 -C "$BATS_TEST_DIRNAME/../.." install BUILD="$base/system" OPT=-O0 DESTDIR="$base/dest" PREFIX=/usr/local) >&2 3>&-
 }
 
 setup() {
@@ -67,6 +69,31 @@ teardown() {
     [ "$($as ./worker "$prefix/etc/catlatch/catlatch.ini" <"$dir/key")" = revoked ]
 }
 
+# Does what a page tells a new user to do, as such a user, with a umask of 002.
+recipe() { # [-s] PAGE [HEADING]
+    cd "$base/source"
+    (umask 002; $as env HOME="$base/home" OPT=-O0 MAKEFLAGS=-sj2 "$BATS_TEST_DIRNAME/../recipe" "$@") 3>&-
+}
+
+@test "the README's tour can be taken as it is written, whoever can write the clone" {
+    PATH=$prefix/bin:$prefix/sbin:$PATH
+    $as catlatchd 2>"$dir/log" 3>&- &
+    daemon_pid=$!
+    until_true grep -q 'ready: ' "$dir/log"
+    $as catlatch create --name leaked --quiet | $as tee "$base/source/leaked.txt" >/dev/null
+    stop_daemon
+    recipe -s README.md 'A tour in five minutes'
+}
+
+@test "what is installed has the same modes whatever the umask, and modules are believed" {
+    for tree in "$prefix" "$base/dest"; do
+        [ -z "$(find "$tree" -path "$prefix/var/*/*" -prune -o ! -type l \
+            ! \( -type d -perm 755 \) ! \( -type f -perm 644 \) \
+            ! \( -type f -perm 755 -path '*/*bin/*' \) -print | tee /dev/stderr)" ]
+    done
+    $as "$prefix/bin/catlatch" -c "$prefix/etc/catlatch/catlatch.ini" configtest
+}
+
 @test "a second install keeps the configuration; uninstall keeps it too, and the keys, and nothing else" {
     echo '# mine' | $as tee -a "$prefix/etc/catlatch/catlatch.ini" >/dev/null
     $as make -s -C "$base/source" install BUILD=build OPT=-O0 PREFIX="$prefix" 3>&-
@@ -83,6 +110,18 @@ teardown() {
 ./usr/local/bin/catlatch-bench
 ./usr/local/etc/catlatch/catlatch.ini
 ./usr/local/include/catlatch.h
+./usr/local/include/catlatch_module.h
+./usr/local/lib/catlatch/address.so
+./usr/local/lib/catlatch/audit.so
+./usr/local/lib/catlatch/debug.so
+./usr/local/lib/catlatch/deny.so
+./usr/local/lib/catlatch/environment.so
+./usr/local/lib/catlatch/file.so
+./usr/local/lib/catlatch/format.so
+./usr/local/lib/catlatch/permit.so
+./usr/local/lib/catlatch/scope.so
+./usr/local/lib/catlatch/socket.so
+./usr/local/lib/catlatch/table.so
 ./usr/local/lib/libcatlatch.so
 ./usr/local/lib/libcatlatch.so.0
 ./usr/local/lib/libcatlatch.so.$version
@@ -102,6 +141,7 @@ teardown() {
 ./usr/local/share/man/man1/catlatch.1
 ./usr/local/share/man/man3/libcatlatch.3
 ./usr/local/share/man/man5/catlatch.ini.5
+./usr/local/share/man/man7/catlatch-modules.7
 ./usr/local/share/man/man8/catlatchd.8
 ./usr/local/share/man/man8/pam_catlatch.8
 ./usr/local/share/zsh/site-functions/_catlatch
@@ -187,7 +227,7 @@ need_systemd_analyze() {
         # Every page that is referred to is one of ours, or well known.
         mandoc -Tascii "$page" | col -b | grep -oE '[a-z_.-]+\([0-9]\)' | sort -u | while read -r name; do
             case $name in
-            sd_notify* | sd_listen_fds* | 'pam(8)' | 'pam.d(5)') ;;
+            sd_notify* | sd_listen_fds* | 'pam(8)' | 'pam.d(5)' | 'journalctl(1)') ;;
             *) [ -e "$dest/share/man/man${name: -2:1}/${name%(*}.${name: -2:1}" ] ;;
             esac
         done
@@ -235,12 +275,15 @@ help_options() { # TITLE, help on stdin
     diff <(sed -n 's/^    \(catlatch_[a-z_]*\);$/\1/p' "$root/src/lib/libcatlatch.map" | sort) \
         <(grep -E '^\*catlatch_[a-z_]+\*\(\)$' "$root/etc/man/libcatlatch.3.scd" | tr -d '*()' | sort)
     keys() { awk '/^;?\[/ { section = $1; gsub(/[;\[\]]/, "", section) } /^;[a-z_]+ =/ && section != "service" { print section, substr($1, 2), $3 }' "$1" | sort; }
-    documented() { awk '/^# / { section = $2; gsub(/[\[\]]/, "", section) } /^\*[a-z_]+\* =/ { name = $1; gsub(/\*/, "", name); value = $3; gsub(/\\/, "", value); print section, name, value }' "$1" | sort; }
+    documented() { awk '/^# / { section = $2; gsub(/[\[\]]/, "", section) } /^\*[a-z_]+\* =/ && section != "service" { name = $1; gsub(/\*/, "", name); value = $3; gsub(/\\/, "", value); print section, name, value }' "$1" | sort; }
     [ "$(keys "$root/etc/catlatch.ini" | wc -l)" -ge 24 ]
-    diff <(keys "$root/etc/catlatch.ini" | sed 's|/var/lib|@|;s|/run|@|') \
-        <(documented "$root/etc/man/catlatch.ini.5.scd" | sed 's|_@LOCALSTATEDIR@/lib/catlatch_|@/catlatch|;s|_@RUNSTATEDIR@\(/[a-z-]*\)_|@\1|')
+    diff <(keys "$root/etc/catlatch.ini" | sed 's|/var/lib|@|;s|/run|@|;s|/usr/local/lib/catlatch|@|') \
+        <(documented "$root/etc/man/catlatch.ini.5.scd" | sed 's|_@LOCALSTATEDIR@/lib/catlatch_|@/catlatch|;s|_@RUNSTATEDIR@\(/[a-z-]*\)_|@\1|;s|_@MODULEDIR@_|@|')
+    # Every module has a place in catlatch-modules(7), and what the configuration names is one.
+    modules=$(cd "$root/plugin" && ls *.c | sed 's/\.c$//' | sort)
+    diff <(echo "$modules") <(sed -n 's/^## \([a-z]*\).*/\1/p' "$root/etc/man/catlatch-modules.7.scd" | sort)
     for module in $(sed -n '/^# \[service/,$s/^#   \([a-z]\{5,\}\)  .*/\1/p;s/^#   environment .*/environment/p' "$root/etc/catlatch.ini"); do
-        grep -q "^\*$module\*" "$root/etc/man/catlatch.ini.5.scd"
+        grep -q "^\*$module\*" "$root/etc/man/catlatch.ini.5.scd" || grep -qx "$module" <<<"$modules"
     done
 }
 

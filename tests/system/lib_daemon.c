@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+#include "../unit/lib_modules.h"
+
 /* Of the command that starts a daemon. */
 #define WORDS_MAX 32
 
@@ -61,10 +63,9 @@ void trial_configure(const struct trial *trial, const char *settings)
 {
     FILE *file = fopen(trial->config, "we");
     assert_non_null(file);
-    fprintf(file,
-            "[daemon]\nmodule_dir = " TEST_MODULES
-            "\nstate_dir = %s\nrun_dir = %s\nadmin_dir = %s\n%s\n",
-            trial->state_dir, trial->run_dir, trial->admin_dir, settings != NULL ? settings : "");
+    fprintf(file, "[daemon]\nmodule_dir = %s\nstate_dir = %s\nrun_dir = %s\nadmin_dir = %s\n%s\n",
+            test_modules(), trial->state_dir, trial->run_dir, trial->admin_dir,
+            settings != NULL ? settings : "");
     assert_int_equal(fclose(file), 0);
     assert_int_equal(chmod(trial->config, 0644), 0);
 }

@@ -18,6 +18,7 @@
 #include "core/boot.h"
 #include "core/key.h"
 #include "lib/attach.h"
+#include "lib_modules.h"
 #include "lib_table.h"
 
 static void write_config(const struct latch_world *world, const char *services)
@@ -25,9 +26,9 @@ static void write_config(const struct latch_world *world, const char *services)
     FILE *file = fopen(world->config, "w");
     assert_non_null(file);
     fprintf(file,
-            "[daemon]\nmodule_dir = " TEST_MODULES "\nrun_dir = %s\nstate_dir = %s/state\n"
+            "[daemon]\nmodule_dir = %s\nrun_dir = %s\nstate_dir = %s/state\n"
             "[environments]\nlive = cc_live_\ntest = cc_test_\n%s",
-            world->run_dir, world->folder, services);
+            test_modules(), world->run_dir, world->folder, services);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(chmod(world->config, 0600), 0);
 }

@@ -4,10 +4,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "lib_modules.h"
 
 static void add_service(struct service_config *world, const char *name, const char *lines,
                         unsigned first_line)
@@ -39,7 +42,7 @@ void service_config(struct service_config *world, const char *api, const char *f
 {
     memset(world, 0, sizeof *world);
     world->config.path = (char *)(uintptr_t) "/c.ini";
-    strcpy(world->config.module_dir, TEST_MODULES);
+    snprintf(world->config.module_dir, sizeof world->config.module_dir, "%s", test_modules());
     world->config.environments =
         (struct key_environments){.count = 2, .list = {{"live", "cc_live_"}, {"test", "cc_test_"}}};
     world->config.services = world->services;

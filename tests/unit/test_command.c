@@ -13,6 +13,7 @@
 #include "daemon/command.h"
 #include "daemon/daemon.h"
 #include "lib_latch.h"
+#include "lib_modules.h"
 #include "lib_table.h"
 
 #define ID "key_aaaaaaaaaaaab"
@@ -41,7 +42,7 @@ static int world_open(void **state)
     struct config *config = world->config;
     config->path = strdup("/etc/catlatch.ini");
     strcpy(config->admin_dir, "/run/catlatch-admin");
-    strcpy(config->module_dir, TEST_MODULES);
+    snprintf(config->module_dir, sizeof config->module_dir, "%s", test_modules());
     config->max_clients = 64;
     config->environments.count = 2;
     strcpy(config->environments.list[0].name, "live");

@@ -3,10 +3,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "lib_modules.h"
 #include "lib_service.h"
 
 static void expect_line(const struct stack_service *service, unsigned number, const char *control,
@@ -137,12 +139,17 @@ static void controls_that_are_not_known_are_refused(void **state)
 
 static void modules_that_are_not_there_are_refused_whatever_the_control(void **state)
 {
+    char expected[4352];
+
     (void)state;
-    service_is_refused("optional = tabel\n",
-                       "/c.ini:11: unknown module \"tabel\" (there is no " TEST_MODULES
-                       "/tabel.so); did you mean \"table\"?");
-    service_is_refused("required = zzz\n",
-                       "/c.ini:11: unknown module \"zzz\": there is no " TEST_MODULES "/zzz.so");
+    snprintf(expected, sizeof expected,
+             "/c.ini:11: unknown module \"tabel\" (there is no %s/tabel.so); did you mean "
+             "\"table\"?",
+             test_modules());
+    service_is_refused("optional = tabel\n", expected);
+    snprintf(expected, sizeof expected, "/c.ini:11: unknown module \"zzz\": there is no %s/zzz.so",
+             test_modules());
+    service_is_refused("required = zzz\n", expected);
 }
 
 static void arguments_that_a_module_does_not_take_are_refused(void **state)
