@@ -9,12 +9,14 @@
  *
  *     static int verify(void *instance, struct catlatch_call *call)
  *     {
- *         return is_holiday() ? CATLATCH_DENIED : CATLATCH_VALID;
+ *         return is_holiday() ? CATLATCH_DENIED : CATLATCH_IGNORE;
  *     }
  *
- *     CATLATCH_MODULE(holiday, .verify = verify);
+ *     CATLATCH_MODULE(holiday, .flags = CATLATCH_VOUCHES_NOT, .verify = verify);
  *
- * built with `cc -shared -fPIC -o holiday.so holiday.c`, and used as `required = holiday`.
+ * built with `cc -shared -fPIC -o holiday.so holiday.c`, put into what `pkg-config
+ * --variable=moduledir catlatch` says, and used as `required = holiday`. plugin/example is a whole
+ * one, with a guide.
  *
  * A module is loaded once in a process, after owner and mode of its file and of every folder above
  * it were checked, and is never unloaded. It runs inside of the host (nginx, Apache, a worker), so
@@ -55,8 +57,8 @@ enum {
     CATLATCH_NEEDS_TABLE = 1 << 1,  /* decides by the record: the digest is to be looked up */
     CATLATCH_TAKES_SCOPES = 1 << 2, /* sees to the scopes that a request names */
     CATLATCH_NEEDS_TRACE = 1 << 3,  /* asks host->step in finish */
-    CATLATCH_VOUCHES_NOT = 1 << 4, /* says `valid` of texts that nobody issued as well: a service of
-                                      nothing else would grant them, and is refused */
+    CATLATCH_VOUCHES_NOT = 1 << 4,  /* knows no issued key from a made-up one: a service of nothing
+                                       else would grant both, and is refused */
 };
 
 /* One word behind the module's name: "live" is {"live", NULL}, "trust=10.0.0.0/8" is

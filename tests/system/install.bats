@@ -85,6 +85,11 @@ recipe() { # [-s] PAGE [HEADING]
     recipe -s README.md 'A tour in five minutes'
 }
 
+@test "the guide to a verifier of one's own can be followed as it is written" {
+    recipe plugin/example/README.md
+    [ ! -e "$prefix/lib/catlatch/hours.so" ]
+}
+
 @test "what is installed has the same modes whatever the umask, and modules are believed" {
     for tree in "$prefix" "$base/dest"; do
         [ -z "$(find "$tree" -path "$prefix/var/*/*" -prune -o ! -type l \
