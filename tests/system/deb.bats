@@ -84,7 +84,14 @@ daemon
 until_true catlatch status
 say "table: $(stat -c '%U:%G %a' /run/catlatch/table), state: $(stat -c '%U:%G %a' /var/lib/catlatch)"
 
-# A program of a developer's, built with what libcatlatch-dev brought.
+# A program and a module of a developer's, built with what libcatlatch-dev brought.
+cp -R /usr/share/doc/libcatlatch-dev/examples /tmp/hours
+make -s -C /tmp/hours all install
+printf '[service always]\nrequired = table\nrequired = hours 00:00-24:00\n' >/etc/catlatch/conf.d/hours.ini
+catlatch configtest >/dev/null && say "module: $(stat -c '%n %U %a' /usr/lib/*/catlatch/hours.so)"
+say "stock: $(dpkg -L libcatlatch0 | grep -c '/catlatch/[a-z]*\.so$') $(find /usr/lib/*/catlatch ! -user root -o -perm /022 | wc -l)"
+make -s -C /tmp/hours uninstall
+rm /etc/catlatch/conf.d/hours.ini
 cc -Wall -Werror $(pkg-config --cflags catlatch) /src/tests/system/verify_once.c -o /usr/local/bin/worker $(pkg-config --libs catlatch)
 key=$(catlatch create --name ci --quiet)
 id=$(catlatch list --json | sed -n 's/.*"id": *"\([^"]*\)".*/\1/p')
@@ -173,6 +180,8 @@ said() { # TEXT
     said 'folders: /run/catlatch catlatch:catlatch 755 /run/catlatch-admin catlatch:catlatch 755'
     said 'units: good'
     said 'tmpfs: tmpfs catlatch:catlatch 755'
+    said "module: /usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)/catlatch/hours.so root 644"
+    said "stock: $(ls "$BATS_TEST_DIRNAME"/../../plugin/*.c | wc -l) 0"
     said 'table: catlatch:catlatch 640, state: catlatch:catlatch 700'
     said 'www-data before: unavailable'
     said 'www-data after: valid'
