@@ -40,6 +40,23 @@ recipe() { # HEADING
     catlatch log --json | jq -e 'map(.change) | contains(["disabled", "enabled", "owner_suspended", "owner_resumed"])'
 }
 
+@test "Services are stacks" {
+    cd "$dir"
+    catlatch create --name ci --owner alice --scope orders:read --quiet >key.txt
+    run env HOME="$dir" "$BATS_TEST_DIRNAME/../recipe" "$BATS_TEST_DIRNAME/../../README.md" 'Services are stacks'
+    expect_status 0
+    catlatch list --owner deploy --json | jq -e '.[0].name == "deploy-db"'
+}
+
+@test "Services are stacks: the table of modules has each of them" {
+    diff <(cd "$BATS_TEST_DIRNAME/../../plugin" && ls *.c | sed 's/\.c$//' | sort) \
+        <(awk '/^## / { here = $0 == "## Services are stacks" }
+            here && /^\| module/ { inside = 1; next }
+            /^$/ { inside = 0 }
+            inside && /^\| `/ { split($0, cells, "|"); print cells[2] }' "$BATS_TEST_DIRNAME/../../README.md" |
+            grep -oE '[a-z]+' | sort)
+}
+
 @test "For the auditor" {
     make_key one --owner acme
     catlatch revoke "$id" --yes --reason leaked
