@@ -459,6 +459,8 @@ static int start(const struct catlatch_setup *setup, void **ret_instance)
         struct key_environment *each = &audit->ours.list[audit->ours.count++];
         strncpy(each->prefix, setup->environments[i].prefix, sizeof each->prefix - 1);
     }
+    if (audit->all)
+        *setup->flags &= ~(uint32_t)CATLATCH_REFUSALS_ONLY;
     if (r == 0)
         *ret_instance = audit;
     else
@@ -466,4 +468,5 @@ static int start(const struct catlatch_setup *setup, void **ret_instance)
     return r;
 }
 
-CATLATCH_MODULE(audit, .init = start, .finish = finish, .fini = forget);
+CATLATCH_MODULE(audit, .flags = CATLATCH_REFUSALS_ONLY, .init = start, .finish = finish,
+                .fini = forget);

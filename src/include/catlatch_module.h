@@ -29,7 +29,8 @@
  *     settle   if the outcome is granted: of each whose verify returned VALID, in the same order;
  *              here uses are counted and the like. What is not VALID or IGNORE refuses after all
  *     undo     of each that had settled before, in reverse, when a later one refuses
- *     finish   of each module of the service, whether it ran or not, with the result
+ *     finish   of each module of the service, whether it ran or not, with the result; of one that
+ *              wants to hear of refusals only, unless the result is VALID
  * A recheck (catlatch_recheck) and a dry run (`catlatch verify`) call verify and finish only.
  *
  * Threads. init and fini may run in any thread, two at a time for two instances. The other calls of
@@ -53,12 +54,13 @@ enum { CATLATCH_IGNORE = 31 };
 
 /* What a module is, for flags. */
 enum {
-    CATLATCH_MAY_BLOCK = 1 << 0,    /* waits for a disk, a socket or a lock */
-    CATLATCH_NEEDS_TABLE = 1 << 1,  /* decides by the record: the digest is to be looked up */
-    CATLATCH_TAKES_SCOPES = 1 << 2, /* sees to the scopes that a request names */
-    CATLATCH_NEEDS_TRACE = 1 << 3,  /* asks host->step in finish */
-    CATLATCH_VOUCHES_NOT = 1 << 4,  /* knows no issued key from a made-up one: a service of nothing
-                                       else would grant both, and is refused */
+    CATLATCH_MAY_BLOCK = 1 << 0,     /* waits for a disk, a socket or a lock */
+    CATLATCH_NEEDS_TABLE = 1 << 1,   /* decides by the record: the digest is to be looked up */
+    CATLATCH_TAKES_SCOPES = 1 << 2,  /* sees to the scopes that a request names */
+    CATLATCH_NEEDS_TRACE = 1 << 3,   /* asks host->step in finish */
+    CATLATCH_VOUCHES_NOT = 1 << 4,   /* knows no issued key from a made-up one: a service of nothing
+                                        else would grant both, and is refused */
+    CATLATCH_REFUSALS_ONLY = 1 << 5, /* finish is for what was not granted */
 };
 
 /* One word behind the module's name: "live" is {"live", NULL}, "trust=10.0.0.0/8" is
@@ -85,7 +87,7 @@ struct catlatch_setup {
     char *message;       /* for why init refuses: one line, terminated, at most */
     size_t message_size; /* bytes with the NUL */
 
-    /* The module's own; init may add MAY_BLOCK, which then holds for this instance. */
+    /* The module's own; init may add MAY_BLOCK and take REFUSALS_ONLY away, for this instance. */
     uint32_t *flags;
 
     /* The module's own; init may write others for this instance. */

@@ -376,6 +376,22 @@ static enum catlatch_result decide(struct stack_run *run)
     return result != CATLATCH_VALID && dispatch.outage ? CATLATCH_UNAVAILABLE : result;
 }
 
+static __attribute__((noinline)) enum catlatch_result decide_in_full(struct stack_run *run)
+{
+    const struct stack_service *service = run->service;
+
+    if (service->state_size > 0)
+        memset(service->state, 0, service->state_size);
+    if (run->trace != NULL)
+        memset(run->trace, 0, sizeof *run->trace);
+    enum catlatch_result result =
+        run->call.scope_count > 0 && !service->takes_scopes ? CATLATCH_DENIED : decide(run);
+    finish_lines(run,
+                 result == CATLATCH_VALID ? service->finish_granted_lines : service->finish_lines,
+                 result);
+    return result;
+}
+
 enum catlatch_result stack_decide(struct stack_run *run, const struct table_view *view)
 {
     const struct stack_service *service = run->service;
@@ -383,17 +399,12 @@ enum catlatch_result stack_decide(struct stack_run *run, const struct table_view
     run->view = view;
     if (service->elsewhere)
         return CATLATCH_UNAVAILABLE;
-    if (service->state_size > 0)
-        memset(service->state, 0, service->state_size);
-    if (run->trace != NULL)
-        memset(run->trace, 0, sizeof *run->trace);
     if (service->table_lines != 0)
         look_up(run);
-    enum catlatch_result result =
-        run->call.scope_count > 0 && !service->takes_scopes ? CATLATCH_DENIED : decide(run);
-    if (service->finish_lines != 0)
-        finish_lines(run, service->finish_lines, result);
-    return result;
+    if (!service->is_quick || run->trace != NULL || !is_certain(service, &run->call))
+        return decide_in_full(run);
+    run->matched = run->call.lookup == CATLATCH_LOOKUP_HIT;
+    return CATLATCH_VALID;
 }
 
 static const char *said(int result)

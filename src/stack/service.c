@@ -104,12 +104,14 @@ static int instance_open(const struct opening *opening, const struct line *line,
                          struct stack_step *step)
 {
     const struct catlatch_module *module = step->module;
-    uint32_t flags = module->flags;
-    int r = instance_make(opening, line, step, &flags);
+    int r;
+
+    step->flags = module->flags;
+    r = instance_make(opening, line, step, &step->flags);
 
     if (r != 0)
         return r;
-    r = check_host(opening, step, flags);
+    r = check_host(opening, step, step->flags);
     if ((r != 0 || step->module == NULL) && module->fini != NULL)
         module->fini(step->instance);
     return r;
@@ -149,6 +151,8 @@ static void count_line(struct stack_service *service, unsigned number)
     service->table_lines |= (module->flags & CATLATCH_NEEDS_TABLE) != 0 ? bit : 0;
     service->settle_lines |= module->settle != NULL ? bit : 0;
     service->finish_lines |= module->finish != NULL ? bit : 0;
+    if (module->finish != NULL && (step->flags & CATLATCH_REFUSALS_ONLY) == 0)
+        service->finish_granted_lines |= bit;
     service->takes_scopes |= (module->flags & CATLATCH_TAKES_SCOPES) != 0;
     service->state_size += (module->state_size + 15u) & ~15u;
 }
@@ -291,19 +295,25 @@ static void find_certain(struct stack_service *service)
 {
     struct catlatch_passes all = {.flags = 0, .environments = UINT32_MAX};
     struct stack_step *step = service->steps;
-    bool somewhere = false;
+    bool somewhere = false, says = false;
 
     for (; step < service->steps + service->count && is_plain(step); step++) {
         const struct catlatch_passes *each = &step->passes;
+        if (step->verify == verify_nothing && step->module->settle == NULL)
+            continue; /* it is sure to say nothing */
         if (each->flags == 0 && each->environments == 0)
             break;
+        says = true;
         all.flags |= each->flags;
         somewhere |= each->environments != 0;
         all.environments &= each->environments != 0 ? each->environments : UINT32_MAX;
     }
-    service->certain_end = somewhere && all.environments == 0 ? service->steps : step;
+    service->certain_end = !says || (somewhere && all.environments == 0) ? service->steps : step;
     service->certain.flags = all.flags;
     service->certain.environments = somewhere ? all.environments : 0;
+    service->is_quick = service->certain_end == service->steps + service->count &&
+                        service->count > 0 && service->table_lines != 0 && service->takes_scopes &&
+                        service->settle_lines == 0 && service->finish_granted_lines == 0;
 }
 
 static int steps_open(const struct opening *opening, const struct lines *lines)

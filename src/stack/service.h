@@ -33,6 +33,7 @@ struct stack_step {
     uint8_t end; /* the line behind the substack that this one is in */
     bool is_optional;
     struct catlatch_passes passes;
+    uint32_t flags; /* of the instance */
 
     const struct catlatch_module *module; /* NULL: a substack begins */
     char *control;                        /* as it is written */
@@ -57,12 +58,14 @@ struct stack_service {
     /* Before it, every line is sure to say `valid` of calls that `certain` holds of. */
     struct stack_step *certain_end;
     struct catlatch_passes certain;
+    bool is_quick; /* these are all lines, and none has more to do than to say so */
 
     /* Lines, by bit. */
     uint64_t all_lines;
     uint64_t table_lines;  /* decide by the record */
     uint64_t settle_lines; /* have something to settle */
     uint64_t finish_lines;
+    uint64_t finish_granted_lines; /* of these, what wants to hear of grants too */
 
     struct stack_places places;
     bool takes_scopes; /* a line sees to the scopes that a request names */

@@ -372,6 +372,59 @@ static void lines_that_decide_by_the_record_refuse_what_is_not_live(void **state
     }
 }
 
+/* Asked with a trace, every line is; without, those that are sure are not. */
+static void expect_the_same_without_asking(struct fixture *fixture, const char *lines,
+                                           const struct stack_request *request)
+{
+    const struct table_view *view = &fixture->table.writer.view;
+    struct stack_trace trace;
+    struct stack_run asked, sure;
+    set_lines(fixture, lines);
+    stack_prepare(fixture->service, request, &asked);
+    asked.trace = &trace;
+    enum catlatch_result result = stack_decide(&asked, view);
+    stack_prepare(fixture->service, request, &sure);
+    if (stack_decide(&sure, view) != result)
+        fail_msg("not %d as when it is asked: %s", result, lines);
+    assert_int_equal(sure.matched, asked.matched);
+}
+
+static void lines_that_are_sure_say_what_they_would_if_asked(void **state)
+{
+    static const char *const services[] = {
+        "requisite = format\nrequired = table\nrequired = environment live\n"
+        "required = scope\nrequired = address\noptional = audit to=syslog:/nowhere\n",
+        "required = format foreign=allow\nrequired = table\nrequired = scope any\n",
+        "required = table\nrequired = environment test\nrequired = environment live test\n",
+        "required = environment live\nrequired = environment test\nrequired = table\n",
+        "sufficient = table\nrequired = deny\n",
+        "required = table\nrequired = deny\n",
+        "optional = audit to=syslog:/nowhere\n",
+        "required = table\nrequired = address\n",
+    };
+    static const char *const scopes[] = {"read", "admin"};
+    struct fixture *fixture = *state;
+    struct table_entry *entry = &fixture->key.entry;
+    struct network network;
+    assert_int_equal(network_parse(text_of("192.0.2.0/24"), &network, NULL), 0);
+    for (unsigned bits = 0; bits < 64; bits++) {
+        entry->disabled = (bits & 1) != 0;
+        entry->well_formed = (bits & 2) != 0;
+        entry->environment = text_of((bits & 4) != 0 ? "test" : "live");
+        entry->environment_prefix = text_of((bits & 4) != 0 ? "cc_test_" : "cc_live_");
+        entry->networks = &network;
+        entry->network_count = (bits & 8) != 0;
+        put(fixture);
+        struct stack_request request = {.key = fixture->text,
+                                        .key_len = LATCH_KEY_LEN,
+                                        .scopes = scopes,
+                                        .scope_count = (bits >> 4) & 3};
+        request.scope_count = request.scope_count > 2 ? 2 : request.scope_count;
+        for (unsigned i = 0; i < sizeof services / sizeof *services; i++)
+            expect_the_same_without_asking(fixture, services[i], &request);
+    }
+}
+
 static void a_service_that_looks_no_key_up_is_refused(void **state)
 {
     (void)state;
@@ -436,6 +489,7 @@ int main(void)
         TEST(a_scope_that_cannot_be_one_makes_no_sense),
         TEST(scopes_for_a_service_that_would_not_check_them_are_denied),
         TEST(lines_that_decide_by_the_record_refuse_what_is_not_live),
+        TEST(lines_that_are_sure_say_what_they_would_if_asked),
         TEST(a_service_that_looks_no_key_up_is_refused),
         TEST(the_first_failure_is_the_answer),
         TEST(without_a_key_the_digest_is_asked_about_and_format_skipped),

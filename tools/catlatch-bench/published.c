@@ -56,7 +56,7 @@ static int write_config(const struct published *published, const char *modules, 
         file,
         "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n%s%s\n[environments]\nlive = " KEYS_PREFIX
         "\n[service default]\nrequisite = format\nrequired = table\n"
-        "required = environment live\nrequired = scope\nrequired = address\n",
+        "required = environment live\nrequired = scope\nrequired = address\noptional = audit\n",
         published->run_dir, published->folder, modules != NULL ? "module_dir = " : "",
         modules != NULL ? modules : "");
     bool failed = fchmod(fileno(file), 0600) != 0;
