@@ -67,8 +67,8 @@ struct config {
     char run_dir[PATH_MAX];
     char admin_dir[PATH_MAX]; /* run_dir with "-admin" unless set */
     char module_dir[PATH_MAX];
-    char user[64];            /* "": keep the starting uid */
-    char group[64];           /* "": the user's own group */
+    char user[64];  /* "": keep the starting uid */
+    char group[64]; /* "": the user's own group */
     uint64_t expected_keys;
     int64_t heartbeat_interval_ms;
     int64_t max_stale_ms;      /* 0: never too old */

@@ -5,8 +5,8 @@
  * before the commit), flushes once for all of them, publishes them in order, and then answers:
  * reserve -> commit -> publish -> reply. While an import is flushed, and nothing else waits, the
  * next one is run. Changes go before reads. An operation that finds no room in the table waits, off
- * the thread, for the next generation; others pass it. So they do with the suspension of an owner of
- * many keys, which is published bit by bit between them, and answered at the end.
+ * the thread, for the next generation; others pass it. So they do with the suspension of an owner
+ * of many keys, which is published bit by bit between them, and answered at the end.
  */
 #ifndef DAEMON_CHANGER_H
 #define DAEMON_CHANGER_H

@@ -18,8 +18,7 @@ static void look_up_standing(const struct client *client, struct standing *ret_s
 {
     const struct daemon *daemon = client->server->daemon;
 
-    session_standing(&client->session, changer_view(daemon->changer),
-                     ret_standing);
+    session_standing(&client->session, changer_view(daemon->changer), ret_standing);
 }
 
 /* Whether what was read is still what the subscriber is to be told: it may have gone on to another

@@ -186,9 +186,9 @@ size_t catlatch_verify_batch(struct catlatch *handle, const struct catlatch_requ
 
 /*
  * Asks again about a key that was verified before, without the key: for holders of long
- * connections. `request` carries the scopes that are still needed, the address if it matters, and no
- * credential; NULL is none of them. Answers MISSING for an outcome that matched no key.
- * Thread, Fork, Blocks: as catlatch_verify.
+ * connections. `request` carries the scopes that are still needed, the address if it matters, and
+ * no credential; NULL is none of them. Answers MISSING for an outcome that matched no key. Thread,
+ * Fork, Blocks: as catlatch_verify.
  */
 enum catlatch_result catlatch_recheck(struct catlatch *handle, const struct catlatch_outcome *known,
                                       const struct catlatch_request *request);

@@ -7,11 +7,11 @@
 
 #include <cmocka.h>
 
-#include "core/address.h"
-#include "stack/decide.h"
 #include "../unit/lib_latch.h"
 #include "../unit/lib_service.h"
 #include "../unit/lib_table.h"
+#include "core/address.h"
+#include "stack/decide.h"
 
 struct fixture {
     struct heap_table table;

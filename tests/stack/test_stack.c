@@ -188,9 +188,8 @@ static void a_recheck_settles_nothing(void **state)
     stack_prepare_known(service, &request, &digest, &run);
     assert_int_equal(stack_decide(&run, NULL), CATLATCH_VALID);
     assert_string_equal(record_words("vsuf"), "v1 f1=valid");
-    assert_int_equal(record.flags,
-                     CATLATCH_CALL_RECHECK | CATLATCH_CALL_DRY | CATLATCH_CALL_WELL_FORMED |
-                         CATLATCH_CALL_NO_SCOPES);
+    assert_int_equal(record.flags, CATLATCH_CALL_RECHECK | CATLATCH_CALL_DRY |
+                                       CATLATCH_CALL_WELL_FORMED | CATLATCH_CALL_NO_SCOPES);
     stack_close(service);
 }
 
