@@ -35,14 +35,15 @@ static void fill(struct control *control, int action)
         if (!is_result(value))
             control->actions[value] = ACTION_NONSENSE;
         else if (control->actions[value] == UNSET)
-            control->actions[value] = (signed char)action;
+            control->actions[value] = (int16_t)action;
     }
 }
 
 static void clear(struct control *control)
 {
     *control = (struct control){0};
-    memset(control->actions, UNSET, sizeof control->actions);
+    for (unsigned value = 0; value < CONTROL_RESULTS; value++)
+        control->actions[value] = UNSET;
 }
 
 bool control_of_word(const char *word, struct control *ret_control)
@@ -61,8 +62,8 @@ bool control_of_word(const char *word, struct control *ret_control)
         if (strcmp(word, WORDS[i].word) != 0)
             continue;
         clear(ret_control);
-        ret_control->actions[CATLATCH_VALID] = (signed char)WORDS[i].valid;
-        ret_control->actions[CATLATCH_IGNORE] = (signed char)WORDS[i].ignore;
+        ret_control->actions[CATLATCH_VALID] = (int16_t)WORDS[i].valid;
+        ret_control->actions[CATLATCH_IGNORE] = (int16_t)WORDS[i].ignore;
         ret_control->is_optional = strcmp(word, "optional") == 0;
         fill(ret_control, WORDS[i].other);
         return true;
@@ -140,7 +141,7 @@ static int pair_parse(char *word, struct control *control, int *io_default, stru
     if (value == CONTROL_RESULTS)
         *io_default = action;
     else
-        control->actions[value] = (signed char)action;
+        control->actions[value] = (int16_t)action;
     return 0;
 }
 

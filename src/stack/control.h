@@ -28,7 +28,7 @@ enum control_action {
 };
 
 struct control {
-    signed char actions[CONTROL_RESULTS];
+    int16_t actions[CONTROL_RESULTS];
     bool is_optional; /* a refusal to settle is only recorded */
 };
 

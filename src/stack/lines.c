@@ -118,7 +118,7 @@ static int check_included(struct reading *reading, const struct config_rule *rul
 
 static int included_read(struct reading *reading, const struct config_rule *rule, unsigned level)
 {
-    struct line *marker;
+    struct line *marker = NULL;
     bool is_substack = strcmp(rule->control, "substack") == 0;
     int r = check_included(reading, rule);
 
@@ -191,7 +191,7 @@ static int module_read(const struct reading *reading, struct line *line, char *t
 
 static int rule_read(struct reading *reading, const struct config_rule *rule, unsigned level)
 {
-    struct line *line;
+    struct line *line = NULL;
     char *rest = NULL;
 
     if (strcmp(rule->control, "include") == 0 || strcmp(rule->control, "substack") == 0)

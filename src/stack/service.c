@@ -225,7 +225,7 @@ static int aim_jumps(const struct opening *opening, struct stack_step *step, uns
             return error_set(opening->error, CATLATCH_E_CONFIG,
                              "jumps over %d lines, and %d stand behind it in its stack", units,
                              units - missing);
-        step->actions[value] = (signed char)target;
+        step->actions[value] = (int16_t)target;
     }
     skip(opening->service, number, (int)STACK_LINES_MAX, &target);
     step->end = (uint8_t)target;

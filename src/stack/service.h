@@ -28,7 +28,7 @@ struct stack_step {
     void *instance;
     void *state;  /* what call.state is during its calls */
     uint64_t bit; /* of the line, in sets of lines */
-    signed char actions[CONTROL_RESULTS];
+    int16_t actions[CONTROL_RESULTS];
     uint8_t level;
     uint8_t end; /* the line behind the substack that this one is in */
     bool is_optional;
