@@ -46,23 +46,27 @@ static int no_memory(const struct reading *reading)
     return error_set(reading->error, CATLATCH_E_MEMORY, "out of memory");
 }
 
-static int add_line(struct reading *reading, const struct config_rule *rule, unsigned level,
-                    struct line **ret_line)
+/* NULL: the error is set. */
+static struct line *add_line(struct reading *reading, const struct config_rule *rule,
+                             unsigned level)
 {
     struct lines *lines = reading->lines;
 
-    if (lines->count == STACK_LINES_MAX)
-        return error_set(reading->error, CATLATCH_E_CONFIG,
-                         "the service has more than %u lines with those that it includes",
-                         STACK_LINES_MAX);
+    if (lines->count == STACK_LINES_MAX) {
+        error_set(reading->error, CATLATCH_E_CONFIG,
+                  "the service has more than %u lines with those that it includes",
+                  STACK_LINES_MAX);
+        return NULL;
+    }
     struct line *line = calloc(1, sizeof *line);
-    if (line == NULL)
-        return no_memory(reading);
+    if (line == NULL) {
+        no_memory(reading);
+        return NULL;
+    }
     line->rule = rule;
     line->level = level;
     lines->list[lines->count++] = line;
-    *ret_line = line;
-    return 0;
+    return line;
 }
 
 static int service_missing(const struct reading *reading, const char *name)
@@ -118,12 +122,15 @@ static int check_included(struct reading *reading, const struct config_rule *rul
 
 static int included_read(struct reading *reading, const struct config_rule *rule, unsigned level)
 {
-    struct line *marker = NULL;
     bool is_substack = strcmp(rule->control, "substack") == 0;
     int r = check_included(reading, rule);
 
-    if (r == 0 && is_substack && (r = add_line(reading, rule, level, &marker)) == 0)
-        marker->begins_substack = true;
+    if (r == 0 && is_substack) {
+        struct line *marker = add_line(reading, rule, level);
+        if (marker != NULL)
+            marker->begins_substack = true;
+        r = marker != NULL ? 0 : reading->error->code;
+    }
     if (r != 0)
         return blame(reading, rule, r);
     r = body_read(reading, rule->text, level + is_substack);
@@ -191,14 +198,15 @@ static int module_read(const struct reading *reading, struct line *line, char *t
 
 static int rule_read(struct reading *reading, const struct config_rule *rule, unsigned level)
 {
-    struct line *line = NULL;
     char *rest = NULL;
 
     if (strcmp(rule->control, "include") == 0 || strcmp(rule->control, "substack") == 0)
         return included_read(reading, rule, level);
-    int r = add_line(reading, rule, level, &line);
-    if (r == 0 && (line->text = strdup(rule->text)) == NULL)
-        r = no_memory(reading);
+    struct line *line = add_line(reading, rule, level);
+    if (line == NULL)
+        return blame(reading, rule, reading->error->code);
+    line->text = strdup(rule->text);
+    int r = line->text != NULL ? 0 : no_memory(reading);
     if (r == 0)
         r = control_read(reading, line, &rest);
     if (r == 0)
