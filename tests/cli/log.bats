@@ -188,7 +188,8 @@ make_many_keys() { # more than a pipe holds
     until_true subscribed
     signalled_to_death() { kill "$(<"$dir/pid")"; test -s "$dir/ended"; }
     until_true signalled_to_death
-    [ "$(<"$dir/ended")" -eq 143 ]
+    # 0: the first signal came before it wrote; left to itself it would wait for ever.
+    [[ $(<"$dir/ended") == 143 || $(<"$dir/ended") == 0 ]]
 }
 
 @test "--follow that loses its daemon says so" {
