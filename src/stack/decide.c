@@ -170,7 +170,7 @@ struct dispatch {
     bool outage;
 };
 
-/* If no line came behind. */
+/* If no line came behind: what is not granted is an outage where any line met one. */
 static enum catlatch_result outcome_of(const struct dispatch *dispatch)
 {
     enum catlatch_result result = result_of(dispatch->standing);
@@ -319,8 +319,7 @@ static __attribute__((noinline)) enum catlatch_result run_weighed(struct stack_r
     dispatch->standing =
         dispatch->valid != 0 ? (struct standing){POSITIVE, CATLATCH_VALID} : nothing_said;
     dispatch_lines(run, dispatch);
-    enum catlatch_result weighed = result_of(dispatch->standing);
-    return weighed != CATLATCH_VALID && dispatch->outage ? CATLATCH_UNAVAILABLE : weighed;
+    return outcome_of(dispatch);
 }
 
 /* Whether the service's first lines are sure of this call. */

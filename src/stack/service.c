@@ -51,10 +51,8 @@ static int unknown_module(const struct opening *opening, const char *name)
 }
 
 static int instance_make(const struct opening *opening, const struct line *line,
-                         struct stack_step *step, uint32_t *flags)
+                         struct stack_step *step)
 {
-    step->passes = step->module->passes;
-
     const struct catlatch_module *module = step->module;
     char message[384] = "";
     struct catlatch_setup setup = {
@@ -67,7 +65,7 @@ static int instance_make(const struct opening *opening, const struct line *line,
         .run_dir = opening->config->run_dir,
         .message = message,
         .message_size = sizeof message,
-        .flags = flags,
+        .flags = &step->flags,
         .passes = &step->passes,
     };
 
@@ -104,11 +102,10 @@ static int instance_open(const struct opening *opening, const struct line *line,
                          struct stack_step *step)
 {
     const struct catlatch_module *module = step->module;
-    int r;
 
     step->flags = module->flags;
-    r = instance_make(opening, line, step, &step->flags);
-
+    step->passes = module->passes;
+    int r = instance_make(opening, line, step);
     if (r != 0)
         return r;
     r = check_host(opening, step, step->flags);
@@ -141,6 +138,12 @@ static int module_open(const struct opening *opening, const struct line *line,
     return r == 0 && step->module != NULL ? instance_open(opening, line, step) : r;
 }
 
+/* A line's share of the service's memory. */
+static size_t state_room(const struct catlatch_module *module)
+{
+    return (module->state_size + 15u) & ~(size_t)15;
+}
+
 static void count_line(struct stack_service *service, unsigned number)
 {
     struct stack_step *step = &service->steps[number];
@@ -154,7 +157,8 @@ static void count_line(struct stack_service *service, unsigned number)
     if (module->finish != NULL && (step->flags & CATLATCH_REFUSALS_ONLY) == 0)
         service->finish_granted_lines |= bit;
     service->takes_scopes |= (module->flags & CATLATCH_TAKES_SCOPES) != 0;
-    service->state_size += (module->state_size + 15u) & ~15u;
+    service->state_size += state_room(module);
+    service->needs_trace |= (step->flags & CATLATCH_NEEDS_TRACE) != 0;
 }
 
 /* NULL: out of memory. */
@@ -232,18 +236,13 @@ static int aim_jumps(const struct opening *opening, struct stack_step *step, uns
     return 0;
 }
 
-static int lay_out_state(const struct opening *opening)
+static int make_memory(const struct opening *opening)
 {
     struct stack_service *service = opening->service;
     char *at;
 
-    for (unsigned i = 0; i < service->count; i++) {
-        const struct catlatch_module *module = service->steps[i].module;
-        if (module != NULL && (module->flags & CATLATCH_NEEDS_TRACE) != 0 && service->trace == NULL)
-            service->trace = calloc(1, sizeof *service->trace);
-        if (module != NULL && (module->flags & CATLATCH_NEEDS_TRACE) != 0 && service->trace == NULL)
-            return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
-    }
+    if (service->needs_trace && (service->trace = calloc(1, sizeof *service->trace)) == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
     if (service->state_size == 0)
         return 0;
     at = service->state = calloc(1, service->state_size);
@@ -252,7 +251,7 @@ static int lay_out_state(const struct opening *opening)
     for (unsigned i = 0; i < service->count; i++) {
         service->steps[i].state = at;
         if (service->steps[i].module != NULL)
-            at += (service->steps[i].module->state_size + 15u) & ~15u;
+            at += state_room(service->steps[i].module);
     }
     return 0;
 }
@@ -341,7 +340,7 @@ static int steps_open(const struct opening *opening, const struct lines *lines)
     service->plain_end = service->steps;
     while (service->plain_end < service->steps + service->count && is_plain(service->plain_end))
         service->plain_end++;
-    return lay_out_state(opening);
+    return make_memory(opening);
 }
 
 static int service_open(const struct config *config, const struct lines *lines, const char *name,
@@ -351,6 +350,7 @@ static int service_open(const struct config *config, const struct lines *lines, 
 
     snprintf(service->name, sizeof service->name, "%s", name);
     service->environments = config->environments;
+    memset(service->places.known, STACK_PLACE_UNKNOWN, sizeof service->places.known);
     for (size_t i = 0; i < config->environments.count; i++)
         opening.environments[i] = (struct catlatch_setup_environment){
             config->environments.list[i].name, config->environments.list[i].prefix};

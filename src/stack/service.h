@@ -44,7 +44,7 @@ struct stack_step {
 /* Where the environments of a generation stand in the configuration: -1: nowhere. */
 #define STACK_PLACE_UNKNOWN (-3)
 struct stack_places {
-    uint64_t generation; /* 0: of none yet */
+    uint64_t generation;
     uint64_t epoch;
     signed char known[KEY_ENVIRONMENTS_MAX];
 };
@@ -68,6 +68,7 @@ struct stack_service {
     uint64_t finish_granted_lines; /* of these, what wants to hear of grants too */
 
     struct stack_places places;
+    bool needs_trace;
     bool takes_scopes; /* a line sees to the scopes that a request names */
     bool elsewhere;    /* has lines that this host must not run: it answers UNAVAILABLE */
     void *state;
