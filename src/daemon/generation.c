@@ -14,14 +14,7 @@
 #include <unistd.h>
 
 #include "core/boot.h"
-
-/* Newer than Debian 12's headers or its C library's. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
+#include "core/huge.h"
 
 /* Workers read by their group; nobody but us writes. */
 #define TABLE_MODE 0640
@@ -51,14 +44,12 @@ static int open_dir(const char *run_dir, int *ret_fd, struct error *error)
     return 0;
 }
 
-/* Allocates every page now, so that no write to the mapping can meet a full tmpfs (SIGBUS). Asking
- * through the mapping first lets tmpfs hand out huge pages; posix_fallocate is what counts. */
-static int allocate(int fd, void *base, size_t size)
+/* Every page now, so that no write to the mapping can meet a full tmpfs (SIGBUS): the second is
+ * what counts. */
+static int allocate(int fd, const struct generation *generation)
 {
-    madvise(base, size, MADV_HUGEPAGE);
-    if (madvise(base, size, MADV_POPULATE_WRITE) != 0 && errno == ENOSPC)
-        return ENOSPC;
-    return posix_fallocate(fd, 0, (off_t)size);
+    int failed = huge_populate(generation->base, generation->size);
+    return failed != 0 ? failed : posix_fallocate(fd, 0, (off_t)generation->size);
 }
 
 static int map_file(int fd, const char *run_dir, const struct table_params *params,
@@ -68,11 +59,11 @@ static int map_file(int fd, const char *run_dir, const struct table_params *para
     if (fchmod(fd, TABLE_MODE) != 0 || ftruncate(fd, (off_t)generation->size) != 0 ||
         fstat(fd, &status) != 0)
         return error_errno(error, errno, "making a table in %s", run_dir);
-    generation->base = mmap(NULL, generation->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    generation->base = huge_map(fd, generation->size, PROT_READ | PROT_WRITE);
     if (generation->base == MAP_FAILED)
         return error_errno(error, errno, "mapping a table of %zu MiB in %s", generation->size >> 20,
                            run_dir);
-    int failed = allocate(fd, generation->base, generation->size);
+    int failed = allocate(fd, generation);
     if (failed != 0)
         return error_errno(error, failed,
                            "a table of %zu MiB does not fit into run_dir %s (a tmpfs of its own "
@@ -139,12 +130,6 @@ out:
         free(generation);
     }
     return r;
-}
-
-void generation_collapse(struct generation *generation)
-{
-    /* Best effort: older kernels refuse it, and small tables have nothing to gain. */
-    madvise(generation->base, generation->size, MADV_COLLAPSE);
 }
 
 int generation_publish(struct generation *generation, const char *run_dir, struct error *error)

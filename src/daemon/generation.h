@@ -34,9 +34,6 @@ int generation_make(const char *run_dir, const struct table_params *params,
 /* Starts its heartbeat and renames it over run_dir/table. Returns 0 or a negative code. */
 int generation_publish(struct generation *generation, const char *run_dir, struct error *error);
 
-/* Asks for huge pages for what is there: lookups in large tables are nearly twice as fast. */
-void generation_collapse(struct generation *generation);
-
 /* Marks it superseded and takes its own name away. Readers that have it mapped leave it. */
 void generation_retire(struct generation *generation, const char *run_dir);
 

@@ -42,8 +42,6 @@ static void make(void *context)
     struct growth *growth = context;
     growth->made_result =
         generation_make(growth->run_dir, &growth->params, &growth->fresh, &growth->made_error);
-    if (growth->made_result == 0)
-        generation_collapse(growth->fresh);
     /* release: pairs with growth_step */
     atomic_store_explicit(&growth->made, true, memory_order_release);
     growth->wake(growth->context);
@@ -92,6 +90,20 @@ static int renew_record(struct growth *growth, const struct record *record)
 static int fill_one(void *context, const struct record *record)
 {
     return publish_record(context, record);
+}
+
+static void fetch_slot(void *context, const struct digest *digest)
+{
+    const struct growth *growth = context;
+    table_prefetch(&growth->fresh->writer.view, digest);
+}
+
+/* At a start, when nobody else wants the store: all that it holds, as fast as can be. */
+static int fill_first(struct growth *growth, bool *ret_done, struct error *error)
+{
+    const struct store_visitor visitor = {fetch_slot, fill_one, growth};
+    *ret_done = true;
+    return store_snapshot(growth->store, &visitor, error);
 }
 
 static int fill(struct growth *growth, bool *ret_done, struct error *error)
@@ -247,7 +259,7 @@ enum growth_progress growth_step(struct growth *growth, struct error *error)
     case GROWTH_MAKING:
         return take_made(growth, error);
     case GROWTH_FILLING:
-        r = fill(growth, &done, error);
+        r = growth->old == NULL ? fill_first(growth, &done, error) : fill(growth, &done, error);
         if (r == 0 && done && (r = record_generation(growth, error)) == 0)
             growth->stage = GROWTH_CATCHING_UP;
         break;

@@ -11,6 +11,9 @@
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
 
+/* Where a key's digest lies, in either: behind version, flags, reason, id and version of the key. */
+#define DIGEST_AT (3u + 8u + 8u)
+
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
 #define FLAG_SUSPENDED 0x02u /* owners */
@@ -268,43 +271,49 @@ static void take_digest(struct bytes_reader *reader, struct digest *ret_digest)
         memcpy(ret_digest, bytes, DIGEST_BYTES);
 }
 
-int record_decode(const void *bytes, size_t len, struct record *ret_record)
+int record_decode(const void *bytes, size_t len, struct record *record)
 {
     struct bytes_reader reader;
-    struct record record;
     bool is_old = len > 0 && *(const unsigned char *)bytes == KEY_VERSION_1;
 
     int r = bytes_reader_start(&reader, bytes, len, is_old ? KEY_VERSION_1 : KEY_VERSION);
     if (r != 0)
         return r;
-    take_flags(&reader, &record);
-    record.revoke_reason = (enum record_reason)bytes_take_u8(&reader);
-    record.id = bytes_take_u64(&reader);
-    record.version = bytes_take_u64(&reader);
-    take_digest(&reader, &record.digest);
-    record.created_unix_s = bytes_take_i64(&reader);
-    record.last_used_unix_s = bytes_take_i64(&reader);
-    record.expires_unix_s = bytes_take_i64(&reader);
-    record.not_before_unix_s = bytes_take_i64(&reader);
-    record.revoked_unix_s = bytes_take_i64(&reader);
-    record.rotated_from = bytes_take_u64(&reader);
-    record.rotated_to = bytes_take_u64(&reader);
-    record.assumed_bits = bytes_take_u16(&reader);
-    record.name = bytes_take_text(&reader);
-    record.owner = bytes_take_text(&reader);
-    record.prefix = bytes_take_text(&reader);
-    record.environment = bytes_take_text(&reader);
-    record.environment_prefix = bytes_take_text(&reader);
-    record.comment = bytes_take_text(&reader);
-    record.revoke_comment = bytes_take_text(&reader);
-    take_lists(&reader, &record);
-    record.network_count = 0;
+    take_flags(&reader, record);
+    record->revoke_reason = (enum record_reason)bytes_take_u8(&reader);
+    record->id = bytes_take_u64(&reader);
+    record->version = bytes_take_u64(&reader);
+    take_digest(&reader, &record->digest);
+    record->created_unix_s = bytes_take_i64(&reader);
+    record->last_used_unix_s = bytes_take_i64(&reader);
+    record->expires_unix_s = bytes_take_i64(&reader);
+    record->not_before_unix_s = bytes_take_i64(&reader);
+    record->revoked_unix_s = bytes_take_i64(&reader);
+    record->rotated_from = bytes_take_u64(&reader);
+    record->rotated_to = bytes_take_u64(&reader);
+    record->assumed_bits = bytes_take_u16(&reader);
+    record->name = bytes_take_text(&reader);
+    record->owner = bytes_take_text(&reader);
+    record->prefix = bytes_take_text(&reader);
+    record->environment = bytes_take_text(&reader);
+    record->environment_prefix = bytes_take_text(&reader);
+    record->comment = bytes_take_text(&reader);
+    record->revoke_comment = bytes_take_text(&reader);
+    take_lists(&reader, record);
+    record->network_count = 0;
     if (!is_old)
-        take_networks(&reader, &record);
-    if (!bytes_reader_is_done(&reader) || !record_is_bounded(&record))
+        take_networks(&reader, record);
+    if (!bytes_reader_is_done(&reader) || !record_is_bounded(record))
         return CATLATCH_E_DATA;
-    *ret_record = record;
     return 0;
+}
+
+bool record_peek_digest(const void *bytes, size_t len, struct digest *ret_digest)
+{
+    if (len < DIGEST_AT + DIGEST_BYTES)
+        return false;
+    memcpy(ret_digest, (const unsigned char *)bytes + DIGEST_AT, DIGEST_BYTES);
+    return true;
 }
 
 static bool owner_is_bounded(const struct record_owner *owner)

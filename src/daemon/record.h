@@ -94,9 +94,14 @@ bool record_networks_cover(const struct record *wide, const struct record *narro
 /* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
 struct record record_purged(const struct record *record);
 
-/* Return 0 and the length, E_FULL (does not fit), E_DATA (breaks a bound above). */
+/* Return 0 and the length, E_FULL (does not fit), E_DATA (breaks a bound above). What is refused
+ * leaves anything in *ret_record. */
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len);
 int record_decode(const void *bytes, size_t len, struct record *ret_record);
+
+/* The digest of an encoded key, without a look at anything else; what record_decode refuses may be
+ * taken for one. */
+bool record_peek_digest(const void *bytes, size_t len, struct digest *ret_digest);
 
 enum record_state {
     STATE_ACTIVE,

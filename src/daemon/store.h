@@ -137,6 +137,16 @@ uint64_t store_new_id(struct store *store);
 typedef int store_key_visitor(void *context, const struct record *record);
 typedef int store_change_visitor(void *context, const struct change *change);
 
+/* All keys, rising, with digests told a few keys before their turn, so that what will be looked up
+ * by them can be on its way to the processor. The caller's thread reads while another one calls the
+ * visitor, and nobody else may use the store meanwhile, nor the visitor. */
+struct store_visitor {
+    void (*announce)(void *context, const struct digest *digest);
+    store_key_visitor *visit;
+    void *context;
+};
+int store_snapshot(struct store *store, const struct store_visitor *visitor, struct error *error);
+
 /* Snapshot: keys with ids above after_id, rising, at most max. *ret_last is the last id seen (left
  * as it was when there was none). */
 int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_visitor *visit,

@@ -2,8 +2,8 @@
  * store_internal.h - what the store's own files share; nobody else includes it.
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
- * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_walk.c and
- * store_read.c read, store_log.c walks the changes, store_meta.c holds the small facts,
+ * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_walk.c,
+ * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the small facts,
  * store_place.c knows in which folder the environment lies, store_files.c keeps `published`.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
@@ -210,6 +210,9 @@ int store_bulk_write(struct store_txn *txn, enum store_database database, struct
 void store_bulk_clear(struct store_bulk *bulk);
 void store_bulk_free(struct store_bulk *bulk);
 
+/* What is fetched at once at most: beyond it nothing is gained. */
+#define STORE_BLOCK_BYTES ((size_t)1 << 20)
+
 /* A walk over one database from a key on, in bulk. No write can be made while it is open. */
 struct store_walk {
     struct store *store;
@@ -226,6 +229,12 @@ int store_walk_open(struct store *store, enum store_database database, const voi
                     size_t start_len, size_t expected, struct store_walk *ret_walk,
                     struct error *error);
 
+/* Fetches as many entries as the block holds. Returns 1, 0 at the end, or an error. */
+int store_walk_fetch(struct store_walk *walk, DBT *block, struct error *error);
+
+/* The entries of a block, from what DB_MULTIPLE_INIT makes of it. False: that was all. */
+bool store_block_next(const DBT *block, void **io_next, DBT *ret_key, DBT *ret_data);
+
 /* Returns 1 and an entry, which is valid until the next call, 0 at the end, or an error. */
 int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct error *error);
 
@@ -241,6 +250,10 @@ int store_get(struct store *store, enum store_database database, const void *key
 /* store_key, likewise. */
 int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer,
                    struct record *ret_record, struct error *error);
+
+/* An entry of STORE_KEYS. */
+int store_decode_key(const struct store *store, const DBT *key, const DBT *data,
+                     struct record *ret_record, struct error *error);
 
 /* What decoding said about an entry (0: it is not the entry that it should be), for a person. */
 int store_fail_entry(const struct store *store, int code, struct error *error, const char *what);

@@ -71,11 +71,12 @@ int store_fail_entry(const struct store *store, int code, struct error *error, c
                      what, store->directory);
 }
 
-static int decode_key(const struct store *store, uint64_t id, const DBT *data,
-                      struct record *ret_record, struct error *error)
+int store_decode_key(const struct store *store, const DBT *key, const DBT *data,
+                     struct record *ret_record, struct error *error)
 {
     char text[CATLATCH_ID_SIZE];
 
+    uint64_t id = key->size == sizeof id ? store_unpack(key->data) : 0;
     int r = record_decode(data->data, data->size, ret_record);
     if (r == 0 && ret_record->id == id)
         return 0;
@@ -94,8 +95,8 @@ int store_read_key(struct store *store, uint64_t id, struct store_buffer *buffer
                       error);
     if (r != 0)
         return r;
-    DBT data = store_dbt(buffer->bytes, len);
-    return decode_key(store, id, &data, ret_record, error);
+    DBT key_dbt = store_dbt(key, sizeof key), data = store_dbt(buffer->bytes, len);
+    return store_decode_key(store, &key_dbt, &data, ret_record, error);
 }
 
 int store_key(struct store *store, struct store_txn *txn, uint64_t id, struct store_buffer *buffer,
@@ -126,11 +127,10 @@ int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_vis
     if (r != 0)
         return r;
     while (max-- > 0 && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
-        uint64_t id = key.size == sizeof id ? store_unpack(key.data) : 0;
-        r = decode_key(store, id, &data, &record, error);
+        r = store_decode_key(store, &key, &data, &record, error);
         if (r != 0)
             break;
-        *ret_last = id;
+        *ret_last = record.id;
         r = visit(context, &record);
         if (r != 0)
             break;

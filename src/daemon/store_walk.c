@@ -6,7 +6,7 @@
 /* What a walk fetches at once. The smaller holds any single entry, as Berkeley DB demands; beyond
  * the larger nothing is gained. */
 #define FETCH_BYTES_MIN ((size_t)128 << 10)
-#define FETCH_BYTES_MAX ((size_t)1 << 20)
+#define FETCH_BYTES_MAX STORE_BLOCK_BYTES
 static_assert(FETCH_BYTES_MIN > CHANGE_ENCODED_MAX + STORE_INDEX_KEY_MAX + 64,
               "an entry fits the smallest buffer");
 
@@ -53,39 +53,42 @@ int store_walk_open(struct store *store, enum store_database database, const voi
     return 0;
 }
 
-/* Returns 1, or 0 at the end. */
-static int fetch(struct store_walk *walk, struct error *error)
+int store_walk_fetch(struct store_walk *walk, DBT *block, struct error *error)
 {
     DBT key = store_dbt_room(walk->start_key, sizeof walk->start_key);
     key.size = walk->start_len;
 
-    int r = walk->cursor->get(walk->cursor, &key, &walk->data, walk->flag | DB_MULTIPLE_KEY);
+    int r = walk->cursor->get(walk->cursor, &key, block, walk->flag | DB_MULTIPLE_KEY);
     if (r == DB_NOTFOUND)
         return 0;
     if (r != 0)
         return store_fail(walk->store, r, error, "read");
     walk->flag = DB_NEXT;
-    DB_MULTIPLE_INIT(walk->next, &walk->data);
     return 1;
+}
+
+bool store_block_next(const DBT *block, void **io_next, DBT *ret_key, DBT *ret_data)
+{
+    void *key = NULL, *data = NULL;
+    uint32_t key_len = 0, data_len = 0;
+
+    DB_MULTIPLE_KEY_NEXT(*io_next, block, key, key_len, data, data_len);
+    if (*io_next == NULL)
+        return false;
+    *ret_key = store_dbt(key, key_len);
+    *ret_data = store_dbt(data, data_len);
+    return true;
 }
 
 int store_walk_next(struct store_walk *walk, DBT *ret_key, DBT *ret_data, struct error *error)
 {
-    for (;;) {
-        void *key = NULL, *data = NULL;
-        uint32_t key_len = 0, data_len = 0;
-
-        if (walk->next != NULL)
-            DB_MULTIPLE_KEY_NEXT(walk->next, &walk->data, key, key_len, data, data_len);
-        if (walk->next != NULL) {
-            *ret_key = store_dbt(key, key_len);
-            *ret_data = store_dbt(data, data_len);
-            return 1;
-        }
-        int r = fetch(walk, error);
+    while (walk->next == NULL || !store_block_next(&walk->data, &walk->next, ret_key, ret_data)) {
+        int r = store_walk_fetch(walk, &walk->data, error);
         if (r != 1)
             return r;
+        DB_MULTIPLE_INIT(walk->next, &walk->data);
     }
+    return 1;
 }
 
 void store_walk_close(struct store_walk *walk)

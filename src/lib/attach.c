@@ -14,6 +14,7 @@
 
 #include "core/boot.h"
 #include "core/config_principals.h"
+#include "core/huge.h"
 
 #define TABLE_NAME "table"
 
@@ -23,8 +24,6 @@
 
 /* What getpwnam_r needs for one entry: glibc suggests 1 KiB, directory services take more. */
 #define PASSWD_BYTES 16384
-
-#define HUGE_PAGE ((size_t)2 << 20)
 
 struct mapping {
     struct table_view view;
@@ -125,31 +124,9 @@ static bool is_of_this_boot(int fd, const struct table_header *header)
            (place.f_type == TMPFS_MAGIC || place.f_type == HUGETLBFS_MAGIC);
 }
 
-/* Where a huge page of the file can be one of ours: room for one more is taken, and what lies
- * before and behind is given back. */
-static void *map_aligned(int fd, size_t size)
-{
-    if (size % HUGE_PAGE != 0)
-        return mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    char *room =
-        mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        return MAP_FAILED;
-    size_t before = -(uintptr_t)room % HUGE_PAGE;
-    void *base = mmap(room + before, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
-    if (base == MAP_FAILED) {
-        munmap(room, size + HUGE_PAGE);
-        return MAP_FAILED;
-    }
-    if (before > 0)
-        munmap(room, before);
-    munmap(room + before + size, HUGE_PAGE - before);
-    return base;
-}
-
 static int map_table(int fd, size_t size, struct table_view *ret_view)
 {
-    void *base = map_aligned(fd, size);
+    void *base = huge_map(fd, size, PROT_READ);
     if (base == MAP_FAILED)
         return CATLATCH_E_UNAVAILABLE;
     if (table_view_init(ret_view, base, size, NULL) != 0 || !is_of_this_boot(fd, base)) {

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "core/crc32.h"
+#include "core/huge.h"
 #include "table/writer.h"
 
 /* A reserve of one in 64, and never fewer than 256: the keys of one large customer can be narrowed
@@ -14,10 +15,6 @@
 
 /* Room beyond the average, so that a small table can take a few keys with the longest texts. */
 #define SIDE_SLACK 65536u
-
-/* What is not tiny fills whole huge pages, so that readers can map it with them where the system
- * has some: at a million keys a batch then takes 120 ns a key instead of 150. */
-#define HUGE_PAGE (UINT64_C(2) << 20)
 
 struct geometry {
     uint64_t reserve;
@@ -53,6 +50,8 @@ static int geometry_of(const struct table_params *params, struct geometry *ret)
     g.intern_offset = g.side_offset + g.side_size;
     g.intern_count = params->capacity / 4 + 64;
     g.file_size = round_up(g.intern_offset + g.intern_count * sizeof(uint32_t), TABLE_PAGE);
+    /* What is not tiny fills whole huge pages, so that readers can map it with them where the
+     * system has some: at a million keys a batch then takes 120 ns a key instead of 150. */
     if (g.file_size > HUGE_PAGE / 4)
         g.file_size = round_up(g.file_size, HUGE_PAGE);
     if (g.side_size / 8 > UINT32_MAX)

@@ -27,6 +27,7 @@
 /* Steps that have a change in front of them. */
 #define CHANGES 40u
 
+static const struct generation served = {.number = 0}; /* nobody's file has that number */
 static char folder[STORE_FOLDER_SIZE], run_dir[STORE_FOLDER_SIZE];
 static struct store *store;
 static struct heap_table table; /* the one that serves meanwhile */
@@ -83,8 +84,11 @@ static int set_up(void **state)
         .now_unix_ms = INT64_C(1800000000000),
     };
     op_queue_init(&keys.spreading);
-    growth = (struct growth){
-        .store = store, .suspended = &keys.suspended, .run_dir = run_dir, .wake = wake};
+    growth = (struct growth){.store = store,
+                             .suspended = &keys.suspended,
+                             .run_dir = run_dir,
+                             .wake = wake,
+                             .old = &served};
     assert_int_equal(sem_init(&made, 0, 0), 0);
     add_keys();
     return 0;
@@ -247,6 +251,33 @@ static void finish(void)
     generation_free(fresh, run_dir);
 }
 
+static void at_a_start_all_is_taken_over_at_once(void **state)
+{
+    (void)state;
+    growth.old = NULL;
+    begin();
+    assert_int_equal(step(), GROWTH_WORKING);
+    assert_int_equal(growth.stage, GROWTH_CATCHING_UP);
+    assert_int_equal(step(), GROWTH_READY);
+    finish();
+}
+
+static void at_a_start_a_table_that_is_too_small_is_made_again(void **state)
+{
+    (void)state;
+    growth.old = NULL;
+    growth_plan(&growth, KEYS / 4, 0, 0, NULL, 0);
+    assert_int_equal(growth_begin(&growth, &error), 0);
+    unsigned made_again = 0;
+    for (enum growth_progress progress; (progress = step()) != GROWTH_READY;)
+        if (progress == GROWTH_WAITING && growth.stage == GROWTH_MAKING) {
+            sem_wait(&made);
+            made_again++;
+        }
+    assert_in_range(made_again, 2, 8);
+    finish();
+}
+
 static void what_changes_between_any_two_steps_is_in_the_new_table(void **state)
 {
     (void)state;
@@ -319,6 +350,8 @@ int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        EACH(at_a_start_all_is_taken_over_at_once),
+        EACH(at_a_start_a_table_that_is_too_small_is_made_again),
         EACH(what_changes_between_any_two_steps_is_in_the_new_table),
         EACH(what_changes_while_it_is_filled_is_in_the_new_table),
         EACH(what_changes_before_the_last_step_is_in_the_new_table),

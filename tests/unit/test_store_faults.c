@@ -436,24 +436,43 @@ static int ignore_key(void *context, const struct record *record)
     return 0;
 }
 
-static void a_damaged_page_is_told_and_breaks_the_store(void **state)
+static void ignore_digest(void *context, const struct digest *digest)
 {
+    (void)context;
+    (void)digest;
+}
+
+static void damage_a_page(bool at_once)
+{
+    const struct store_visitor visitor = {ignore_digest, ignore_key, NULL};
     uint64_t last = 0;
-    (void)state;
     for (uint64_t id = 1; id <= 60; id++)
         save(id);
     close_store();
-    /* In the last page, somewhere in its records. */
-    write_file("keys.db", file_size("keys.db") - 100, "damage", 6);
+    /* Somewhere in the records of the last page, which opening looks at, or of the one before. */
+    write_file("keys.db", file_size("keys.db") - (at_once ? 4096 + 100 : 100), "damage", 6);
     int r = try_open(0);
     if (r == 0)
-        r = store_scan(store, 0, SIZE_MAX, ignore_key, NULL, &last, &error);
+        r = at_once ? store_snapshot(store, &visitor, &error)
+                    : store_scan(store, 0, SIZE_MAX, ignore_key, NULL, &last, &error);
     assert_int_equal(r, CATLATCH_E_DATA);
     assert_says("a page in state_dir /tmp/");
     assert_says("is damaged");
     assert_says("restore a backup");
     if (store != NULL)
         assert_true(store_is_broken(store));
+}
+
+static void a_damaged_page_is_told_and_breaks_the_store(void **state)
+{
+    (void)state;
+    damage_a_page(false);
+}
+
+static void a_start_that_reads_a_damaged_page_tells_it(void **state)
+{
+    (void)state;
+    damage_a_page(true);
 }
 
 static void a_damaged_database_header_is_told(void **state)
@@ -886,6 +905,7 @@ int main(void)
         with_disk(a_store_that_was_made_half_is_made_whole),
         with_disk(a_missing_database_is_not_made_anew),
         with_disk(a_damaged_page_is_told_and_breaks_the_store),
+        with_disk(a_start_that_reads_a_damaged_page_tells_it),
         with_disk(a_damaged_database_header_is_told),
         with_disk(a_database_that_is_none_is_told),
         with_disk(a_torn_write_of_published_leaves_the_one_before),

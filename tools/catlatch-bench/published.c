@@ -12,12 +12,8 @@
 #include <unistd.h>
 
 #include "core/boot.h"
+#include "core/huge.h"
 #include "table/writer.h"
-
-/* Newer than Debian 12's C library. */
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 
 #define KEYS_PER_OWNER 10
 
@@ -69,11 +65,14 @@ static int map_file(struct published *published, struct error *error)
     int fd = open(published->table, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
         return error_errno(error, errno, "making %s", published->table);
-    int failed = posix_fallocate(fd, 0, (off_t)published->size);
+    int failed = ftruncate(fd, (off_t)published->size) != 0 ? errno : 0;
     if (failed == 0) {
-        published->base = mmap(NULL, published->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        failed = published->base == MAP_FAILED ? errno : 0;
+        published->base = huge_map(fd, published->size, PROT_READ | PROT_WRITE);
+        failed =
+            published->base == MAP_FAILED ? errno : huge_populate(published->base, published->size);
     }
+    if (failed == 0)
+        failed = posix_fallocate(fd, 0, (off_t)published->size);
     close(fd);
     return failed == 0 ? 0
                        : error_errno(error, failed, "a table of %zu MiB in %s",
@@ -110,7 +109,6 @@ static int fill(struct published *published, const struct table_params *params,
         r = put_key(published, keys, i);
     if (r != 0)
         return error_set(error, r, "filling the table: %s", error_meaning(r));
-    madvise(published->base, published->size, MADV_COLLAPSE);
     published_beat(published);
     return 0;
 }
