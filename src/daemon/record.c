@@ -11,7 +11,8 @@
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
 
-/* Where a key's digest lies, in either: behind version, flags, reason, id and version of the key. */
+/* Where a key's digest lies, in either: behind version, flags, reason, id and version of the key.
+ */
 #define DIGEST_AT (3u + 8u + 8u)
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */

@@ -3,8 +3,9 @@
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
  * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_walk.c,
- * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the small facts,
- * store_place.c knows in which folder the environment lies, store_files.c keeps `published`.
+ * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the
+ * small facts, store_place.c knows in which folder the environment lies, store_files.c keeps
+ * `published`.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record

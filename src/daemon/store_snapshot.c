@@ -129,8 +129,8 @@ static int read_blocks(struct snapshot *snapshot, struct store_walk *walk, struc
     return r < 0 ? r : 0;
 }
 
-/* The caller's thread reads, because Berkeley DB's cache grows with what it reads, page by page, and
- * glibc asks the kernel once for each page of another thread's heap. */
+/* The caller's thread reads, because Berkeley DB's cache grows with what it reads, page by page,
+ * and glibc asks the kernel once for each page of another thread's heap. */
 static int run(struct snapshot *snapshot, struct store_walk *walk, struct error *error)
 {
     pthread_t visiting;
