@@ -179,6 +179,7 @@ void store_free(struct store *store)
 {
     store_env_close(store);
     store_index_free(&store->txn.index);
+    store_recent_free(&store->recent);
     free(store->parts);
     store_bulk_free(&store->txn.index_bulk);
     store_bulk_free(&store->txn.keys);

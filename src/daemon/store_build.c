@@ -18,9 +18,6 @@
 /* How often that is looked at. */
 #define LOOK_EACH 4096u
 
-/* Keys whose index entries are sorted together: some tens of megabytes. */
-#define INDEX_BATCH 200000u
-
 struct owner_count {
     uint64_t keys;
     uint32_t len;
@@ -38,7 +35,6 @@ struct store_build {
     struct store_build_digest *digests;
     size_t digest_count, digest_room;
     uint64_t key_count;
-    size_t batched;
     bool (*go_on)(void *context);
     void *context;
     struct error *error;
@@ -219,9 +215,10 @@ static int write_batch(struct store_build *build)
     int r = check_room(build, build->error);
     if (r == 0)
         r = store_index_apply(&store->txn, build->error);
-    store->txn.index.entry_count = 0;
-    store->txn.index.bytes_used = 0;
-    build->batched = 0;
+    if (r == 0)
+        store_index_committed(&store->txn);
+    store_index_clear(&store->txn.index);
+    store->txn.begins_part = false;
     build->writes = 0;
     return r;
 }
@@ -233,7 +230,10 @@ static int begin_part(struct store_build *build, uint64_t id)
 
     if (!store_part_is_full(build->store, build->key_count))
         return 0;
-    int r = store_part_add(build->store, &part, build->error);
+    int r = write_batch(build);
+    if (r == 0)
+        r = store_part_add(build->store, &part, build->error);
+    build->store->txn.begins_part = r == 0; /* the next batch is of the new one */
     return r == 0 ? store_meta_put_last_part(build->store, NULL, build->error) : r;
 }
 
@@ -248,11 +248,9 @@ static int finish_key(void *context, const struct record *record)
         owner->keys += !record->revoked;
     int r = begin_part(build, record->id);
     if (r == 0)
-        r = store_index_note(build->store, &build->store->txn.index, NULL, record, build->error);
+        r = store_index_note(&build->store->txn.index, NULL, record, build->error);
     build->key_count++;
-    if (r == 0 && ++build->batched == INDEX_BATCH)
-        r = write_batch(build);
-    if (r == 0 && build->batched % LOOK_EACH == 0 && build->go_on != NULL &&
+    if (r == 0 && build->key_count % LOOK_EACH == 0 && build->go_on != NULL &&
         !build->go_on(build->context))
         r = error_set(build->error, CATLATCH_E_UNAVAILABLE, "given up");
     return r;

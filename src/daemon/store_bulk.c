@@ -6,7 +6,7 @@
 /* Some thousand ordinary entries, or a few of the largest; a multiple of four, as Berkeley DB
  * demands. */
 #define BULK_BYTES ((size_t)512 << 10)
-static_assert(BULK_BYTES > CHANGE_ENCODED_MAX + STORE_INDEX_KEY_MAX + 64, "an entry fits");
+static_assert(BULK_BYTES > CHANGE_ENCODED_MAX + STORE_KEY_MAX + 64, "an entry fits");
 
 void store_bulk_clear(struct store_bulk *bulk)
 {

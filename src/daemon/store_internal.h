@@ -11,15 +11,8 @@
  *   keys     id (8, big-endian)                   -> record
  *   owners   name                                 -> record_owner
  *   changes  epoch (8), sequence (8)              -> change
- *   index    tag (1) [part (4)] text NUL id (8)   -> nothing; texts hold no NUL
- *            'x' expiry (8) id (8)                -> nothing; keys that expire
- *            'r' time of revoking (8) id (8)      -> nothing; revoked keys that were not purged
+ *   index    see daemon/store_index.h
  *   meta     a word                               -> integers
- *
- * The indexes of texts are cut into parts, each of the ids from its first on, so that new keys
- * touch the few pages of the last part, whatever their texts are, and not one of all pages each:
- * with ten million keys a checkpoint had as many pages to write as there were new entries. What is
- * looked for is looked for in each part. The first part has small tags and no number.
  */
 #ifndef DAEMON_STORE_INTERNAL_H
 #define DAEMON_STORE_INTERNAL_H
@@ -30,6 +23,7 @@
 
 #include "daemon/bytes.h"
 #include "daemon/store.h"
+#include "daemon/store_index.h"
 
 enum store_database {
     STORE_KEYS,
@@ -40,38 +34,11 @@ enum store_database {
     STORE_DATABASES,
 };
 
-/* tag, part, the longest text, NUL, id */
-#define STORE_INDEX_KEY_MAX (1 + 4 + RECORD_TEXT_MAX + 1 + 8)
-
-/* Keys after which a part of the indexes is followed by another: some 20 MB of pages, which nearly
- * any cache holds, and a look into each of 76 parts when there are ten million keys. */
-#define STORE_PART_KEYS (UINT64_C(1) << 17)
-
-struct store_part {
-    uint64_t first_id;
-    uint64_t keys_before; /* how many were stored when it was begun */
-};
+/* Of any database: an owner's name and one byte more are the longest that is looked for. */
+#define STORE_KEY_MAX (RECORD_TEXT_MAX + 1)
 
 /* Random numbers that are fetched at once: 256 bytes, which getrandom gives whole or not at all. */
 #define STORE_DICE 64u
-
-/* Index entries that a transaction will add and remove at its commit. Sorted then, because entries
- * written in order touch each page once. */
-struct store_index_entry {
-    size_t offset; /* of its key in the bytes */
-    uint32_t order;
-    uint16_t len;
-    bool present; /* it shall be there afterwards */
-};
-
-struct store_index_batch {
-    struct store_index_entry *entries;
-    size_t entry_count;
-    size_t entry_room;
-    unsigned char *bytes;
-    size_t bytes_used;
-    size_t bytes_room;
-};
 
 /* Entries that go into a database in one call, which costs half of as many calls. */
 struct store_bulk {
@@ -91,7 +58,8 @@ struct store_txn {
     uint64_t key_count; /* as it will be */
     void *owners;       /* a tree of struct owner_entry: owners that it touched */
     bool failed;        /* a write failed half-way: it can only be aborted */
-    bool begins_part;   /* the last one of the indexes */
+    bool appends;       /* it has a key behind all others, */
+    bool begins_part;   /* and with it the last part of the indexes begins */
     struct store_index_batch index;
     struct store_bulk index_bulk;
     struct store_bulk keys;     /* new ones behind all others: written before anything reads */
@@ -125,6 +93,7 @@ struct store {
     uint64_t highest_id;             /* no key above it is stored */
     uint32_t dice[STORE_DICE];       /* random numbers for ids that are yet to be made, */
     size_t dice_left;                /* of them, from the first on */
+    struct store_recent recent;      /* of the indexes: the last part */
     struct store_part *parts;        /* of the indexes, behind the first, by their ids; */
     size_t part_count, part_room;    /* the number of one is its place here and 1 */
     uint64_t part_keys;              /* STORE_PART_KEYS; fewer for a test */
@@ -173,31 +142,6 @@ int store_check(struct store *store, struct error *error);
 /* Whether the file system has room for what the log has not written yet. */
 int store_check_room(struct store *store, struct error *error);
 
-/* The part that has the id's entries. */
-uint32_t store_part_of(const struct store *store, uint64_t id);
-
-/* The next part. Returns 0 or E_MEMORY. */
-int store_part_add(struct store *store, const struct store_part *part, struct error *error);
-
-/* Whether the last part has as many keys as one shall have, of so many that are stored. */
-bool store_part_is_full(const struct store *store, uint64_t key_count);
-
-/* Return the length of the key. ret_key has room for STORE_INDEX_KEY_MAX. */
-size_t store_index_text_key(enum store_index index, uint32_t part, struct text value, uint64_t id,
-                            unsigned char *ret_key);
-size_t store_index_expiry_key(int64_t expires_unix_s, uint64_t id, unsigned char *ret_key);
-size_t store_index_revoked_key(int64_t revoked_unix_s, uint64_t id, unsigned char *ret_key);
-
-/* Notes the entries that differ between two versions of a key; either can be NULL.
- * Returns 0, E_MEMORY or E_DATA (a text with a NUL). */
-int store_index_note(const struct store *store, struct store_index_batch *batch,
-                     const struct record *old, const struct record *new, struct error *error);
-
-/* Writes what was noted. */
-int store_index_apply(struct store_txn *txn, struct error *error);
-
-void store_index_free(struct store_index_batch *batch);
-
 /* Adds an entry, which is written at once if there is no room for more. 0 or a negative code. */
 int store_bulk_add(struct store_txn *txn, enum store_database database, struct store_bulk *bulk,
                    const void *key, size_t key_len, const void *data, size_t len,
@@ -222,7 +166,7 @@ struct store_walk {
     void *next;    /* where in it, or NULL */
     uint32_t flag; /* of the next fetch */
     uint32_t start_len;
-    unsigned char start_key[STORE_INDEX_KEY_MAX];
+    unsigned char start_key[STORE_KEY_MAX];
 };
 
 /* `expected`: about how many entries will be looked at; sizes the buffer. */

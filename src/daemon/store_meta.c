@@ -283,7 +283,9 @@ int store_meta_load(struct store *store, struct error *error)
         r = load_backup(store, error);
     if (r == 0)
         r = load_parts(store, error);
-    return r == 0 ? load_sequence(store, error) : r;
+    if (r == 0)
+        r = load_sequence(store, error);
+    return r == 0 ? store_recent_load(store, error) : r;
 }
 
 int store_generation(struct store *store, struct store_generation *ret, struct error *error)

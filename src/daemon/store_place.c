@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of everything in the folder. Newer ones are refused before anything is touched. 1 had the
- * environment in state_dir itself, and was never released. */
-#define FORMAT_VERSION 2ul
+/* Of everything in the folder. Others are refused before anything is touched. 1 had the environment
+ * in state_dir itself and 2 an entry of the index for each text; neither was released. */
+#define FORMAT_VERSION 3ul
 #define FORMAT_WORDS "catlatch store "
 #define FORMAT_PLACE " in " STORE_PLACE_WORDS
 
@@ -48,12 +48,12 @@ static int format_parse(char *text, const char *directory, uint64_t *ret_number,
                          "state_dir %s was written by a newer catlatch (store format %lu, this one "
                          "knows %lu); nothing was touched: run the newer version",
                          directory, version, FORMAT_VERSION);
-    if (errno == 0 && version == 1 && strcmp(end, "\n") == 0)
+    if (errno == 0 && (version == 1 || version == 2))
         return error_set(error, CATLATCH_E_VERSION,
-                         "state_dir %s was made by a development version of catlatch, whose store "
-                         "cannot be read any more; nothing was touched: move it away and begin "
-                         "anew",
-                         directory);
+                         "state_dir %s was made by a development version of catlatch (store format "
+                         "%lu, this one knows %lu); nothing was touched: export its keys with that "
+                         "version and import them, or move it away and begin anew",
+                         directory, version, FORMAT_VERSION);
     size_t len = strlen(text);
     if (errno == 0 && version == FORMAT_VERSION && text[len - 1] == '\n' &&
         strncmp(end, FORMAT_PLACE, sizeof FORMAT_PLACE - 1) == 0) {

@@ -39,7 +39,7 @@ int store_last(struct store *store, enum store_database database, void *ret_key,
                struct error *error)
 {
     DB *db = store->db[database];
-    unsigned char bytes[STORE_INDEX_KEY_MAX];
+    unsigned char bytes[STORE_KEY_MAX];
     DBT key = store_dbt_room(bytes, sizeof bytes);
     DBT data = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
     DBC *cursor;
@@ -139,76 +139,24 @@ int store_scan(struct store *store, uint64_t after_id, size_t max, store_key_vis
     return r < 0 ? r : 0;
 }
 
-/* Whether the key is of the text that `start` is of, and has an id alone behind it. */
-static bool is_of_text(const DBT *key, const unsigned char *start, size_t len)
-{
-    return key->size == len && memcmp(key->data, start, len - 8) == 0;
-}
-
-/* Returns 1 if there is an entry of this text from `start` on, 0 if there is none: mostly there is
- * none in a part, and this is much less than a walk that fetches a hundred kilobytes. */
-static int has_text(struct store *store, const unsigned char *start, size_t len,
-                    struct error *error)
-{
-    unsigned char bytes[STORE_INDEX_KEY_MAX];
-    DBT key = store_dbt_room(bytes, sizeof bytes);
-    DBT data = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
-    DB *db = store->db[STORE_INDEX];
-    DBC *cursor;
-
-    int r = store_check(store, error);
-    if (r != 0)
-        return r;
-    memcpy(bytes, start, len);
-    key.size = (uint32_t)len;
-    r = db->cursor(db, NULL, &cursor, 0);
-    if (r != 0)
-        return store_fail(store, r, error, "read");
-    r = cursor->get(cursor, &key, &data, DB_SET_RANGE);
-    cursor->close(cursor);
-    if (r == DB_NOTFOUND)
-        return 0;
-    return r == 0 ? is_of_text(&key, start, len) : store_fail(store, r, error, "read");
-}
-
-/* Adds to the ids that were found, *io_count of at most max. */
-static int find_in_part(struct store *store, const unsigned char *start, size_t len,
-                        uint64_t *ret_ids, size_t max, size_t *io_count, struct error *error)
-{
-    struct store_walk walk;
-    DBT key, data;
-
-    int r = has_text(store, start, len, error);
-    if (r != 1)
-        return r;
-    r = store_walk_open(store, STORE_INDEX, start, len, max - *io_count, &walk, error);
-    if (r != 0)
-        return r;
-    while (*io_count < max && (r = store_walk_next(&walk, &key, &data, error)) == 1 &&
-           is_of_text(&key, start, len))
-        ret_ids[(*io_count)++] = store_unpack((unsigned char *)key.data + len - 8);
-    store_walk_close(&walk);
-    return r < 0 ? r : 0;
-}
-
 int store_find(struct store *store, enum store_index index, struct text value, uint64_t after_id,
                uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error)
 {
-    unsigned char start[STORE_INDEX_KEY_MAX];
     size_t count = 0;
     int r = 0;
 
     *ret_count = 0;
     if (value.len > RECORD_TEXT_MAX || after_id == UINT64_MAX)
         return 0;
+    struct store_hash hash = store_hash_of(value);
     uint32_t part = store_part_of(store, after_id + 1);
-    for (; r == 0 && count < max && part <= store->part_count; part++) {
-        size_t len = store_index_text_key(index, part, value, after_id + 1, start);
-        r = find_in_part(store, start, len, ret_ids, max, &count, error);
-    }
-    if (r == 0)
-        *ret_count = count;
-    return r;
+    for (; r == 0 && count < max && part < store->part_count; part++)
+        r = store_runs_find(store, part, index, &hash, after_id, ret_ids, max, &count, error);
+    if (r != 0)
+        return r;
+    store_recent_find(&store->recent, index, &hash, after_id, ret_ids, max, &count);
+    *ret_count = count;
+    return 0;
 }
 
 /* Ids of an index by time, from a key on, as long as their time is before until_unix_s; the last of
@@ -241,7 +189,7 @@ static int find_by_time(struct store *store, const unsigned char *start, size_t 
 int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expires, uint64_t *io_id,
                    uint64_t *ret_ids, size_t max, size_t *ret_count, struct error *error)
 {
-    unsigned char start[STORE_INDEX_KEY_MAX];
+    unsigned char start[STORE_KEY_MAX];
 
     *ret_count = 0;
     if (*io_id == UINT64_MAX || max == 0)
@@ -254,7 +202,7 @@ int store_expiring(struct store *store, int64_t until_unix_s, int64_t *io_expire
 int store_revoked(struct store *store, int64_t until_unix_s, uint64_t *ret_ids, size_t max,
                   size_t *ret_count, struct error *error)
 {
-    unsigned char start[STORE_INDEX_KEY_MAX];
+    unsigned char start[STORE_KEY_MAX];
     int64_t time = 0;
     uint64_t id = 0;
 

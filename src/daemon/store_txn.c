@@ -37,9 +37,8 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
     txn->owners = NULL;
-    txn->failed = txn->begins_part = false;
-    txn->index.entry_count = 0;
-    txn->index.bytes_used = 0;
+    txn->failed = txn->appends = txn->begins_part = false;
+    store_index_clear(&txn->index);
     store_bulk_clear(&txn->index_bulk);
     store_bulk_clear(&txn->keys);
     store_bulk_clear(&txn->changes);
@@ -254,12 +253,13 @@ static int write_key(struct store_txn *txn, const struct record *record, uint32_
     return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
 }
 
-/* Before a key behind all others: its entries are the first of a part if the last one is full. */
+/* Before a key behind all others: a part begins with it if the last one is full. Only with the
+ * first such key of a transaction, so that what is sealed is what was committed before. */
 static int begin_part(struct store_txn *txn, uint64_t id, struct error *error)
 {
-    const struct store_part part = {.first_id = id, .keys_before = txn->key_count};
+    const struct store_part part = {.first_id = id, .keys_before = txn->store->key_count};
 
-    if (txn->begins_part || !store_part_is_full(txn->store, txn->key_count))
+    if (txn->appends || !store_part_is_full(txn->store, txn->store->key_count))
         return 0;
     int r = store_part_add(txn->store, &part, error);
     txn->begins_part = r == 0;
@@ -282,6 +282,7 @@ static int write_new_key(struct store_txn *txn, const struct record *record, str
     r = begin_part(txn, record->id, error);
     if (r != 0)
         return r;
+    txn->appends = true;
     store_pack(record->id, key);
     r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
     if (r == 0)
@@ -322,7 +323,7 @@ static int compare(struct store_txn *txn, const struct record *old, const struct
 static int put_all(struct store_txn *txn, const struct record *stored, const struct record *record,
                    struct change *change, struct error *error)
 {
-    int r = store_index_note(txn->store, &txn->index, stored, record, error);
+    int r = store_index_note(&txn->index, stored, record, error);
     if (r == 0)
         r = owner_count(txn, stored, record, change, error);
     if (r == 0 && stored != NULL)
@@ -494,6 +495,7 @@ int store_commit(struct store_txn *txn, struct error *error)
         store->chain = txn->chain;
         store->last_change_ms = txn->last_change_ms;
         store->key_count = txn->key_count;
+        store_index_committed(txn);
     } else {
         r = store_fail(store, r, error, "commit");
     }

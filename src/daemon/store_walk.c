@@ -7,7 +7,7 @@
  * the larger nothing is gained. */
 #define FETCH_BYTES_MIN ((size_t)128 << 10)
 #define FETCH_BYTES_MAX STORE_BLOCK_BYTES
-static_assert(FETCH_BYTES_MIN > CHANGE_ENCODED_MAX + STORE_INDEX_KEY_MAX + 64,
+static_assert(FETCH_BYTES_MIN > CHANGE_ENCODED_MAX + STORE_KEY_MAX + 64,
               "an entry fits the smallest buffer");
 
 #define ENTRY_BYTES 256u /* of an ordinary key's record with what the fetch adds to it */

@@ -105,9 +105,10 @@ struct seen_key {
     char owner[RECORD_TEXT_MAX + 1];
 };
 
+/* An entry by time, or a pair of a text with its index and part in front. */
 struct index_key {
     size_t len;
-    unsigned char bytes[STORE_INDEX_KEY_MAX];
+    unsigned char bytes[1 + 4 + sizeof(struct store_pair)];
 };
 
 struct look {
@@ -115,18 +116,39 @@ struct look {
     struct seen_key *keys;
     size_t key_count;
     size_t key_room;
-    struct index_key *index;
-    size_t index_count;
+    struct index_key *expected, *index; /* as the keys would have it, and as it is */
+    size_t expected_count, index_count, index_room;
     uint64_t epoch, sequence; /* of the last change */
     uint64_t change_count;
     const char *wrong;
 };
 
-static void expect_index(struct look *look, enum store_index index, struct text value, uint64_t id)
+static const char tags[] = {[STORE_BY_OWNER] = 'o', [STORE_BY_PREFIX] = 'p', [STORE_BY_NAME] = 'n'};
+
+static void set_pair(struct index_key *key, char tag, uint32_t part, const struct store_pair *pair)
 {
-    struct index_key *key = &look->index[look->index_count++];
-    uint32_t part = store_part_of(look->store, id);
-    key->len = store_index_text_key(index, part, value, id, key->bytes);
+    uint32_t number = htobe32(part);
+    key->bytes[0] = (unsigned char)tag;
+    memcpy(key->bytes + 1, &number, sizeof number);
+    memcpy(key->bytes + 5, pair, sizeof *pair);
+    key->len = 5 + sizeof *pair;
+}
+
+static void expect_text(struct look *look, enum store_index index, struct text value, uint64_t id)
+{
+    struct store_hash hash = store_hash_of(value);
+    struct store_pair pair = store_pair_of(&hash, id);
+    set_pair(&look->expected[look->expected_count++], tags[index], store_part_of(look->store, id),
+             &pair);
+}
+
+static struct index_key *add_index(struct look *look)
+{
+    static struct index_key none;
+    if (look->index_count < look->index_room)
+        return &look->index[look->index_count++];
+    look->wrong = "the indexes have more entries than the keys have texts and times";
+    return &none;
 }
 
 static int see_key(void *context, const struct record *record)
@@ -144,14 +166,14 @@ static int see_key(void *context, const struct record *record)
     if (record->purged)
         return 0;
     if (record->revoked) {
-        struct index_key *revoked = &look->index[look->index_count++];
+        struct index_key *revoked = &look->expected[look->expected_count++];
         revoked->len = store_index_revoked_key(record->revoked_unix_s, record->id, revoked->bytes);
     }
-    expect_index(look, STORE_BY_OWNER, record->owner, record->id);
-    expect_index(look, STORE_BY_PREFIX, record->prefix, record->id);
-    expect_index(look, STORE_BY_NAME, record->name, record->id);
+    expect_text(look, STORE_BY_OWNER, record->owner, record->id);
+    expect_text(look, STORE_BY_PREFIX, record->prefix, record->id);
+    expect_text(look, STORE_BY_NAME, record->name, record->id);
     if (record->expires_unix_s != 0) {
-        struct index_key *expiry = &look->index[look->index_count++];
+        struct index_key *expiry = &look->expected[look->expected_count++];
         expiry->len = store_index_expiry_key(record->expires_unix_s, record->id, expiry->bytes);
     }
     return 0;
@@ -219,24 +241,81 @@ static int index_compare(const void *left, const void *right)
     return order != 0 ? order : a->len < b->len ? -1 : a->len > b->len;
 }
 
-static void look_at_index(struct look *look, struct error *error)
+/* Rises, ends with what its key says or is the part's last, and the part is a sealed one. */
+static void look_at_run(struct look *look, const DBT *key, const DBT *data)
+{
+    static const struct store_pair highest = {.hash.bytes = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                             255, 255, 255, 255, 255, 255, 255,
+                                                             255},
+                                              .id = {255, 255, 255, 255, 255, 255, 255, 255}};
+    const unsigned char *head = key->data;
+    struct store_pair pair, before;
+    uint32_t part;
+    size_t count = data->size / sizeof pair;
+
+    if (key->size != 5 + sizeof pair || data->size % sizeof pair != 0 || count > STORE_RUN_PAIRS) {
+        look->wrong = "the index has an entry that is no run";
+        return;
+    }
+    memcpy(&part, head + 1, sizeof part);
+    if (be32toh(part) >= look->store->part_count)
+        look->wrong = "the index has a run of a part that is not sealed";
+    for (size_t i = 0; i < count; i++, before = pair) {
+        memcpy(&pair, (const unsigned char *)data->data + i * sizeof pair, sizeof pair);
+        if (i > 0 && memcmp(&before, &pair, sizeof pair) >= 0)
+            look->wrong = "a run of the index does not rise";
+        set_pair(add_index(look), (char)head[0], be32toh(part), &pair);
+    }
+    if (memcmp(head + 5, &highest, sizeof highest) != 0 &&
+        (count > 0 && memcmp(head + 5, &pair, sizeof pair) < 0))
+        look->wrong = "a run of the index holds what belongs into the next";
+}
+
+static void look_at_stored_index(struct look *look, struct error *error)
 {
     struct store_walk walk;
     DBT key, data;
-    size_t i = 0;
 
-    qsort(look->index, look->index_count, sizeof *look->index, index_compare);
     if (store_walk_open(look->store, STORE_INDEX, "", 1, 1000, &walk, error) != 0)
         errx(99, "%s", error->text);
     while (look->wrong == NULL && store_walk_next(&walk, &key, &data, error) == 1) {
-        if (i == look->index_count || key.size != look->index[i].len ||
-            memcmp(key.data, look->index[i].bytes, key.size) != 0)
-            look->wrong = "the indexes and the keys disagree";
-        i++;
+        if (memchr(tags, *(char *)key.data, sizeof tags) != NULL) {
+            look_at_run(look, &key, &data);
+            continue;
+        }
+        struct index_key *entry = add_index(look);
+        entry->len = key.size < sizeof entry->bytes ? key.size : sizeof entry->bytes;
+        memcpy(entry->bytes, key.data, entry->len);
     }
     store_walk_close(&walk);
-    if (look->wrong == NULL && i != look->index_count)
+}
+
+static void look_at_recent_index(struct look *look)
+{
+    const struct store_recent *recent = &look->store->recent;
+    struct store_pair *pairs = calloc(recent->count + 1, sizeof *pairs);
+
+    if (pairs == NULL)
+        errx(99, "out of memory");
+    for (unsigned i = 0; i < STORE_INDEXES; i++) {
+        size_t count = store_recent_pairs(recent, (enum store_index)i, pairs);
+        for (size_t n = 0; n < count; n++)
+            set_pair(add_index(look), tags[i], (uint32_t)look->store->part_count, &pairs[n]);
+    }
+    free(pairs);
+}
+
+static void look_at_index(struct look *look, struct error *error)
+{
+    look_at_stored_index(look, error);
+    look_at_recent_index(look);
+    qsort(look->expected, look->expected_count, sizeof *look->expected, index_compare);
+    qsort(look->index, look->index_count, sizeof *look->index, index_compare);
+    if (look->wrong == NULL && look->index_count < look->expected_count)
         look->wrong = "an index entry is missing";
+    for (size_t i = 0; look->wrong == NULL && i < look->index_count; i++)
+        if (i >= look->expected_count || index_compare(&look->index[i], &look->expected[i]) != 0)
+            look->wrong = "the indexes and the keys disagree";
 }
 
 static void look_at_log(struct look *look, struct error *error)
@@ -276,8 +355,10 @@ const char *store_disagrees(struct store *store)
     uint64_t last = 0;
 
     look.keys = calloc(look.key_room + 1, sizeof *look.keys);
-    look.index = calloc(5 * look.key_room + 5, sizeof *look.index);
-    if (look.keys == NULL || look.index == NULL)
+    look.index_room = 5 * look.key_room + 5;
+    look.expected = calloc(look.index_room, sizeof *look.expected);
+    look.index = calloc(look.index_room, sizeof *look.index);
+    if (look.keys == NULL || look.expected == NULL || look.index == NULL)
         errx(99, "out of memory");
     if (store_scan(store, 0, SIZE_MAX, see_key, &look, &last, &error) != 0)
         look.wrong = "the keys cannot be read";
@@ -290,6 +371,7 @@ const char *store_disagrees(struct store *store)
     if (look.wrong == NULL)
         look_at_owners(&look, &error);
     free(look.keys);
+    free(look.expected);
     free(look.index);
     return look.wrong;
 }

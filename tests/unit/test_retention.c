@@ -255,7 +255,7 @@ static void damage_key(uint64_t id)
 /* An entry of the index, older than all others, without its key. */
 static void index_nothing(uint64_t id)
 {
-    unsigned char bytes[STORE_INDEX_KEY_MAX];
+    unsigned char bytes[STORE_KEY_MAX];
     DB *index = store->db[STORE_INDEX];
     DBT key = store_dbt(bytes, store_index_revoked_key(1, id, bytes)), nothing = {.size = 0};
     assert_int_equal(index->put(index, NULL, &key, &nothing, 0), 0);

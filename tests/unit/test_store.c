@@ -553,97 +553,6 @@ static void a_scan_passes_keys_of_every_size(void **state)
     assert_agrees();
 }
 
-static void put_key(struct store_txn *txn, uint64_t id, const char *name)
-{
-    struct record record = store_sample(id, name, "acme");
-    assert_ok(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error));
-}
-
-/* Ids of acme's keys behind after_id, at most max; they rise. */
-static size_t find_rising(uint64_t after_id, size_t max)
-{
-    uint64_t ids[64], last = after_id;
-    size_t count;
-    assert_ok(
-        store_find(store, STORE_BY_OWNER, text_of("acme"), after_id, ids, max, &count, &error));
-    for (size_t i = 0; i < count; last = ids[i++])
-        assert_true(ids[i] > last);
-    return count;
-}
-
-/* Tens, each in a transaction of its own. */
-static void save_keys(uint64_t first, uint64_t last)
-{
-    for (uint64_t id = first; id <= last; id += 10) {
-        struct record record = store_sample(id, "n", "acme");
-        store_save(store, NULL, &record, CHANGE_CREATED);
-    }
-}
-
-static void what_is_in_several_parts_of_the_index_is_found_in_order(void **state)
-{
-    (void)state;
-    store->part_keys = 4;
-    save_keys(10, 100);
-    assert_int_equal(store->part_count, 2);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(find_rising(0, 64), 10);
-        assert_int_equal(find_rising(30, 64), 7);
-        assert_int_equal(find_rising(40, 64), 6);
-        assert_int_equal(find_rising(35, 4), 4);
-        assert_int_equal(find_rising(100, 64), 0);
-        assert_int_equal(found_by(STORE_BY_OWNER, "acm"), 0);
-        assert_int_equal(found_by(STORE_BY_OWNER, "nobody"), 0);
-        assert_agrees();
-        reopen();
-        assert_int_equal(store->part_count, 2);
-    }
-}
-
-static void a_key_between_others_goes_into_the_part_of_its_id(void **state)
-{
-    struct store_txn *txn;
-    struct record record;
-    (void)state;
-    store->part_keys = 4;
-    save_keys(10, 100);
-    assert_ok(store_begin(store, &txn, &error));
-    for (uint64_t id = 1; id <= 5; id++)
-        put_key(txn, id, "early");
-    put_key(txn, 55, "between");
-    assert_ok(store_commit(txn, &error));
-    assert_int_equal(store->part_count, 2);
-    assert_int_equal(find_rising(0, 64), 16);
-    assert_int_equal(found_by(STORE_BY_NAME, "early"), 5);
-    assert_agrees();
-    record = read_key(55);
-    record.name = text_of("renamed");
-    store_save(store, &record, &record, CHANGE_UPDATED);
-    assert_int_equal(found_by(STORE_BY_NAME, "between"), 0);
-    assert_int_equal(found_by(STORE_BY_NAME, "renamed"), 1);
-    assert_agrees();
-}
-
-static void a_part_that_is_begun_in_vain_never_was(void **state)
-{
-    struct store_txn *txn;
-    (void)state;
-    store->part_keys = 4;
-    save_keys(10, 40);
-    for (uint64_t id = 50; id <= 60; id += 10) {
-        assert_ok(store_begin(store, &txn, &error));
-        put_key(txn, id, "new");
-        assert_int_equal(store->part_count, 1);
-        store_abort(txn);
-        assert_int_equal(store->part_count, 0);
-    }
-    save_keys(70, 70);
-    assert_int_equal(store->part_count, 1);
-    reopen();
-    assert_int_equal(store->part_count, 1);
-    assert_agrees();
-}
-
 static void nothing_else_is_written_while_a_transaction_is_open(void **state)
 {
     const struct store_generation generation = {.number = 7};
@@ -748,9 +657,6 @@ int main(void)
         with_store(expiring_keys_come_by_time),
         with_store(a_scan_can_be_resumed_and_stopped),
         with_store(a_scan_passes_keys_of_every_size),
-        with_store(what_is_in_several_parts_of_the_index_is_found_in_order),
-        with_store(a_key_between_others_goes_into_the_part_of_its_id),
-        with_store(a_part_that_is_begun_in_vain_never_was),
         with_store(nothing_else_is_written_while_a_transaction_is_open),
         with_store(ids_rise_even_over_those_of_the_future),
         with_store(the_generation_is_remembered),
