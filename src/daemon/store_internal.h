@@ -58,8 +58,7 @@ struct store_txn {
     uint64_t key_count; /* as it will be */
     void *owners;       /* a tree of struct owner_entry: owners that it touched */
     bool failed;        /* a write failed half-way: it can only be aborted */
-    bool appends;       /* it has a key behind all others, */
-    bool begins_part;   /* and with it the last part of the indexes begins */
+    bool begins_part;   /* the last one of the indexes: its keys behind all others are in it */
     struct store_index_batch index;
     struct store_bulk index_bulk;
     struct store_bulk keys;     /* new ones behind all others: written before anything reads */

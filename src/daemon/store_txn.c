@@ -37,7 +37,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
     txn->owners = NULL;
-    txn->failed = txn->appends = txn->begins_part = false;
+    txn->failed = txn->begins_part = false;
     store_index_clear(&txn->index);
     store_bulk_clear(&txn->index_bulk);
     store_bulk_clear(&txn->keys);
@@ -253,13 +253,14 @@ static int write_key(struct store_txn *txn, const struct record *record, uint32_
     return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
 }
 
-/* Before a key behind all others: a part begins with it if the last one is full. Only with the
- * first such key of a transaction, so that what is sealed is what was committed before. */
+/* Before a key behind all others: a part begins with it if the last one is full of what was
+ * committed. So it can only be the first such key of a transaction, and what is sealed was
+ * committed before. */
 static int begin_part(struct store_txn *txn, uint64_t id, struct error *error)
 {
     const struct store_part part = {.first_id = id, .keys_before = txn->store->key_count};
 
-    if (txn->appends || !store_part_is_full(txn->store, txn->store->key_count))
+    if (!store_part_is_full(txn->store, txn->store->key_count))
         return 0;
     int r = store_part_add(txn->store, &part, error);
     txn->begins_part = r == 0;
@@ -282,7 +283,6 @@ static int write_new_key(struct store_txn *txn, const struct record *record, str
     r = begin_part(txn, record->id, error);
     if (r != 0)
         return r;
-    txn->appends = true;
     store_pack(record->id, key);
     r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
     if (r == 0)
