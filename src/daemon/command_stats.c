@@ -22,10 +22,11 @@ void handle_stats(struct call *call)
 {
     const struct daemon *daemon = call->daemon;
     struct reply *reply = call->reply;
+    const struct store_flush_times flush = store_flush_times(daemon->store);
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 23);
+    reply_map(reply, 25);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -46,6 +47,8 @@ void handle_stats(struct call *call)
     pair(reply, "waiting", status.waiting);
     pair(reply, "queued", status.queued);
     pair(reply, "batches", status.batches);
+    pair(reply, "flush_us", flush.last_us);
+    pair(reply, "flush_longest_us", flush.longest_us);
     pair(reply, "changes", status.changes);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);

@@ -316,8 +316,31 @@ static int sync_directory(struct store *store, struct error *error)
     return 0;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void note_flush(struct store *store, uint64_t took_us)
+{
+    atomic_store(&store->flush_us, took_us);
+    if (took_us > atomic_load(&store->flush_longest_us)) /* one flushes at a time */
+        atomic_store(&store->flush_longest_us, took_us);
+}
+
+struct store_flush_times store_flush_times(const struct store *store)
+{
+    return (struct store_flush_times){atomic_load(&store->flush_us),
+                                      atomic_load(&store->flush_longest_us)};
+}
+
 int store_flush(struct store *store, struct error *error)
 {
+    uint64_t began_us = now_us();
+
     int r = store_check(store, error);
     if (r != 0)
         return r;
@@ -331,6 +354,7 @@ int store_flush(struct store *store, struct error *error)
         r = sync_directory(store, error);
     if (r != 0)
         atomic_store(&store->broken, true);
+    note_flush(store, now_us() - began_us);
     return r;
 }
 

@@ -36,7 +36,9 @@ const char *__lsan_default_suppressions(void)
     return "leak:libdb-5.3.so";
 }
 
-enum disk { DISK_WORKS, DISK_IS_FULL, DISK_IS_FULL_UNTIL_BALLAST_GOES, DISK_FAILS };
+enum disk { DISK_WORKS, DISK_IS_SLOW, DISK_IS_FULL, DISK_IS_FULL_UNTIL_BALLAST_GOES, DISK_FAILS };
+
+#define SLOW_US 20000
 
 static _Atomic enum disk writes, flushes;
 static _Atomic unsigned flush_count;
@@ -47,6 +49,9 @@ static int disk_error(enum disk disk)
 
     snprintf(path, sizeof path, "%s/ballast", folder);
     switch (disk) {
+    case DISK_IS_SLOW:
+        usleep(SLOW_US);
+        return 0;
     case DISK_WORKS:
         return 0;
     case DISK_IS_FULL:
@@ -464,6 +469,20 @@ static void damage_a_page(bool at_once)
     assert_says("restore a backup");
     if (store != NULL)
         assert_true(store_is_broken(store));
+}
+
+static void how_long_flushes_take_is_told(void **state)
+{
+    (void)state;
+    save(1);
+    flushes = DISK_IS_SLOW;
+    save(2);
+    flushes = DISK_WORKS;
+    struct store_flush_times slow = store_flush_times(store);
+    assert_true(slow.last_us >= SLOW_US && slow.longest_us >= slow.last_us);
+    save(3);
+    struct store_flush_times last = store_flush_times(store);
+    assert_true(last.last_us > 0 && last.longest_us >= slow.longest_us);
 }
 
 static void a_damaged_page_is_told_and_breaks_the_store(void **state)
@@ -907,6 +926,7 @@ int main(void)
         with_disk(keys_without_a_format_file_are_refused),
         with_disk(a_store_that_was_made_half_is_made_whole),
         with_disk(a_missing_database_is_not_made_anew),
+        with_disk(how_long_flushes_take_is_told),
         with_disk(a_damaged_page_is_told_and_breaks_the_store),
         with_disk(a_start_that_reads_a_damaged_page_tells_it),
         with_disk(a_damaged_database_header_is_told),
