@@ -52,13 +52,14 @@ void answer_table_checked(const struct op *op, const struct answer_place *place,
     char slot[SLOT_CURSOR_SIZE];
 
     (void)place;
-    reply_map(reply, 3);
+    reply_map(reply, 4);
     snprintf(slot, sizeof slot, SLOT_CURSOR, op->check_next.generation, op->check_next.slot);
     if (op->check_next.generation == 0)
         pair_id(reply, "cursor", op->check_next.after_id);
     else
         pair_word(reply, "cursor", op->check_ended ? NULL : slot);
     pair_count(reply, "checked", op->checked);
+    pair_count(reply, "confined", op->confined);
     reply_word(reply, "wrong");
     reply_array(reply, op->wrong_count);
     for (size_t i = 0; i < op->wrong_count; i++) {

@@ -152,6 +152,7 @@ static int look_at_key(void *context, const struct record *stored)
     if (what != NULL)
         note(op, record.id, what);
     checking->looked_at++;
+    op->confined += !record.revoked && record.network_count > 0;
     return is_full(op);
 }
 
@@ -228,6 +229,7 @@ int keys_check(struct keys *keys, struct op *op)
 {
     struct checking checking = {.keys = keys, .op = op};
 
+    op->confined = 0;
     op->wrong = op_alloc(op, OP_WRONG_MAX * sizeof *op->wrong);
     if (op->wrong == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "checking the table");

@@ -216,7 +216,8 @@ struct op {
     struct error problem;     /* LOG_VERIFY: what is wrong behind `at`; code 0: nothing */
     struct op_wrong *wrong;   /* TABLE_CHECK: what store and table disagree on */
     size_t wrong_count;
-    uint64_t checked; /* TABLE_CHECK: keys of the store that were compared */
+    uint64_t checked;  /* TABLE_CHECK: keys of the store that were compared, */
+    uint64_t confined; /* and of them, not revoked, those that are confined to networks */
     struct op_check_place check_next;
     bool check_ended;        /* TABLE_CHECK: that was all */
     struct text data;        /* BACKUP: whole entries */

@@ -429,6 +429,41 @@ RULES
     expect_finding ok keys '300 keys compared'
 }
 
+@test "services: one that does not look at the networks that keys are confined to" {
+    daemon_up
+    make_key everywhere
+    cat >>"$CATLATCH_CONFIG" <<'INI'
+[service shared]
+required = table
+required = scope
+[service api]
+include = shared
+required = address
+[service uploads]
+include = shared
+[service emergency]
+required = deny
+INI
+    look
+    expect_amiss
+    expect_finding ok services 'no key is confined to networks'
+    make_key confined --allow 192.0.2.0/24
+    look
+    expect_amiss services
+    expect_finding warning services 'service shared has no `address` line: 1 key, confined' \
+        '`required = address` to [service shared] of'
+    expect_finding warning services 'service uploads has no `address` line'
+    [ "$(jq '[.findings[] | select(.check == "services")] | length' <<<"$found")" -eq 2 ]
+    catlatch revoke "$id" --yes >/dev/null
+    look
+    expect_amiss
+    make_key again --allow 192.0.2.0/24
+    sed -i '/service shared/,/required = scope/s/required = scope/&\nrequired = address/' "$CATLATCH_CONFIG"
+    look
+    expect_amiss
+    expect_finding ok services 'each looks at the networks'
+}
+
 @test "disk and state: in memory, nearly full, without its reserve, with it spent" {
     ns mount -t tmpfs -o size=40m,mode=700 tmpfs "$dir/state"
     set_daemon_key ballast_size 32M

@@ -42,6 +42,7 @@ static const struct check checks[] = {
     {"processes", NEEDS_FILE, doctor_processes, "nobody maps an old table"},
     {"mounts", NEEDS_FILE, doctor_mounts, "nobody has the table's file mounted"},
     {"keys", NEEDS_STATS, doctor_keys, "the table shows every key as it is stored"},
+    {"services", NEEDS_STATS, doctor_services, "what keys are confined to is looked at"},
     {"disk", NEEDS_CONFIG, doctor_disk, "room, ballast, log files"},
     {"heartbeat", NEEDS_TABLE, doctor_heartbeat, "the daemon's sign of life in the table"},
     {"clock", NEEDS_CONFIG, doctor_clock, "not behind what was written"},

@@ -48,6 +48,7 @@ struct doctor {
     uid_t uid; /* the daemon's, as it runs or as it is configured */
     gid_t gid; /* who may map the table, likewise */
     struct doctor_table table;
+    uint64_t confined; /* living keys that are confined to networks, as far as `keys` saw them */
 };
 
 /* Adds a finding of the check that runs. */
@@ -99,6 +100,9 @@ void doctor_room(struct doctor *doctor);
 void doctor_table(struct doctor *doctor);
 void doctor_generations(struct doctor *doctor);
 void doctor_keys(struct doctor *doctor);
+
+/* doctor_services.c */
+void doctor_services(struct doctor *doctor);
 
 /* doctor_processes.c */
 void doctor_processes(struct doctor *doctor);

@@ -314,6 +314,7 @@ static int compare_part(struct doctor *doctor, char cursor[64], struct compariso
     if (code != 0)
         return code;
     comparison->checked += (uint64_t)json_integer_value(json_object_get(page, "checked"));
+    doctor->confined += (uint64_t)json_integer_value(json_object_get(page, "confined"));
     wrong_add(comparison, json_object_get(page, "wrong"));
     snprintf(cursor, 64, "%s", value_text(page, "cursor"));
     json_decref(page);
