@@ -100,7 +100,7 @@ struct store {
     uint64_t published_count;
     uint32_t flushed_log_file;
     _Atomic uint64_t flush_us, flush_longest_us; /* other threads may ask */
-    int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
+    int64_t checkpoint_ms;                       /* of the last one; the checkpoint thread's own */
 
     bool txn_is_open;
     struct store_txn txn;
