@@ -3,14 +3,10 @@
 
 #include "daemon/store_internal.h"
 
-#define HEAD_BYTES 5u /* of an entry's key: tag, part */
+#define HEAD_BYTES 6u /* of an entry's key: tag, part, index */
 #define KEY_BYTES (HEAD_BYTES + sizeof(struct store_pair))
 
-static const unsigned char tags[STORE_INDEXES] = {
-    [STORE_BY_OWNER] = 'o',
-    [STORE_BY_PREFIX] = 'p',
-    [STORE_BY_NAME] = 'n',
-};
+#define TAG_TEXT 'y'
 
 struct run {
     unsigned char key[KEY_BYTES];
@@ -23,8 +19,9 @@ static void set_key(unsigned char key[KEY_BYTES], uint32_t part, enum store_inde
 {
     const uint32_t number = htobe32(part);
 
-    key[0] = tags[index];
+    key[0] = TAG_TEXT;
     memcpy(key + 1, &number, sizeof number);
+    key[5] = (unsigned char)index;
     memcpy(key + HEAD_BYTES, last, sizeof *last);
 }
 

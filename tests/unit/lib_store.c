@@ -105,10 +105,12 @@ struct seen_key {
     char owner[RECORD_TEXT_MAX + 1];
 };
 
-/* An entry by time, or a pair of a text with its index and part in front. */
+#define HEAD 6 /* of a run's key: tag, part, index */
+
+/* An entry by time, or a pair of a text with its part and index in front. */
 struct index_key {
     size_t len;
-    unsigned char bytes[1 + 4 + sizeof(struct store_pair)];
+    unsigned char bytes[HEAD + sizeof(struct store_pair)];
 };
 
 struct look {
@@ -123,23 +125,22 @@ struct look {
     const char *wrong;
 };
 
-static const char tags[] = {[STORE_BY_OWNER] = 'o', [STORE_BY_PREFIX] = 'p', [STORE_BY_NAME] = 'n'};
-
-static void set_pair(struct index_key *key, char tag, uint32_t part, const struct store_pair *pair)
+static void set_pair(struct index_key *key, uint32_t part, unsigned index,
+                     const struct store_pair *pair)
 {
     uint32_t number = htobe32(part);
-    key->bytes[0] = (unsigned char)tag;
+    key->bytes[0] = 'y';
     memcpy(key->bytes + 1, &number, sizeof number);
-    memcpy(key->bytes + 5, pair, sizeof *pair);
-    key->len = 5 + sizeof *pair;
+    key->bytes[5] = (unsigned char)index;
+    memcpy(key->bytes + HEAD, pair, sizeof *pair);
+    key->len = HEAD + sizeof *pair;
 }
 
 static void expect_text(struct look *look, enum store_index index, struct text value, uint64_t id)
 {
     struct store_hash hash = store_hash_of(value);
     struct store_pair pair = store_pair_of(&hash, id);
-    set_pair(&look->expected[look->expected_count++], tags[index], store_part_of(look->store, id),
-             &pair);
+    set_pair(&look->expected[look->expected_count++], store_part_of(look->store, id), index, &pair);
 }
 
 static struct index_key *add_index(struct look *look)
@@ -253,7 +254,8 @@ static void look_at_run(struct look *look, const DBT *key, const DBT *data)
     uint32_t part;
     size_t count = data->size / sizeof pair;
 
-    if (key->size != 5 + sizeof pair || data->size % sizeof pair != 0 || count > STORE_RUN_PAIRS) {
+    if (key->size != HEAD + sizeof pair || data->size % sizeof pair != 0 ||
+        count > STORE_RUN_PAIRS) {
         look->wrong = "the index has an entry that is no run";
         return;
     }
@@ -264,10 +266,10 @@ static void look_at_run(struct look *look, const DBT *key, const DBT *data)
         memcpy(&pair, (const unsigned char *)data->data + i * sizeof pair, sizeof pair);
         if (i > 0 && memcmp(&before, &pair, sizeof pair) >= 0)
             look->wrong = "a run of the index does not rise";
-        set_pair(add_index(look), (char)head[0], be32toh(part), &pair);
+        set_pair(add_index(look), be32toh(part), head[5], &pair);
     }
-    if (memcmp(head + 5, &highest, sizeof highest) != 0 &&
-        (count > 0 && memcmp(head + 5, &pair, sizeof pair) < 0))
+    if (memcmp(head + HEAD, &highest, sizeof highest) != 0 &&
+        (count > 0 && memcmp(head + HEAD, &pair, sizeof pair) < 0))
         look->wrong = "a run of the index holds what belongs into the next";
 }
 
@@ -279,7 +281,7 @@ static void look_at_stored_index(struct look *look, struct error *error)
     if (store_walk_open(look->store, STORE_INDEX, "", 1, 1000, &walk, error) != 0)
         errx(99, "%s", error->text);
     while (look->wrong == NULL && store_walk_next(&walk, &key, &data, error) == 1) {
-        if (memchr(tags, *(char *)key.data, sizeof tags) != NULL) {
+        if (*(char *)key.data == 'y') {
             look_at_run(look, &key, &data);
             continue;
         }
@@ -300,7 +302,7 @@ static void look_at_recent_index(struct look *look)
     for (unsigned i = 0; i < STORE_INDEXES; i++) {
         size_t count = store_recent_pairs(recent, (enum store_index)i, pairs);
         for (size_t n = 0; n < count; n++)
-            set_pair(add_index(look), tags[i], (uint32_t)look->store->part_count, &pairs[n]);
+            set_pair(add_index(look), (uint32_t)look->store->part_count, i, &pairs[n]);
     }
     free(pairs);
 }

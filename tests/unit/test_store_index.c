@@ -200,6 +200,29 @@ static void a_sealed_part_without_pairs_takes_some_again(void **state)
     assert_agrees();
 }
 
+/* What is sealed is sorted heap by heap. */
+static void texts_of_which_many_share_their_first_bits_are_sorted_too(void **state)
+{
+    struct store_txn *txn;
+    struct store_hash first = store_hash_of(text_of("0")), hash;
+    char names[8][32];
+    size_t count = 0;
+    (void)state;
+    for (unsigned i = 0; count < 8; i++) {
+        snprintf(names[count], sizeof names[count], "%u", i);
+        hash = store_hash_of(text_of(names[count]));
+        count += memcmp(&hash, &first, 2) == 0;
+    }
+    store->part_keys = 600;
+    assert_ok(store_begin(store, &txn, &error));
+    for (uint64_t id = 1; id <= 600; id++)
+        put_key(txn, id, names[id * 7 % 8]);
+    assert_ok(store_commit(txn, &error));
+    save_keys(1000, 1000);
+    assert_int_equal(store->part_count, 1);
+    assert_agrees();
+}
+
 static void what_a_transaction_gave_up_is_in_no_index(void **state)
 {
     struct store_txn *txn;
@@ -221,14 +244,14 @@ static void what_a_transaction_gave_up_is_in_no_index(void **state)
 
 static void an_entry_of_the_index_that_is_no_run_is_told(void **state)
 {
-    unsigned char bytes[64] = {'n', 0, 0, 0, 0};
+    unsigned char bytes[64] = {'y', 0, 0, 0, 0, STORE_BY_NAME};
     uint64_t ids[4];
     size_t count;
     (void)state;
     store->part_keys = 4;
     save_keys(10, 60);
-    memset(bytes + 5, 0xff, sizeof(struct store_pair));
-    DBT key = store_dbt(bytes, 5 + sizeof(struct store_pair)), data = store_dbt("no run", 6);
+    memset(bytes + 6, 0xff, sizeof(struct store_pair));
+    DBT key = store_dbt(bytes, 6 + sizeof(struct store_pair)), data = store_dbt("no run", 6);
     DB *db = store->db[STORE_INDEX];
     assert_int_equal(db->put(db, NULL, &key, &data, 0), 0);
     assert_int_equal(store_find(store, STORE_BY_NAME, text_of("n"), 0, ids, 4, &count, &error),
@@ -316,6 +339,7 @@ int main(void)
         with_store(a_text_of_more_keys_than_a_run_holds_is_found_whole),
         with_store(keys_between_others_cut_the_runs_of_a_sealed_part),
         with_store(a_sealed_part_without_pairs_takes_some_again),
+        with_store(texts_of_which_many_share_their_first_bits_are_sorted_too),
         with_store(what_a_transaction_gave_up_is_in_no_index),
         with_store(an_entry_of_the_index_that_is_no_run_is_told),
         with_store(whatever_happens_the_indexes_agree_with_the_keys),
