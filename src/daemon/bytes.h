@@ -71,6 +71,15 @@ static inline void bytes_put_text(struct bytes_writer *writer, struct text text)
     bytes_put(writer, text.bytes, text.len);
 }
 
+/* One byte of length and the text; a longer text fails. */
+static inline void bytes_put_short_text(struct bytes_writer *writer, struct text text)
+{
+    if (text.len > UINT8_MAX)
+        writer->failed = true;
+    bytes_put_u8(writer, (uint8_t)text.len);
+    bytes_put(writer, text.bytes, text.len);
+}
+
 /* Returns 0 and how many of the size bytes were written, or E_FULL. */
 static inline int bytes_writer_end(const struct bytes_writer *writer, size_t size, size_t *ret_len)
 {
@@ -141,6 +150,13 @@ static inline int64_t bytes_take_i64(struct bytes_reader *reader)
 static inline struct text bytes_take_text(struct bytes_reader *reader)
 {
     uint16_t len = bytes_take_u16(reader);
+    const unsigned char *bytes = bytes_take(reader, len);
+    return bytes == NULL ? (struct text){NULL, 0} : (struct text){(const char *)bytes, len};
+}
+
+static inline struct text bytes_take_short_text(struct bytes_reader *reader)
+{
+    uint8_t len = bytes_take_u8(reader);
     const unsigned char *bytes = bytes_take(reader, len);
     return bytes == NULL ? (struct text){NULL, 0} : (struct text){(const char *)bytes, len};
 }

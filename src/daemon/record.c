@@ -7,13 +7,27 @@
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
  * old one's. */
-#define KEY_VERSION 2u
+#define KEY_VERSION 3u
+#define KEY_VERSION_2 2u /* with every field, whether the key has it or not */
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
 
-/* Where a key's digest lies, in either: behind version, flags, reason, id and version of the key.
- */
+/* Where a key's digest lies, in each: behind version, flags, reason, id and version of the key. */
 #define DIGEST_AT (3u + 8u + 8u)
+
+/* Fields that most keys do not have, in their order; a word of bits says which follow. */
+#define HAS_LAST_USED 0x0001u
+#define HAS_EXPIRES 0x0002u
+#define HAS_NOT_BEFORE 0x0004u
+#define HAS_REVOKED 0x0008u
+#define HAS_ROTATED_FROM 0x0010u
+#define HAS_ROTATED_TO 0x0020u
+#define HAS_BITS 0x0040u
+#define HAS_COMMENT 0x0080u
+#define HAS_REVOKE_COMMENT 0x0100u
+#define HAS_SCOPES 0x0200u
+#define HAS_METADATA 0x0400u
+#define HAS_NETWORKS 0x0800u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
@@ -159,11 +173,15 @@ static bool record_is_bounded(const struct record *record)
            metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX;
 }
 
-static void put_lists(struct bytes_writer *writer, const struct record *record)
+static void put_scopes(struct bytes_writer *writer, const struct record *record)
 {
     bytes_put_u8(writer, (uint8_t)record->scope_count);
     for (size_t i = 0; i < record->scope_count; i++)
         bytes_put_text(writer, record->scopes[i]);
+}
+
+static void put_metadata(struct bytes_writer *writer, const struct record *record)
+{
     bytes_put_u8(writer, (uint8_t)record->metadata_count);
     for (size_t i = 0; i < record->metadata_count; i++) {
         bytes_put_text(writer, record->metadata[i].name);
@@ -186,6 +204,53 @@ static uint8_t record_flags(const struct record *record)
                      (record->purged ? FLAG_PURGED : 0));
 }
 
+static unsigned fields_of(const struct record *record)
+{
+    return (record->last_used_unix_s != 0 ? HAS_LAST_USED : 0) |
+           (record->expires_unix_s != 0 ? HAS_EXPIRES : 0) |
+           (record->not_before_unix_s != 0 ? HAS_NOT_BEFORE : 0) |
+           (record->revoked_unix_s != 0 ? HAS_REVOKED : 0) |
+           (record->rotated_from != 0 ? HAS_ROTATED_FROM : 0) |
+           (record->rotated_to != 0 ? HAS_ROTATED_TO : 0) |
+           (record->assumed_bits != 0 ? HAS_BITS : 0) |
+           (record->comment.len > 0 ? HAS_COMMENT : 0) |
+           (record->revoke_comment.len > 0 ? HAS_REVOKE_COMMENT : 0) |
+           (record->scope_count > 0 ? HAS_SCOPES : 0) |
+           (record->metadata_count > 0 ? HAS_METADATA : 0) |
+           (record->network_count > 0 ? HAS_NETWORKS : 0);
+}
+
+static void put_fields(struct bytes_writer *writer, const struct record *record)
+{
+    unsigned fields = fields_of(record);
+
+    bytes_put_u16(writer, (uint16_t)fields);
+    if (fields & HAS_LAST_USED)
+        bytes_put_i64(writer, record->last_used_unix_s);
+    if (fields & HAS_EXPIRES)
+        bytes_put_i64(writer, record->expires_unix_s);
+    if (fields & HAS_NOT_BEFORE)
+        bytes_put_i64(writer, record->not_before_unix_s);
+    if (fields & HAS_REVOKED)
+        bytes_put_i64(writer, record->revoked_unix_s);
+    if (fields & HAS_ROTATED_FROM)
+        bytes_put_u64(writer, record->rotated_from);
+    if (fields & HAS_ROTATED_TO)
+        bytes_put_u64(writer, record->rotated_to);
+    if (fields & HAS_BITS)
+        bytes_put_u16(writer, (uint16_t)record->assumed_bits);
+    if (fields & HAS_COMMENT)
+        bytes_put_text(writer, record->comment);
+    if (fields & HAS_REVOKE_COMMENT)
+        bytes_put_text(writer, record->revoke_comment);
+    if (fields & HAS_SCOPES)
+        put_scopes(writer, record);
+    if (fields & HAS_METADATA)
+        put_metadata(writer, record);
+    if (fields & HAS_NETWORKS)
+        put_networks(writer, record);
+}
+
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
 {
     struct bytes_writer writer = {.at = buffer, .left = size};
@@ -199,22 +264,12 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_u64(&writer, record->version);
     bytes_put(&writer, &record->digest, DIGEST_BYTES);
     bytes_put_i64(&writer, record->created_unix_s);
-    bytes_put_i64(&writer, record->last_used_unix_s);
-    bytes_put_i64(&writer, record->expires_unix_s);
-    bytes_put_i64(&writer, record->not_before_unix_s);
-    bytes_put_i64(&writer, record->revoked_unix_s);
-    bytes_put_u64(&writer, record->rotated_from);
-    bytes_put_u64(&writer, record->rotated_to);
-    bytes_put_u16(&writer, (uint16_t)record->assumed_bits);
-    bytes_put_text(&writer, record->name);
-    bytes_put_text(&writer, record->owner);
-    bytes_put_text(&writer, record->prefix);
-    bytes_put_text(&writer, record->environment);
-    bytes_put_text(&writer, record->environment_prefix);
-    bytes_put_text(&writer, record->comment);
-    bytes_put_text(&writer, record->revoke_comment);
-    put_lists(&writer, record);
-    put_networks(&writer, record);
+    bytes_put_short_text(&writer, record->name);
+    bytes_put_short_text(&writer, record->owner);
+    bytes_put_short_text(&writer, record->prefix);
+    bytes_put_short_text(&writer, record->environment);
+    bytes_put_short_text(&writer, record->environment_prefix);
+    put_fields(&writer, record);
     return bytes_writer_end(&writer, size, ret_len);
 }
 
@@ -230,22 +285,21 @@ static void take_flags(struct bytes_reader *reader, struct record *record)
     record->purged = (flags & FLAG_PURGED) != 0;
 }
 
-static void take_lists(struct bytes_reader *reader, struct record *record)
+static void take_scopes(struct bytes_reader *reader, struct record *record)
 {
     record->scope_count = bytes_take_u8(reader);
-    record->metadata_count = 0;
-    if (record->scope_count > RECORD_SCOPES_MAX) {
+    if (record->scope_count > RECORD_SCOPES_MAX)
         reader->failed = true;
-        return;
-    }
-    for (size_t i = 0; i < record->scope_count; i++)
+    for (size_t i = 0; !reader->failed && i < record->scope_count; i++)
         record->scopes[i] = bytes_take_text(reader);
+}
+
+static void take_metadata(struct bytes_reader *reader, struct record *record)
+{
     record->metadata_count = bytes_take_u8(reader);
-    if (record->metadata_count > RECORD_METADATA_MAX) {
+    if (record->metadata_count > RECORD_METADATA_MAX)
         reader->failed = true;
-        return;
-    }
-    for (size_t i = 0; i < record->metadata_count; i++) {
+    for (size_t i = 0; !reader->failed && i < record->metadata_count; i++) {
         record->metadata[i].name = bytes_take_text(reader);
         record->metadata[i].value = bytes_take_text(reader);
     }
@@ -272,12 +326,71 @@ static void take_digest(struct bytes_reader *reader, struct digest *ret_digest)
         memcpy(ret_digest, bytes, DIGEST_BYTES);
 }
 
+/* What is not there is none: a field that is there and says so is not how we write. */
+static void take_fields(struct bytes_reader *reader, struct record *record)
+{
+    unsigned fields = bytes_take_u16(reader);
+
+    record->last_used_unix_s = fields & HAS_LAST_USED ? bytes_take_i64(reader) : 0;
+    record->expires_unix_s = fields & HAS_EXPIRES ? bytes_take_i64(reader) : 0;
+    record->not_before_unix_s = fields & HAS_NOT_BEFORE ? bytes_take_i64(reader) : 0;
+    record->revoked_unix_s = fields & HAS_REVOKED ? bytes_take_i64(reader) : 0;
+    record->rotated_from = fields & HAS_ROTATED_FROM ? bytes_take_u64(reader) : 0;
+    record->rotated_to = fields & HAS_ROTATED_TO ? bytes_take_u64(reader) : 0;
+    record->assumed_bits = fields & HAS_BITS ? bytes_take_u16(reader) : 0;
+    record->comment = fields & HAS_COMMENT ? bytes_take_text(reader) : (struct text){NULL, 0};
+    record->revoke_comment =
+        fields & HAS_REVOKE_COMMENT ? bytes_take_text(reader) : (struct text){NULL, 0};
+    record->scope_count = record->metadata_count = record->network_count = 0;
+    if (fields & HAS_SCOPES)
+        take_scopes(reader, record);
+    if (fields & HAS_METADATA)
+        take_metadata(reader, record);
+    if (fields & HAS_NETWORKS)
+        take_networks(reader, record);
+    reader->failed |= fields_of(record) != fields;
+}
+
+static void take_version_3(struct bytes_reader *reader, struct record *record)
+{
+    record->created_unix_s = bytes_take_i64(reader);
+    record->name = bytes_take_short_text(reader);
+    record->owner = bytes_take_short_text(reader);
+    record->prefix = bytes_take_short_text(reader);
+    record->environment = bytes_take_short_text(reader);
+    record->environment_prefix = bytes_take_short_text(reader);
+    take_fields(reader, record);
+}
+
+static void take_version_1(struct bytes_reader *reader, struct record *record)
+{
+    record->created_unix_s = bytes_take_i64(reader);
+    record->last_used_unix_s = bytes_take_i64(reader);
+    record->expires_unix_s = bytes_take_i64(reader);
+    record->not_before_unix_s = bytes_take_i64(reader);
+    record->revoked_unix_s = bytes_take_i64(reader);
+    record->rotated_from = bytes_take_u64(reader);
+    record->rotated_to = bytes_take_u64(reader);
+    record->assumed_bits = bytes_take_u16(reader);
+    record->name = bytes_take_text(reader);
+    record->owner = bytes_take_text(reader);
+    record->prefix = bytes_take_text(reader);
+    record->environment = bytes_take_text(reader);
+    record->environment_prefix = bytes_take_text(reader);
+    record->comment = bytes_take_text(reader);
+    record->revoke_comment = bytes_take_text(reader);
+    take_scopes(reader, record);
+    take_metadata(reader, record);
+    record->network_count = 0;
+}
+
 int record_decode(const void *bytes, size_t len, struct record *record)
 {
     struct bytes_reader reader;
-    bool is_old = len > 0 && *(const unsigned char *)bytes == KEY_VERSION_1;
+    unsigned version = len > 0 ? *(const unsigned char *)bytes : 0;
+    bool is_known = version >= KEY_VERSION_1 && version <= KEY_VERSION;
 
-    int r = bytes_reader_start(&reader, bytes, len, is_old ? KEY_VERSION_1 : KEY_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, is_known ? version : KEY_VERSION);
     if (r != 0)
         return r;
     take_flags(&reader, record);
@@ -285,28 +398,13 @@ int record_decode(const void *bytes, size_t len, struct record *record)
     record->id = bytes_take_u64(&reader);
     record->version = bytes_take_u64(&reader);
     take_digest(&reader, &record->digest);
-    record->created_unix_s = bytes_take_i64(&reader);
-    record->last_used_unix_s = bytes_take_i64(&reader);
-    record->expires_unix_s = bytes_take_i64(&reader);
-    record->not_before_unix_s = bytes_take_i64(&reader);
-    record->revoked_unix_s = bytes_take_i64(&reader);
-    record->rotated_from = bytes_take_u64(&reader);
-    record->rotated_to = bytes_take_u64(&reader);
-    record->assumed_bits = bytes_take_u16(&reader);
-    record->name = bytes_take_text(&reader);
-    record->owner = bytes_take_text(&reader);
-    record->prefix = bytes_take_text(&reader);
-    record->environment = bytes_take_text(&reader);
-    record->environment_prefix = bytes_take_text(&reader);
-    record->comment = bytes_take_text(&reader);
-    record->revoke_comment = bytes_take_text(&reader);
-    take_lists(&reader, record);
-    record->network_count = 0;
-    if (!is_old)
+    if (version == KEY_VERSION)
+        take_version_3(&reader, record);
+    else
+        take_version_1(&reader, record);
+    if (version == KEY_VERSION_2)
         take_networks(&reader, record);
-    if (!bytes_reader_is_done(&reader) || !record_is_bounded(record))
-        return CATLATCH_E_DATA;
-    return 0;
+    return bytes_reader_is_done(&reader) && record_is_bounded(record) ? 0 : CATLATCH_E_DATA;
 }
 
 bool record_peek_digest(const void *bytes, size_t len, struct digest *ret_digest)

@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -230,29 +231,82 @@ static void an_unknown_version_is_told_from_damage(void **state)
     size_t len = 0;
     (void)state;
     assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
-    bytes[0] = 3;
+    bytes[0] = 4;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_VERSION);
     bytes[0] = 0;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
 }
 
-/* As keys were stored before they could have networks. */
-static void a_key_of_version_1_is_read_as_one_without_networks(void **state)
+/* What version 2 made of the sample; version 1 ended before the networks. */
+static const char version_2[] =
+    "\x02\x04\x01\xef\xcd\xab\x89\x67\x45\x23\x01\x4d\x00\x00\x00\x00\x00\x00\x00\x01"
+    "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00"
+    "\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\xf1\x53\x65\x00\x00\x00\x00\x00"
+    "\x00\x00\x00\x00\x00\x00\x00\x00\xd2\x49\x6b\x00\x00\x00\x00\x01\xf1\x53\x65\x00"
+    "\x00\x00\x00\x80\xe1\x4e\x68\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\xff"
+    "\xff\xff\xff\xff\xff\xff\xff\x00\x00\x0c\x00\x62\x75\x69\x6c\x64\x20\x73\x65\x72"
+    "\x76\x65\x72\x04\x00\x61\x63\x6d\x65\x0f\x00\x63\x63\x5f\x6c\x69\x76\x65\x5f\x41"
+    "\x62\x43\x64\x45\x66\x47\x04\x00\x6c\x69\x76\x65\x08\x00\x63\x63\x5f\x6c\x69\x76"
+    "\x65\x5f\x15\x00\x66\x6f\x72\x20\x74\x68\x65\x20\x6e\x69\x67\x68\x74\x6c\x79\x20"
+    "\x62\x75\x69\x6c\x64\x0e\x00\x73\x65\x65\x6e\x20\x69\x6e\x20\x61\x20\x67\x69\x73"
+    "\x74\x02\x0b\x00\x6f\x72\x64\x65\x72\x73\x3a\x72\x65\x61\x64\x0c\x00\x6f\x72\x64"
+    "\x65\x72\x73\x3a\x77\x72\x69\x74\x65\x02\x06\x00\x74\x69\x63\x6b\x65\x74\x06\x00"
+    "\x4f\x50\x53\x2d\x31\x37\x05\x00\x65\x6d\x70\x74\x79\x00\x00\x02\x99\xc0\x00\x02"
+    "\x20\x20\x01\x0d\xb8";
+#define VERSION_2_LEN (sizeof version_2 - 1)
+#define NETWORKS_LEN 10
+
+static void keys_of_earlier_versions_are_read(void **state)
 {
-    unsigned char bytes[512];
+    unsigned char bytes[VERSION_2_LEN], again[512];
     struct record record = sample(), decoded;
     size_t len = 0;
     (void)state;
-    record.network_count = 0;
-    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
-    assert_int_equal(bytes[0], 2);
-    assert_int_equal(bytes[len - 1], 0); /* the number of networks */
-    bytes[0] = 1;
-    assert_int_equal(record_decode(bytes, len - 1, &decoded), 0);
+    memcpy(bytes, version_2, sizeof bytes);
+    assert_int_equal(record_decode(bytes, sizeof bytes, &decoded), 0);
     assert_records_equal(&record, &decoded);
-    assert_int_equal(record_decode(bytes, len, &decoded), CATLATCH_E_DATA);
-    assert_int_equal(record_encode(&decoded, bytes, sizeof bytes, &len), 0);
-    assert_int_equal(bytes[0], 2);
+    assert_int_equal(record_decode(bytes, sizeof bytes - 1, &decoded), CATLATCH_E_DATA);
+    record.network_count = 0;
+    bytes[0] = 1;
+    assert_int_equal(record_decode(bytes, sizeof bytes - NETWORKS_LEN, &decoded), 0);
+    assert_records_equal(&record, &decoded);
+    assert_int_equal(record_decode(bytes, sizeof bytes, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_encode(&decoded, again, sizeof again, &len), 0);
+    assert_int_equal(again[0], 3);
+}
+
+static void what_most_keys_have_not_takes_no_byte(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = {.id = 7,
+                            .version = 8,
+                            .created_unix_s = 1700000000,
+                            .name = text_of("12345"),
+                            .owner = text_of("acme"),
+                            .prefix = text_of("cc_live_AbCdEfG"),
+                            .environment = text_of("live"),
+                            .environment_prefix = text_of("cc_live_")};
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(len, 19 + 32 + 8 + (5 + 5 + 4 + 15 + 4 + 8) + 2);
+}
+
+/* Each bit of the word that says which follow, set without its field. */
+static void a_field_that_is_announced_must_be_there(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = {.id = 7, .owner = text_of("acme")}, decoded;
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    for (unsigned bit = 0; bit < 16; bit++) {
+        uint16_t fields = htole16((uint16_t)(1u << bit));
+        memset(bytes + len, 0, 16); /* and there, as nothing: how nobody writes it */
+        memcpy(bytes + len - 2, &fields, sizeof fields);
+        for (size_t more = 0; more <= 16; more++)
+            assert_int_equal(record_decode(bytes, len + more, &decoded), CATLATCH_E_DATA);
+    }
 }
 
 static void networks_take_few_bytes_and_others_than_ours_are_refused(void **state)
@@ -468,7 +522,9 @@ int main(void)
         cmocka_unit_test(a_digest_can_be_had_alone),
         cmocka_unit_test(bytes_after_the_end_are_refused),
         cmocka_unit_test(an_unknown_version_is_told_from_damage),
-        cmocka_unit_test(a_key_of_version_1_is_read_as_one_without_networks),
+        cmocka_unit_test(keys_of_earlier_versions_are_read),
+        cmocka_unit_test(what_most_keys_have_not_takes_no_byte),
+        cmocka_unit_test(a_field_that_is_announced_must_be_there),
         cmocka_unit_test(networks_take_few_bytes_and_others_than_ours_are_refused),
         cmocka_unit_test(one_list_of_networks_covers_another),
         cmocka_unit_test(unknown_flags_and_reasons_are_refused),
