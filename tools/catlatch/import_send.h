@@ -1,5 +1,5 @@
 /*
- * import_send.h - sends a spool to the daemon: requests of up to five hundred keys, each of them
+ * import_send.h - sends a spool to the daemon: requests of up to a thousand keys, each of them
  * all or nothing, a few on the way at a time.
  */
 #ifndef TOOL_IMPORT_SEND_H
