@@ -18,7 +18,9 @@
 #include "lib_line.h"
 
 static struct import_rules rules;
-static struct import_line read_line, read_again;
+static struct json_arena arena;
+static char words[2][IMPORT_WORDS_MAX];
+static struct import_line read_line = {.words = words[0]}, read_again = {.words = words[1]};
 
 /* Whether more than seen_max bytes of the key in a row are in the text. */
 static bool shows(const char *text, size_t len, const char *key, size_t seen_max)
@@ -34,7 +36,7 @@ static int read_exact(const char *text, size_t len, struct import_line *ret_line
                       struct error *error)
 {
     char *exact = exact_copy(text, len);
-    int r = import_line_read(&rules, exact, len, ret_line, error);
+    int r = import_line_read(&rules, &arena, exact, len, ret_line, error);
 
     free(exact);
     CHECK(r == 0 || r == CATLATCH_E_DATA);
@@ -53,7 +55,7 @@ static void check_refusal(const struct error *error)
 
 static void check_words(const struct import_line *line, bool foreign_may_show)
 {
-    CHECK(line->len <= sizeof line->words);
+    CHECK(line->len <= IMPORT_WORDS_MAX);
     CHECK(!key_is_within(rules.environments, line->words, line->len));
     CHECK(foreign_may_show || !shows(line->words, line->len, LINE_FOREIGN, LINE_FOREIGN_SEEN_MAX));
 }
@@ -62,14 +64,14 @@ static void check_words(const struct import_line *line, bool foreign_may_show)
 static struct op *send_line(const struct import_line *line)
 {
     static const char force[] = "$5\r\nFORCE\r\n";
-    static char words[sizeof force + IMPORT_WORDS_MAX];
+    static char request[sizeof force + IMPORT_WORDS_MAX];
     size_t force_len = rules.force ? sizeof force - 1 : 0;
     struct error error;
 
-    memcpy(words, force, force_len);
-    memcpy(words + force_len, line->words, line->len);
+    memcpy(request, force, force_len);
+    memcpy(request + force_len, line->words, line->len);
     struct op *op =
-        import_request(words, force_len + line->len, line->word_count + rules.force, &error);
+        import_request(request, force_len + line->len, line->word_count + rules.force, &error);
     if (op == NULL)
         fprintf(stderr, "the daemon refuses: %s\n", error.text);
     CHECK(op != NULL && op->import_count == !line->is_owner);

@@ -18,7 +18,9 @@
 
 static struct key_environments environments;
 static struct import_rules rules = {.environments = &environments, .now_unix_s = 1800000000};
-static struct import_line line;
+static struct json_arena arena;
+static char words[IMPORT_WORDS_MAX];
+static struct import_line line = {.words = words};
 static struct error error;
 
 static int set_up(void **state)
@@ -32,12 +34,12 @@ static int set_up(void **state)
 
 static int take(const char *text)
 {
-    return import_line_read(&rules, text, strlen(text), &line, &error);
+    return import_line_read(&rules, &arena, text, strlen(text), &line, &error);
 }
 
-static bool has(const char *words)
+static bool has(const char *expected)
 {
-    return memmem(line.words, line.len, words, strlen(words)) != NULL;
+    return memmem(line.words, line.len, expected, strlen(expected)) != NULL;
 }
 
 static void assert_taken(const char *text)

@@ -25,6 +25,8 @@ struct importing {
     struct import_lines lines;
     struct import_spool spool;
     struct import_line line;
+    char words[IMPORT_WORDS_MAX];
+    struct json_arena arena;
     bool asides; /* --skip-bad */
     struct delivery aside;
     bool skips;
@@ -137,7 +139,8 @@ static bool is_blank(const char *text, size_t len)
 
 static int line_take(struct importing *importing, const char *text, size_t len, struct error *error)
 {
-    int code = import_line_read(&importing->rules, text, len, &importing->line, error);
+    int code =
+        import_line_read(&importing->rules, &importing->arena, text, len, &importing->line, error);
 
     if (code == 0)
         code =
@@ -341,6 +344,7 @@ int cmd_import(struct call *call)
     if (importing == NULL)
         return output_usage("out of memory");
     importing->call = call;
+    importing->line.words = importing->words;
     importing->lines.fd = importing->spool.fd = -1;
     importing->aside.fd = importing->aside.folder_fd = -1;
     if (import_run(importing, &error) != 0)

@@ -43,7 +43,7 @@ static int put_bytes(struct reading *reading, const char *bytes, size_t len)
 {
     struct import_line *line = reading->line;
 
-    if (len > sizeof line->words - line->len)
+    if (len > IMPORT_WORDS_MAX - line->len)
         return error_set(reading->error, CATLATCH_E_DATA, "more text than a key can have");
     memcpy(line->words + line->len, bytes, len);
     line->len += len;

@@ -1,7 +1,6 @@
 #include "import_line.h"
 
 #include "import_field.h"
-#include "json_arena.h"
 
 static int json_problem(const json_error_t *problem, struct error *error)
 {
@@ -105,16 +104,16 @@ static int json_read(struct reading *reading, const char *text, size_t len)
     return code;
 }
 
-int import_line_read(const struct import_rules *rules, const char *text, size_t len,
-                     struct import_line *ret_line, struct error *error)
+int import_line_read(const struct import_rules *rules, struct json_arena *arena, const char *text,
+                     size_t len, struct import_line *io_line, struct error *error)
 {
-    struct reading reading = {.rules = rules, .line = ret_line, .error = error};
+    struct reading reading = {.rules = rules, .line = io_line, .error = error};
     int code;
 
-    ret_line->is_owner = ret_line->foreign = false;
-    ret_line->id = 0;
-    ret_line->word_count = ret_line->len = 0;
-    json_arena_begin();
+    io_line->is_owner = io_line->foreign = false;
+    io_line->id = 0;
+    io_line->word_count = io_line->len = 0;
+    json_arena_begin(arena);
     code = json_read(&reading, text, len);
     json_arena_end();
     return code;

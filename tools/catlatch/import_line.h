@@ -12,6 +12,7 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/key.h"
+#include "json_arena.h"
 
 /* Bytes of a line: more than the longest key with every character written as \uXXXX. */
 #define IMPORT_LINE_MAX ((size_t)256 << 10)
@@ -39,13 +40,13 @@ struct import_line {
     uint64_t id; /* 0: none was given */
     size_t word_count;
     size_t len;
-    char words[IMPORT_WORDS_MAX];
+    char *words; /* the caller's, with room for IMPORT_WORDS_MAX */
 };
 
 /* Returns 0, E_DATA and what is wrong (without what was written there, which may be a key; a
- * field's name with a slip alone is repeated), or E_MEMORY. What jansson made of the line is
- * cleansed. */
-int import_line_read(const struct import_rules *rules, const char *text, size_t len,
-                     struct import_line *ret_line, struct error *error);
+ * field's name with a slip alone is repeated), or E_MEMORY. The arena is for what jansson makes of
+ * the line, and cleansed. *io_line has its `words` before. Thread: any, each with its arena. */
+int import_line_read(const struct import_rules *rules, struct json_arena *arena, const char *text,
+                     size_t len, struct import_line *io_line, struct error *error);
 
 #endif
