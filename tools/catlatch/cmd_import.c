@@ -11,8 +11,7 @@
 
 #include "commands.h"
 #include "delivery.h"
-#include "import_line.h"
-#include "import_lines.h"
+#include "import_check.h"
 #include "import_send.h"
 #include "output.h"
 #include "progress.h"
@@ -24,9 +23,6 @@ struct importing {
     struct import_rules rules;
     struct import_lines lines;
     struct import_spool spool;
-    struct import_line line;
-    char words[IMPORT_WORDS_MAX];
-    struct json_arena arena;
     bool asides; /* --skip-bad */
     struct delivery aside;
     bool skips;
@@ -108,15 +104,18 @@ static int aside_write(struct importing *importing, const char *text, size_t len
 }
 
 /* A line that is not taken: set aside with all that follows of it, or the end. */
-static int line_refuse(struct importing *importing, const char *text, size_t len, bool more,
+static int line_refuse(struct importing *importing, const struct import_checked *checked,
                        struct error *error)
 {
     struct import_lines *lines = &importing->lines;
+    const char *text = checked->text;
+    size_t len = checked->len;
+    bool more = checked->more;
     struct error ignored;
     int code;
 
     if (!importing->asides)
-        return error_prefix(error, "line %" PRIu64 " of %s", lines->number, lines->name);
+        return error_prefix(error, "line %" PRIu64 " of %s", checked->number, lines->name);
     importing->bad++;
     code = aside_write(importing, text, len, error);
     while (code == 0 && more) {
@@ -129,49 +128,44 @@ static int line_refuse(struct importing *importing, const char *text, size_t len
     return code != 0 ? code : aside_write(importing, "\n", 1, error);
 }
 
-static bool is_blank(const char *text, size_t len)
+static int line_take(struct importing *importing, const struct import_checked *checked,
+                     struct error *error)
 {
-    for (size_t i = 0; i < len; i++)
-        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
-            return false;
-    return true;
+    int code = import_spool_add(&importing->spool, &checked->line, checked->number, error);
+
+    if (code == 0 && checked->line.foreign)
+        importing->foreign++;
+    return code;
 }
 
-static int line_take(struct importing *importing, const char *text, size_t len, struct error *error)
+static int lines_take(struct importing *importing, struct import_check *check, struct error *error)
 {
-    int code =
-        import_line_read(&importing->rules, &importing->arena, text, len, &importing->line, error);
+    const struct import_lines *lines = &importing->lines;
+    const struct import_checked *checked;
+    struct progress progress;
+    int code;
 
-    if (code == 0)
-        code =
-            import_spool_add(&importing->spool, &importing->line, importing->lines.number, error);
-    if (code == 0 && importing->line.foreign)
-        importing->foreign++;
+    progress_begin("checking", "bytes", lines->total_bytes, &progress);
+    do {
+        code = import_check_next(check, &checked, error);
+        if (code == 0 && checked != NULL)
+            code = line_take(importing, checked, error);
+        if (code == CATLATCH_E_DATA)
+            code = line_refuse(importing, checked, error);
+        progress_show(&progress, lines->read_bytes);
+    } while (code == 0 && checked != NULL);
+    progress_end(&progress);
     return code;
 }
 
 static int check_all(struct importing *importing, struct error *error)
 {
-    struct import_lines *lines = &importing->lines;
-    struct progress progress;
-    const char *text = NULL;
-    size_t len = 0;
-    bool more = false;
-    int code;
+    struct import_check *check = NULL;
+    int code = import_check_open(&importing->rules, &importing->lines, &check, error);
 
-    progress_begin("checking", "bytes", lines->total_bytes, &progress);
-    do {
-        code = import_lines_next(lines, &text, &len, &more, error);
-        if (code == 0 && text != NULL && !is_blank(text, len))
-            code = line_take(importing, text, len, error);
-        if (code == CATLATCH_E_DATA) {
-            code = line_refuse(importing, text, len, more, error);
-            text = ""; /* not the end */
-            more = false;
-        }
-        progress_show(&progress, lines->read_bytes);
-    } while (code == 0 && text != NULL);
-    progress_end(&progress);
+    if (code == 0)
+        code = lines_take(importing, check, error);
+    import_check_close(check);
     return code != 0 ? code : import_spool_end(&importing->spool, error);
 }
 
@@ -344,7 +338,6 @@ int cmd_import(struct call *call)
     if (importing == NULL)
         return output_usage("out of memory");
     importing->call = call;
-    importing->line.words = importing->words;
     importing->lines.fd = importing->spool.fd = -1;
     importing->aside.fd = importing->aside.folder_fd = -1;
     if (import_run(importing, &error) != 0)

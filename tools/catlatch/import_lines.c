@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,8 +34,40 @@ int import_lines_open(const char *path, struct import_lines *ret_lines, struct e
     return lines.buffer != NULL ? 0 : error_set(error, CATLATCH_E_MEMORY, "out of memory");
 }
 
-/* Reads behind what is there, which goes to the buffer's start. */
-static int fill(struct import_lines *lines, struct error *error)
+/* NULL when none was read, or none of the first len bytes is one. */
+static char *newline_find(struct import_lines *lines, size_t len)
+{
+    char *text = lines->buffer + lines->at;
+    char *newline = NULL;
+
+    if (lines->searched < len)
+        newline = memchr(text + lines->searched, '\n', len - lines->searched);
+    lines->searched = newline != NULL ? (size_t)(newline - text) : len;
+    return newline;
+}
+
+enum import_next import_lines_peek(struct import_lines *lines)
+{
+    size_t len = lines->end - lines->at;
+
+    if (newline_find(lines, len > IMPORT_LINE_MAX ? IMPORT_LINE_MAX + 1 : len) != NULL)
+        return IMPORT_NEXT_LINE;
+    if (len > IMPORT_LINE_MAX)
+        return IMPORT_NEXT_LONG;
+    if (!lines->ended)
+        return IMPORT_NEXT_UNREAD;
+    return len > 0 ? IMPORT_NEXT_LINE : IMPORT_NEXT_END;
+}
+
+bool import_lines_ready(const struct import_lines *lines)
+{
+    struct pollfd input = {.fd = lines->fd, .events = POLLIN};
+
+    return poll(&input, 1, 0) > 0;
+}
+
+/* Behind what is there, which goes to the buffer's start. */
+int import_lines_fill(struct import_lines *lines, struct error *error)
 {
     ssize_t n;
 
@@ -60,18 +93,17 @@ static int fill(struct import_lines *lines, struct error *error)
 int import_lines_next(struct import_lines *lines, const char **ret_text, size_t *ret_len,
                       bool *ret_more, struct error *error)
 {
-    size_t looked_at = 0, len;
-    char *newline = NULL, *text;
+    size_t len;
+    char *newline, *text;
     bool continues = *ret_more;
 
     for (;;) {
         text = lines->buffer + lines->at;
         len = lines->end - lines->at;
-        newline = memchr(text + looked_at, '\n', len - looked_at);
+        newline = newline_find(lines, len);
         if (newline != NULL || len > IMPORT_LINE_MAX || lines->ended)
             break;
-        looked_at = len;
-        int code = fill(lines, error);
+        int code = import_lines_fill(lines, error);
         if (code != 0)
             return code;
     }
@@ -83,6 +115,7 @@ int import_lines_next(struct import_lines *lines, const char **ret_text, size_t 
     *ret_len = len;
     *ret_more = newline == NULL && !lines->ended;
     lines->at += len + (newline != NULL);
+    lines->searched = 0;
     if (len <= IMPORT_LINE_MAX && !continues)
         return 0;
     return error_set(error, CATLATCH_E_DATA, "longer than %zu bytes, which no key is",

@@ -55,7 +55,7 @@ void process_start(void)
 
 /* Where frames were that are gone. Copying leaves a key in vector registers, and the dynamic linker
  * puts these on the stack when it first looks a function up. */
-static __attribute__((noinline)) void stack_cleanse(void)
+__attribute__((noinline)) void process_stack_cleanse(void)
 {
     char dead[STACK_DEAD];
 
@@ -68,7 +68,7 @@ int process_finish(int status)
     int errnum = errno;
 
     OPENSSL_cleanse(stdout_buffer, sizeof stdout_buffer);
-    stack_cleanse();
+    process_stack_cleanse();
     if (arrived || status == EX_IOERR)
         return status;
     output_note("writing to standard output failed: %s", output_why(errnum));

@@ -10,4 +10,8 @@ void process_start(void);
  * did not arrive and the status would have said otherwise. */
 int process_finish(int status);
 
+/* For the end of a thread that handled keys: cleanses where its frames were. process_finish does so
+ * for the first one. */
+void process_stack_cleanse(void);
+
 #endif
