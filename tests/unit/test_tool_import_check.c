@@ -239,16 +239,17 @@ static void lines_come_out_as_from_one_thread(void **state)
     assert_int_equal(threads_started, 6);
 }
 
-/* Writes the file in pieces of any length, most of them short. */
-static void feed(int fd)
+/* Writes the file in pieces of any length, most of them short; ends when nobody reads any more. */
+static void feed(const int fds[2])
 {
     char buffer[40000];
     ssize_t n;
     FILE *source = fopen(path, "re");
 
+    close(fds[0]);
     while ((n = (ssize_t)fread(buffer, 1, 1 + (size_t)rand() % (rand() % 8 > 0 ? 900 : 40000),
                                source)) > 0)
-        if (write(fd, buffer, (size_t)n) != n)
+        if (write(fds[1], buffer, (size_t)n) != n)
             _exit(1);
     _exit(0);
 }
@@ -264,7 +265,7 @@ static void lines_that_come_piece_by_piece_come_out_as_from_one_thread(void **st
     assert_int_equal(pipe(fds), 0);
     pid_t pid = fork();
     if (pid == 0)
-        feed(fds[1]);
+        feed(fds);
     close(fds[1]);
     snprintf(from, sizeof from, "/dev/fd/%d", fds[0]);
     compare(from);
