@@ -207,6 +207,54 @@ refused() { # STATUS TEXT < LINES
     [ ! -e "$dir/none" ]
 }
 
+@test "bad lines far apart are set aside in their order, and the first of them is named" {
+    start_daemon
+    # As many as several blocks of what is checked at a time; a double names the line that it repeats.
+    lines 6000 | sed -e '701s/.*/nonsense/' -e '1900s/name/nmae/' -e '4100s/.*/{"x":1}/' -e '5999s/}$//' >"$dir/some"
+    { head -n 3000 "$dir/some"; sed -n 10p "$dir/some"; echo
+      printf '{"name":"'; head -c 300000 /dev/zero | tr '\0' a; echo '"}'
+      tail -n 3000 "$dir/some"; } >"$dir/in"
+    sed -n -e 701p -e 1900p -e 3001p -e 3003p -e 4103p -e 6002p "$dir/in" >"$dir/expected"
+    run --separate-stderr catlatch import "$dir/in"
+    expect_status 65
+    expect_text "$stderr" "line 701 of $dir/in: byte 8: not JSON"
+    sed -e 701d -e 1900d "$dir/in" >"$dir/doubled"
+    run --separate-stderr catlatch import "$dir/doubled"
+    expect_status 65
+    expect_text "$stderr" "line 2999 of $dir/doubled: the key of line 10 again"
+    [ "$(key_count)" -eq 0 ]
+    run --separate-stderr catlatch import "$dir/in" --skip-bad "$dir/bad" --json
+    expect_status 0
+    [ "$(jq -c '[.imported,.bad]' <<<"$output")" = '[5996,6]' ]
+    cmp "$dir/expected" "$dir/bad"
+    catlatch export | jq -r .name | sort -u | wc -l | grep -qx 5996
+}
+
+@test "a bad line is told of while its input goes on" {
+    start_daemon
+    mkfifo "$dir/slow"
+    { lines 700; echo nonsense; printf '{"sha'; } >"$dir/in"
+    catlatch import - <"$dir/slow" 2>"$dir/err" 3>&- &
+    local pid=$! status=0
+    exec 8>"$dir/slow"
+    cat "$dir/in" >&8 || true # nobody reads it to its end
+    wait $pid || status=$?
+    exec 8>&-
+    [ $status -eq 65 ]
+    grep -q 'line 701 of standard input: byte 8: not JSON' "$dir/err"
+}
+
+@test "an import does without a second thread where none can be started" {
+    # A build that looks for leaks needs far more address space than it uses.
+    nm "$(type -P catlatch)" 2>/dev/null | grep -q __asan_init && skip "not with ASan"
+    start_daemon
+    lines 6000 >"$dir/in"
+    # A thread would take as much address space as the stack may grow to.
+    run --separate-stderr bash -c "ulimit -s 1000000 && ulimit -v 500000 && catlatch import '$dir/in'"
+    expect_status 0
+    [ "$(key_count)" -eq 6000 ]
+}
+
 @test "keys issued elsewhere need --assume-bits, and who would refuse them is said" {
     cat >>"$dir/etc/catlatch.ini" <<INI
 [service web]

@@ -69,3 +69,14 @@ prints_and_leaves_nothing() { # FILE ARGUMENT...
     stop_daemon
     leaves_nothing 0 "$dir/given" verify --scope marker-word <"$dir/given"
 }
+
+@test "import, of many lines with keys, in both threads" {
+    for ((i = 0; i < 30; i++)); do catlatch create --quiet --name "moved $i"; done >"$dir/keys"
+    for ((i = 0; i < 100; i++)); do
+        sed 's/.*/{"key":"&","name":"moved"}/' "$dir/keys"
+        sed 's/.*/{"name":"&"}/' "$dir/keys"
+    done >"$dir/in"
+    leaves_nothing 0 "$dir/in" import --dry-run --on-conflict skip --skip-bad "$dir/bad" "$dir/in"
+    [ "$(wc -l <"$dir/bad")" -eq 5970 ]
+    leaves_nothing 0 "$dir/in" import "$dir/in"
+}

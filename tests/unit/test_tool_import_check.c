@@ -376,6 +376,46 @@ static void reading_that_fails_is_told_of_behind_the_lines_before(void **state)
     close(folder);
 }
 
+static void assert_gone(const void *memory, size_t size, const char *text)
+{
+    assert_null(memmem(memory, size, text, strlen(text)));
+}
+
+static void a_block_that_is_cleared_holds_nothing_of_its_lines(void **state)
+{
+    static const char key[] = "sk-a-key-of-somebody-elses", name[] = "the name of the key";
+    struct import_block *block = calloc(1, sizeof *block);
+    struct json_arena *arena = calloc(1, sizeof *arena);
+    struct import_lines lines;
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        fprintf(file, "{\"key\":\"%s\",\"name\":\"%s\"%s}\n", key, name, i == 60 ? ",\"x\":1" : "");
+    fclose(file);
+    assert_non_null(block);
+    assert_non_null(arena);
+    assert_int_equal(import_lines_open(path, &lines, &error), 0);
+    assert_int_equal(import_block_fill(block, &lines, true, &error), 0);
+    assert_int_equal(block->line_count, 100);
+    import_block_check(block, &rules, arena);
+    assert_int_equal(block->checked, 61);
+    assert_gone(arena, sizeof *arena, key);
+    assert_gone(block->words, sizeof block->words, key);
+    assert_non_null(memmem(block->text, sizeof block->text, key, strlen(key)));
+    assert_non_null(memmem(block->words, sizeof block->words, name, strlen(name)));
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(import_block_next(block, &rules, arena)->number, i + 1);
+    assert_null(import_block_next(block, &rules, arena));
+    assert_int_equal(import_lines_fill(&lines, &error), 0);
+    assert_gone(lines.buffer, lines.size, key);
+    import_block_clear(block);
+    assert_gone(block, sizeof *block, key);
+    assert_gone(block, sizeof *block, name);
+    import_lines_close(&lines);
+    free(arena);
+    free(block);
+}
+
 /* Wherever the others are: blocks that wait, and one that is being checked. */
 static void it_can_be_closed_before_the_end(void **state)
 {
@@ -408,6 +448,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(reading_that_fails_is_told_of_behind_the_lines_before,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_block_that_is_cleared_holds_nothing_of_its_lines, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_closed_before_the_end, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,6 +58,7 @@ void import_block_check(struct import_block *block, const struct import_rules *r
 {
     int code = 0;
 
+    OPENSSL_cleanse(block->words, block->words_len);
     block->words_len = 0;
     while (code == 0 && block->checked < block->line_count &&
            block->words_len < IMPORT_BLOCK_WORDS) {
