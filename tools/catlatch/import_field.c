@@ -186,7 +186,7 @@ int field_put_id(struct reading *reading, enum field field, const char *word, ui
     uint64_t id = 0;
     int code = field_get_text(reading, field, FIELD_TEXT_MAX, &text);
 
-    if (code != 0 || reading->values[field] == NULL)
+    if (code != 0 || text.bytes == NULL)
         return code;
     if (key_id_parse(text.bytes, text.len, &id) != 0 || id >> 63 != 0)
         return field_refuse(reading, field, "is no id of a key, as catlatch makes them");
