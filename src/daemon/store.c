@@ -180,7 +180,7 @@ void store_free(struct store *store)
     store_env_close(store);
     store_index_free(&store->txn.index);
     store_recent_free(&store->recent);
-    free(store->parts);
+    free(store->part_ids);
     store_bulk_free(&store->txn.index_bulk);
     store_bulk_free(&store->txn.keys);
     store_bulk_free(&store->txn.changes);

@@ -223,17 +223,14 @@ static int write_batch(struct store_build *build)
     return r;
 }
 
-/* Keys come by their ids. */
-static int begin_part(struct store_build *build, uint64_t id)
+/* Keys come by their ids: the next part begins behind this one, and the next batch is of it. */
+static int end_batch(struct store_build *build, uint64_t id)
 {
-    const struct store_part part = {.first_id = id, .keys_before = build->key_count};
-
-    if (!store_part_is_full(build->store, build->key_count))
-        return 0;
     int r = write_batch(build);
-    if (r == 0)
-        r = store_part_add(build->store, &part, build->error);
-    build->store->txn.begins_part = r == 0; /* the next batch is of the new one */
+    if (r != 0 || !store_part_is_full(build->store))
+        return r;
+    r = store_part_add(build->store, id + 1, build->error);
+    build->store->txn.begins_part = r == 0;
     return r == 0 ? store_meta_put_last_part(build->store, NULL, build->error) : r;
 }
 
@@ -246,12 +243,12 @@ static int finish_key(void *context, const struct record *record)
         return error_set(build->error, CATLATCH_E_MEMORY, "out of memory for a new store");
     if (owner != NULL)
         owner->keys += !record->revoked;
-    int r = begin_part(build, record->id);
+    int r = store_index_note(&build->store->txn.index, NULL, record, build->error);
+    if (++build->key_count % LOOK_EACH != 0)
+        return r;
     if (r == 0)
-        r = store_index_note(&build->store->txn.index, NULL, record, build->error);
-    build->key_count++;
-    if (r == 0 && build->key_count % LOOK_EACH == 0 && build->go_on != NULL &&
-        !build->go_on(build->context))
+        r = end_batch(build, record->id);
+    if (r == 0 && build->go_on != NULL && !build->go_on(build->context))
         r = error_set(build->error, CATLATCH_E_UNAVAILABLE, "given up");
     return r;
 }

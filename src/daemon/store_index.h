@@ -5,11 +5,11 @@
  * What is kept of a text is half of its SHA-256, in which nobody finds two that are alike: with the
  * key's id a pair of 24 bytes. Pairs are cut into parts, each of the ids from its first on. The
  * last part, which new keys come into, lies in memory alone (store_recent.c) and is read from the
- * keys again when the store is opened. Once it has STORE_PART_KEYS keys, the transaction that
- * begins the next one seals it: its pairs are sorted and written, some forty in an entry of
- * index.db (store_runs.c). So a new key costs a fraction of one write for all three texts
- * instead of three, to pages that other keys will want too. What is looked for is looked for in
- * each part.
+ * keys again when the store is opened. Once it has STORE_PART_KEYS keys, the next
+ * transaction with a new key seals it and begins another: its pairs are sorted and written, some
+ * forty in an entry of index.db (store_runs.c). So a new key costs a fraction of one write for all
+ * three texts instead of three, to pages that other keys will want too. What is looked for is
+ * looked for in each part.
  *
  * index.db, where all sort as they are meant to be walked:
  *   'r', time of revoking (8), id (8)       -> nothing; revoked keys that were not purged
@@ -32,11 +32,6 @@ struct store_txn;
 #define STORE_PART_KEYS (UINT64_C(1) << 14)
 
 #define STORE_INDEXES 3u /* of texts: enum store_index */
-
-struct store_part {
-    uint64_t first_id;
-    uint64_t keys_before; /* how many were stored when it was begun */
-};
 
 struct store_hash {
     unsigned char bytes[16];
@@ -82,10 +77,10 @@ struct store_index_batch {
 uint32_t store_part_of(const struct store *store, uint64_t id);
 
 /* The next part. Returns 0 or E_MEMORY. */
-int store_part_add(struct store *store, const struct store_part *part, struct error *error);
+int store_part_add(struct store *store, uint64_t first_id, struct error *error);
 
-/* Whether the last part has as many keys as one shall have, of so many that are stored. */
-bool store_part_is_full(const struct store *store, uint64_t key_count);
+/* Whether the last part has as many keys as one shall have. */
+bool store_part_is_full(const struct store *store);
 
 struct store_hash store_hash_of(struct text text);
 struct store_pair store_pair_of(const struct store_hash *hash, uint64_t id);

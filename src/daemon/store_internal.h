@@ -93,7 +93,7 @@ struct store {
     uint32_t dice[STORE_DICE];       /* random numbers for ids that are yet to be made, */
     size_t dice_left;                /* of them, from the first on */
     struct store_recent recent;      /* of the indexes: the last part */
-    struct store_part *parts;        /* of the indexes, behind the first, by their ids; */
+    uint64_t *part_ids;              /* of the indexes, behind the first: the first id of each; */
     size_t part_count, part_room;    /* the number of one is its place here and 1 */
     uint64_t part_keys;              /* STORE_PART_KEYS; fewer for a test */
     _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */

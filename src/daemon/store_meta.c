@@ -11,11 +11,10 @@ static const char generation_name[] = "generation";
 static const char log_start_name[] = "log start";
 static const char identity_name[] = "identity";
 static const char backup_name[] = "backup";
-static const char part_name[] = "part"; /* and its number */
+static const char part_name[] = "part"; /* and its number: its first id */
 
 #define GENERATION_BYTES 25u /* number, boot id, uncovered */
 #define LOG_START_BYTES (16u + DIGEST_BYTES)
-#define PART_BYTES 16u /* first id, keys before */
 
 static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
                     size_t len, struct error *error)
@@ -80,28 +79,23 @@ static void name_part(size_t number, char ret_name[PART_NAME_SIZE])
 
 int store_meta_put_last_part(struct store *store, DB_TXN *txn, struct error *error)
 {
-    const struct store_part *part = &store->parts[store->part_count - 1];
     char name[PART_NAME_SIZE];
-    unsigned char bytes[PART_BYTES];
 
     name_part(store->part_count, name);
-    store_pack(part->first_id, bytes);
-    store_pack(part->keys_before, bytes + 8);
-    return meta_put(store, txn, name, bytes, sizeof bytes, error);
+    return meta_put_number(store, txn, name, store->part_ids[store->part_count - 1], error);
 }
 
 static int load_parts(struct store *store, struct error *error)
 {
     char name[PART_NAME_SIZE];
-    unsigned char bytes[PART_BYTES];
+    unsigned char bytes[8];
 
     for (;;) {
         name_part(store->part_count + 1, name);
         int r = meta_get(store, name, bytes, sizeof bytes, error);
         if (r != 0)
             return r == CATLATCH_E_NOT_FOUND ? 0 : r;
-        struct store_part part = {store_unpack(bytes), store_unpack(bytes + 8)};
-        r = store_part_add(store, &part, error);
+        r = store_part_add(store, store_unpack(bytes), error);
         if (r != 0)
             return r;
     }

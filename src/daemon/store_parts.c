@@ -11,11 +11,11 @@ uint32_t store_part_of(const struct store *store, uint64_t id)
     size_t low = 0, high = store->part_count;
 
     /* Nearly always it is the last. */
-    if (high == 0 || store->parts[high - 1].first_id <= id)
+    if (high == 0 || store->part_ids[high - 1] <= id)
         return (uint32_t)high;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (store->parts[middle].first_id <= id)
+        if (store->part_ids[middle] <= id)
             low = middle + 1;
         else
             high = middle;
@@ -23,24 +23,21 @@ uint32_t store_part_of(const struct store *store, uint64_t id)
     return (uint32_t)low;
 }
 
-int store_part_add(struct store *store, const struct store_part *part, struct error *error)
+int store_part_add(struct store *store, uint64_t first_id, struct error *error)
 {
     if (store->part_count == store->part_room) {
         size_t room = store->part_room == 0 ? 16 : 2 * store->part_room;
-        void *larger = reallocarray(store->parts, room, sizeof *store->parts);
+        uint64_t *larger = reallocarray(store->part_ids, room, sizeof *larger);
         if (larger == NULL)
             return error_set(error, CATLATCH_E_MEMORY, "out of memory for the parts of the index");
-        store->parts = larger;
+        store->part_ids = larger;
         store->part_room = room;
     }
-    store->parts[store->part_count++] = *part;
+    store->part_ids[store->part_count++] = first_id;
     return 0;
 }
 
-bool store_part_is_full(const struct store *store, uint64_t key_count)
+bool store_part_is_full(const struct store *store)
 {
-    size_t count = store->part_count;
-    uint64_t before = count > 0 ? store->parts[count - 1].keys_before : 0;
-
-    return key_count - before >= store->part_keys;
+    return store->recent.count >= store->part_keys;
 }

@@ -150,7 +150,7 @@ static int load_key(void *context, const struct record *record)
 
 int store_recent_load(struct store *store, struct error *error)
 {
-    uint64_t first = store->part_count > 0 ? store->parts[store->part_count - 1].first_id : 1;
+    uint64_t first = store->part_count > 0 ? store->part_ids[store->part_count - 1] : 1;
     uint64_t last;
 
     store->recent.count = 0;

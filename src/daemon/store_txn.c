@@ -253,16 +253,14 @@ static int write_key(struct store_txn *txn, const struct record *record, uint32_
     return txn_write(txn, STORE_KEYS, key, sizeof key, len, flags, error);
 }
 
-/* Before a key behind all others: a part begins with it if the last one is full of what was
- * committed. So it can only be the first such key of a transaction, and what is sealed was
+/* Before a new key: a part begins behind all keys if the last one is full of what was committed. So
+ * it is the first new key of a transaction that begins one, if any, and what is sealed was
  * committed before. */
-static int begin_part(struct store_txn *txn, uint64_t id, struct error *error)
+static int begin_part(struct store_txn *txn, struct error *error)
 {
-    const struct store_part part = {.first_id = id, .keys_before = txn->store->key_count};
-
-    if (!store_part_is_full(txn->store, txn->store->key_count))
+    if (txn->begins_part || !store_part_is_full(txn->store))
         return 0;
-    int r = store_part_add(txn->store, &part, error);
+    int r = store_part_add(txn->store, txn->store->highest_id + 1, error);
     txn->begins_part = r == 0;
     return r;
 }
@@ -275,14 +273,14 @@ static int write_new_key(struct store_txn *txn, const struct record *record, str
     unsigned char key[8];
     size_t len = 0;
 
-    if (record->id <= store->highest_id)
-        return write_key(txn, record, DB_NOOVERWRITE, error);
-    int r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
-    if (r != 0)
-        return error_set(error, r, "cannot store the key: a field of it is out of bounds");
-    r = begin_part(txn, record->id, error);
+    int r = begin_part(txn, error);
     if (r != 0)
         return r;
+    if (record->id <= store->highest_id)
+        return write_key(txn, record, DB_NOOVERWRITE, error);
+    r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
+    if (r != 0)
+        return error_set(error, r, "cannot store the key: a field of it is out of bounds");
     store_pack(record->id, key);
     r = store_bulk_add(txn, STORE_KEYS, &txn->keys, key, sizeof key, txn->encoded, len, error);
     if (r == 0)

@@ -172,6 +172,30 @@ static void keys_between_others_cut_the_runs_of_a_sealed_part(void **state)
     assert_agrees();
 }
 
+/* They would all belong into the last part, which memory has to hold. */
+static void keys_that_come_with_falling_ids_do_not_fill_memory(void **state)
+{
+    struct store_txn *txn;
+    (void)state;
+    store->part_keys = 16;
+    for (uint64_t id = 5000; id > 4000; id -= 10) {
+        assert_ok(store_begin(store, &txn, &error));
+        for (uint64_t i = 0; i < 10; i++)
+            put_key(txn, id - i, "n");
+        assert_ok(store_commit(txn, &error));
+        assert_in_range(store->recent.count, 0, 16 + 10);
+    }
+    assert_int_equal(store->part_count, 1);
+    assert_agrees();
+    put_many(6000, 50);
+    put_many(7000, 1);
+    assert_int_equal(store->part_count, 2);
+    assert_int_equal(store->recent.count, 1);
+    assert_agrees();
+    reopen();
+    assert_agrees();
+}
+
 static void a_sealed_part_without_pairs_takes_some_again(void **state)
 {
     struct store_txn *txn;
@@ -338,6 +362,7 @@ int main(void)
         with_store(a_part_that_is_begun_in_vain_never_was),
         with_store(a_text_of_more_keys_than_a_run_holds_is_found_whole),
         with_store(keys_between_others_cut_the_runs_of_a_sealed_part),
+        with_store(keys_that_come_with_falling_ids_do_not_fill_memory),
         with_store(a_sealed_part_without_pairs_takes_some_again),
         with_store(texts_of_which_many_share_their_first_bits_are_sorted_too),
         with_store(what_a_transaction_gave_up_is_in_no_index),
