@@ -26,7 +26,7 @@ void handle_stats(struct call *call)
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 25);
+    reply_map(reply, 26);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -49,6 +49,7 @@ void handle_stats(struct call *call)
     pair(reply, "batches", status.batches);
     pair(reply, "flush_us", flush.last_us);
     pair(reply, "flush_longest_us", flush.longest_us);
+    pair(reply, "flush_total_us", flush.total_us);
     pair(reply, "changes", status.changes);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);

@@ -76,9 +76,10 @@ int store_commit(struct store_txn *txn, struct error *error); /* frees txn, what
 void store_abort(struct store_txn *txn);                      /* NULL is allowed */
 int store_flush(struct store *store, struct error *error);    /* any thread; not two at once */
 
-/* How long the last flush took, and the longest since the store was opened. Any thread. */
+/* How long the last flush took, and the longest since the store was opened; and all of them, with
+ * the one that is under way. Any thread. */
 struct store_flush_times {
-    uint64_t last_us, longest_us;
+    uint64_t last_us, longest_us, total_us;
 };
 struct store_flush_times store_flush_times(const struct store *store);
 

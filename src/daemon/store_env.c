@@ -324,26 +324,41 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void note_flush(struct store *store, uint64_t took_us)
+/* One flushes at a time. */
+static void begin_flush(struct store *store)
 {
+    atomic_store(&store->flush_began_us, now_us());
+}
+
+static void end_flush(struct store *store)
+{
+    uint64_t took_us = now_us() - atomic_load(&store->flush_began_us);
+
+    atomic_store(&store->flush_began_us, 0);
+    atomic_fetch_add(&store->flush_total_us, took_us);
     atomic_store(&store->flush_us, took_us);
-    if (took_us > atomic_load(&store->flush_longest_us)) /* one flushes at a time */
+    if (took_us > atomic_load(&store->flush_longest_us))
         atomic_store(&store->flush_longest_us, took_us);
 }
 
 struct store_flush_times store_flush_times(const struct store *store)
 {
-    return (struct store_flush_times){atomic_load(&store->flush_us),
-                                      atomic_load(&store->flush_longest_us)};
+    uint64_t total_us = atomic_load(&store->flush_total_us);
+    uint64_t began_us = atomic_load(&store->flush_began_us);
+
+    return (struct store_flush_times){
+        .last_us = atomic_load(&store->flush_us),
+        .longest_us = atomic_load(&store->flush_longest_us),
+        .total_us = total_us + (began_us != 0 ? now_us() - began_us : 0),
+    };
 }
 
 int store_flush(struct store *store, struct error *error)
 {
-    uint64_t began_us = now_us();
-
     int r = store_check(store, error);
     if (r != 0)
         return r;
+    begin_flush(store);
     r = store->env->log_flush(store->env, NULL);
     /* Somebody else took the room that the commit had found: what is committed must get out. */
     if (is_full(r) && store_release_ballast(store))
@@ -354,7 +369,7 @@ int store_flush(struct store *store, struct error *error)
         r = sync_directory(store, error);
     if (r != 0)
         atomic_store(&store->broken, true);
-    note_flush(store, now_us() - began_us);
+    end_flush(store);
     return r;
 }
 

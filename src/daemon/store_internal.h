@@ -99,8 +99,9 @@ struct store {
     _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;
-    _Atomic uint64_t flush_us, flush_longest_us; /* other threads may ask */
-    int64_t checkpoint_ms;                       /* of the last one; the checkpoint thread's own */
+    /* Other threads may ask. */
+    _Atomic uint64_t flush_us, flush_longest_us, flush_total_us, flush_began_us;
+    int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
 
     bool txn_is_open;
     struct store_txn txn;

@@ -483,6 +483,7 @@ static void how_long_flushes_take_is_told(void **state)
     save(3);
     struct store_flush_times last = store_flush_times(store);
     assert_true(last.last_us > 0 && last.longest_us >= slow.longest_us);
+    assert_true(last.total_us >= slow.total_us + last.last_us && slow.total_us >= SLOW_US);
 }
 
 static void a_damaged_page_is_told_and_breaks_the_store(void **state)
