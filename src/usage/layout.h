@@ -4,9 +4,9 @@
  * allocation, no clock; it runs as well on heap buffers. Knows src/core only.
  *
  * layout.h - the area. Every process that may verify has it mapped for writing, so nothing in it is
- * believed: it is advisory, and whoever reads it bounds what it says. Which record is a key's stands
- * where workers cannot write, in its slot of the table (a reference, 0: none). Where records lie
- * follows from the number alone, so there is no header to scribble on.
+ * believed: it is advisory, and whoever reads it bounds what it says. Which record is a key's
+ * stands where workers cannot write, in its slot of the table (a reference, 0: none). Where records
+ * lie follows from the number alone, so there is no header to scribble on.
  *
  * The area is cut into segments, each a memfd that is sealed against growing and shrinking. The
  * first has USAGE_FIRST_RECORDS records, each further one as many as all before it; so ten million
@@ -19,9 +19,9 @@
  *
  * Records are never moved, reset or given to another key while the area lives.
  *
- * A writer changes the record, then looks at the mark and sets it if it is not; a sweep takes a word
- * of marks away, then reads the records: all of it sequentially consistent, so either the writer
- * sees the mark gone and sets it again, or the sweep sees what was written.
+ * A writer changes the record, then looks at the mark and sets it if it is not; a sweep takes a
+ * word of marks away, then reads the records: all of it sequentially consistent, so either the
+ * writer sees the mark gone and sets it again, or the sweep sees what was written.
  */
 #ifndef USAGE_LAYOUT_H
 #define USAGE_LAYOUT_H
