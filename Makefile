@@ -5,7 +5,7 @@
 #   make demo       see it work: a private daemon, workers, a revoke (calls deps)
 #   make check      every test, in under ten minutes (calls deps)
 #   make check-long the full counts of the long tests
-#   make sanitize   the suite under ASan and UBSan (the table's races under TSan are in check)
+#   make sanitize   the suite under ASan and UBSan (races under TSan are in check)
 #   make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, include directions
 #   make bench      the figures that the README quotes
 #   make fuzz       the fuzzers, for FUZZ_SECONDS each
@@ -190,7 +190,7 @@ $(BUILD)/tests/modules/%.so: $(BUILD)/tests/stack/modules/%.o $(BUILD)/core.a
 
 # What fuzzers reach, built once for all of them; each links what it needs of it.
 FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(filter-out src/daemon/main.c, \
-	$(wildcard src/core/*.c src/table/*.c src/stack/*.c src/daemon/*.c))) \
+	$(wildcard src/core/*.c src/table/*.c src/usage/*.c src/stack/*.c src/daemon/*.c))) \
 	$(addprefix tools/catlatch/,export_line.c guard.c import_field.c import_identity.c \
 	import_line.c import_sets.c import_state.c json_arena.c value.c) \
 	$(wildcard tests/fuzz/lib_*.c))
@@ -208,7 +208,7 @@ $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/fuzzed.a
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -MMD -MP -MF $@.d -MT $@ \
 		-o $@ $< $(BUILD)/fuzz/fuzzed.a $(TOOL_LIBS) $(DAEMON_LIBS)
 
-# The table under ThreadSanitizer, without what it does not need.
+# The table and the usage area under ThreadSanitizer, without what they do not need.
 RACE_SOURCES := tests/race/test_table_race.c tests/unit/lib_table.c \
 	$(sort $(wildcard src/core/*.c src/table/*.c))
 $(BUILD)/tsan/test_table_race: $(RACE_SOURCES) $(wildcard src/*/*.h)
@@ -216,7 +216,14 @@ $(BUILD)/tsan/test_table_race: $(RACE_SOURCES) $(wildcard src/*/*.h)
 	$(CC) -std=gnu11 -O1 -g -fsanitize=thread $(DEFINES) -Isrc -Isrc/include \
 		-o $@ $(RACE_SOURCES) -lcmocka $(LIB_LIBS)
 
-tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) $(BUILD)/tsan/test_table_race
+USAGE_RACE_SOURCES := tests/race/test_usage_race.c tests/unit/lib_usage.c tests/unit/lib_table.c \
+	$(sort $(wildcard src/core/*.c src/table/*.c src/usage/*.c))
+$(BUILD)/tsan/test_usage_race: $(USAGE_RACE_SOURCES) $(wildcard src/*/*.h) tests/unit/lib_usage.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -fsanitize=thread $(DEFINES) -Isrc -Isrc/include \
+		-o $@ $(USAGE_RACE_SOURCES) -lcmocka $(LIB_LIBS)
+
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) $(addprefix $(BUILD)/tsan/,test_table_race test_usage_race)
 
 demo: deps
 	@$(MAKE) --no-print-directory -s all tests

@@ -31,7 +31,12 @@ fuzz() { # NAME
     TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_table_race"
 }
 
+@test "workers that note usage and the sweep have no data race" {
+    TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_usage_race"
+}
+
 @test "any bytes as a table, and any operations on one" { fuzz table; }
+@test "any bytes as a usage area, and any operations on one" { fuzz usage; }
 @test "any bytes as a request" { fuzz resp; }
 @test "any bytes as a stored record" { fuzz record; }
 @test "any bytes as a configuration" { fuzz ini; }
