@@ -23,27 +23,39 @@
 #define WORKERS 2
 #define RECORDS 512u /* few words of marks, so that the sweep comes by often */
 #define FIRST_REF (USAGE_FIRST_RECORDS - RECORDS / 2) /* in two segments */
-#define PASSES 2u
-#define NOTES_PER_PASS 3u
 #define SLICE_MAX 100u
+
+/* Rounds take turns. A processor for each who is at it where there are but two, so that they meet.
+ */
+static const struct plan {
+    unsigned workers, records, repeats, notes;
+    bool sweeps_meanwhile;
+} plans[] = {
+    /* a look at the mark, and its being taken, between a record's last two notes */
+    {1, RECORDS, 2, 2 * RECORDS, true},
+    /* both workers add to one count */
+    {2, 1, 1, 4000, false},
+    {2, RECORDS, 4, 8 * RECORDS, true},
+};
+#define PLANS (sizeof plans / sizeof *plans)
 
 /* Under TSan a round takes a hundred times longer. */
 #if defined(__SANITIZE_THREAD__)
-#define ROUNDS 60u
+#define ROUNDS 90u
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define ROUNDS 60u
+#define ROUNDS 90u
 #endif
 #endif
 #ifndef ROUNDS
-#define ROUNDS 4000u
+#define ROUNDS 3000u
 #endif
 
 static struct usage_area area;
-static struct usage_numbers swept[RECORDS];
+static struct usage_numbers swept[RECORDS], noted[RECORDS];
 static pthread_barrier_t round_begins, round_ends;
 static _Atomic int64_t round_number; /* and every time in it; 0: no more */
-static _Atomic unsigned workers_done;
+static _Atomic unsigned workers_ready, workers_done;
 
 static unsigned rounds(void)
 {
@@ -60,26 +72,70 @@ static struct address address_of(uint32_t ref, int64_t round)
     return address;
 }
 
-static void note_one(uint32_t ref, int64_t round)
+static const struct plan *plan_of(int64_t round)
 {
-    struct address from = address_of(ref, round);
-    for (unsigned i = 0; i < NOTES_PER_PASS; i++)
-        usage_note_use(&area, ref, round, &from);
-    usage_note_refusal(&area, ref, round, &from);
+    return &plans[(uint64_t)round % PLANS];
+}
+
+/* In turns: so each stores its first time of a round when the other has set the mark already. */
+static bool is_refusal(int64_t round, unsigned note)
+{
+    return ((uint64_t)round / PLANS + note) % 2 != 0;
+}
+
+static uint32_t record_of(const struct plan *plan, unsigned note)
+{
+    return note / plan->repeats % plan->records;
+}
+
+static void note_round(int64_t round)
+{
+    const struct plan *plan = plan_of(round);
+    for (unsigned n = 0; n < plan->notes; n++) {
+        uint32_t ref = FIRST_REF + record_of(plan, n);
+        struct address from = address_of(ref, round);
+        if (is_refusal(round, n))
+            usage_note_refusal(&area, ref, round, &from);
+        else
+            usage_note_use(&area, ref, round, &from);
+    }
+}
+
+/* Awake, all of them: a barrier alone wakes one after the other, each for longer than a round. */
+static void meet(void)
+{
+    atomic_fetch_add(&workers_ready, 1);
+    while (atomic_load(&workers_ready) < WORKERS + 1)
+        sched_yield();
 }
 
 static void *work(void *argument)
 {
-    (void)argument;
+    unsigned number = *(const unsigned *)argument;
     for (;;) {
         pthread_barrier_wait(&round_begins);
         int64_t round = atomic_load(&round_number);
         if (round == 0)
             return NULL;
-        for (unsigned n = 0; n < PASSES * RECORDS; n++)
-            note_one(FIRST_REF + n % RECORDS, round);
+        meet();
+        if (number < plan_of(round)->workers)
+            note_round(round);
         atomic_fetch_add(&workers_done, 1);
         pthread_barrier_wait(&round_ends);
+    }
+}
+
+/* What the records must say after the round. */
+static void expect_round(int64_t round)
+{
+    const struct plan *plan = plan_of(round);
+    for (unsigned n = 0; n < plan->notes; n++) {
+        uint32_t i = record_of(plan, n);
+        struct usage_event *event = is_refusal(round, n) ? &noted[i].refused : &noted[i].used;
+        *event = (struct usage_event){.last_unix_s = round,
+                                      .count = event->count + plan->workers,
+                                      .has_from = true,
+                                      .from = address_of(FIRST_REF + i, round)};
     }
 }
 
@@ -91,68 +147,69 @@ static void read_swept(const uint32_t *refs, size_t count, int64_t now)
     }
 }
 
-static void sweep_once(struct usage_cursor *at, uint64_t *random, int64_t now)
+/* To the end of the area, from where records are noted: that is no promise of the sweep's, but
+ * brings it to them more often. */
+static void sweep_from(uint32_t ref, uint64_t *random, int64_t now)
 {
+    struct usage_cursor at = {ref};
     uint32_t refs[SLICE_MAX];
     size_t count;
-    bool is_over;
     do {
         size_t max_refs = 1 + sample_random(random) % SLICE_MAX;
-        is_over = usage_sweep(&area, at, 1 + sample_random(random) % 1000, refs, max_refs, &count);
+        usage_sweep(&area, &at, 8, refs, max_refs, &count);
         read_swept(refs, count, now);
-    } while (!is_over);
+    } while (at.ref > 0 && at.ref < FIRST_REF + RECORDS);
 }
 
-static void check_event(const struct usage_event *event, uint32_t ref, int64_t round,
-                        uint64_t count, const char *what)
+static void check_event(const struct usage_event *saw, const struct usage_event *expected,
+                        uint32_t ref, const char *what)
 {
-    struct address from = address_of(ref, round);
-    if (event->count != count)
+    if (saw->count != expected->count)
         fail_msg("record %u: %llu %s were swept, and %llu noted", ref,
-                 (unsigned long long)event->count, what, (unsigned long long)count);
-    if (event->last_unix_s != round || !event->has_from ||
-        memcmp(&event->from, &from, sizeof from) != 0)
+                 (unsigned long long)saw->count, what, (unsigned long long)expected->count);
+    if (saw->last_unix_s != expected->last_unix_s || saw->has_from != expected->has_from ||
+        memcmp(&saw->from, &expected->from, sizeof saw->from) != 0)
         fail_msg("record %u: time or address of %s is not what was noted last", ref, what);
 }
 
-static void check_swept(int64_t round)
+static void check_swept(void)
 {
-    uint64_t passes = (uint64_t)round * WORKERS * PASSES;
     for (uint32_t i = 0; i < RECORDS; i++) {
-        check_event(&swept[i].used, FIRST_REF + i, round, passes * NOTES_PER_PASS, "uses");
-        check_event(&swept[i].refused, FIRST_REF + i, round, passes, "refusals");
+        check_event(&swept[i].used, &noted[i].used, FIRST_REF + i, "uses");
+        check_event(&swept[i].refused, &noted[i].refused, FIRST_REF + i, "refusals");
     }
 }
 
-static void run_round(int64_t round, struct usage_cursor *at, uint64_t *random)
+static void run_round(int64_t round, uint64_t *random)
 {
+    atomic_store(&workers_ready, 0);
     atomic_store(&workers_done, 0);
     atomic_store(&round_number, round);
     pthread_barrier_wait(&round_begins);
-    while (atomic_load(&workers_done) < WORKERS) {
-        sweep_once(at, random, round);
-        if (round % 2 == 0) /* where processors are few, workers shall meet each other, too */
-            sched_yield();
-    }
+    meet();
+    while (plan_of(round)->sweeps_meanwhile && atomic_load(&workers_done) < WORKERS)
+        sweep_from(FIRST_REF, random, round);
     pthread_barrier_wait(&round_ends);
-    sweep_once(at, random, round);
+    sweep_from(0, random, round);
 }
 
 static void everything_noted_before_the_last_sweep_is_seen_by_it(void **state)
 {
     (void)state;
     pthread_t threads[WORKERS];
-    struct usage_cursor at = {0};
+    unsigned numbers[WORKERS];
     uint64_t random = 1;
     test_area_open(&area, 2);
-    memset(swept, 0, sizeof swept);
     pthread_barrier_init(&round_begins, NULL, WORKERS + 1);
     pthread_barrier_init(&round_ends, NULL, WORKERS + 1);
-    for (unsigned i = 0; i < WORKERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &numbers[i]), 0);
+    }
     for (int64_t round = 1; round <= rounds(); round++) {
-        run_round(round, &at, &random);
-        check_swept(round);
+        run_round(round, &random);
+        expect_round(round);
+        check_swept();
     }
     atomic_store(&round_number, 0);
     pthread_barrier_wait(&round_begins);

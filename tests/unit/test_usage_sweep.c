@@ -131,6 +131,12 @@ static void what_does_not_fit_stays_marked(void **state)
     assert_true(count == 5 && refs[0] == 65 && refs[4] == 69);
     assert_true(usage_sweep(&area, &at, WORDS, refs, 6, &count));
     assert_true(count == 1 && refs[0] == 60);
+    note(65534);
+    note(65535); /* the very last one */
+    assert_false(usage_sweep(&area, &at, WORDS, refs, 1, &count));
+    assert_true(count == 1 && refs[0] == 65534 && at.ref == 65535);
+    assert_true(usage_sweep(&area, &at, WORDS, refs, 1, &count));
+    assert_true(count == 1 && refs[0] == 65535);
 }
 
 static void slices_of_any_size_give_what_one_round_gives(void **state)
