@@ -1,8 +1,8 @@
 /*
- * catlatch-bench [--keys N]... [--rounds N] [--modules DIR]: what a verification costs, beside the
- * cheapest thing that could stand in its place, an in-process table with the same SHA-256. Rounds
- * of all subjects alternate, so that what else the machine does hits them alike; medians are
- * printed.
+ * catlatch-bench [--keys N]... [--rounds N] [--modules DIR] [--usage]: what a verification costs,
+ * beside the cheapest thing that could stand in its place, an in-process table with the same
+ * SHA-256. Rounds of all subjects alternate, so that what else the machine does hits them alike;
+ * medians are printed.
  *
  * Every subject reads the same keys' texts in the same order. Where a key lies in a table follows
  * from its digest, so this order is a random one for memory, the same for all.
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "catlatch.h"
 #include "core/error.h"
@@ -21,9 +20,10 @@
 #include "keys.h"
 #include "private_table.h"
 #include "published.h"
+#include "statistics.h"
+#include "usage.h"
 
 #define SIZES_MAX 8
-#define ROUNDS_MAX 99
 #define BATCH 16
 
 /* Long enough for a clock, short enough for the machine's moods to average out over rounds. */
@@ -31,8 +31,6 @@
 
 /* Milliseconds, on any machine far below the three seconds of a stale heartbeat. */
 #define VERIFIES_PER_BEAT 20000
-
-#define NS_PER_S 1000000000
 
 enum subject { PRIVATE, DIRECT, VERIFY, BATCHED, SUBJECTS };
 
@@ -123,13 +121,6 @@ static size_t run_subject(struct bench *bench, enum subject subject, size_t firs
     return 0;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* One round of one subject: nanoseconds for each verification. */
 static double round_ns(struct bench *bench, enum subject subject)
 {
@@ -148,18 +139,6 @@ static double round_ns(struct bench *bench, enum subject subject)
         first = (first + some) % bench->keys.count;
     }
     return (double)(now_ns() - begin) / VERIFIES_PER_ROUND;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-static double median(double *values, unsigned count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 static void measure(struct bench *bench, unsigned rounds)
@@ -222,15 +201,14 @@ static size_t parse_count(const char *text, size_t max, const char *what)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"keys", required_argument, NULL, 'k'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"modules", required_argument, NULL, 'm'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"keys", required_argument, NULL, 'k'},    {"rounds", required_argument, NULL, 'r'},
+        {"modules", required_argument, NULL, 'm'}, {"usage", no_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     size_t sizes[SIZES_MAX] = {10000, 1000000}, given = 0;
     const char *modules = NULL;
     unsigned rounds = 9;
+    bool usage = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -240,9 +218,11 @@ int main(int argc, char **argv)
             rounds = (unsigned)parse_count(optarg, ROUNDS_MAX, "--rounds");
         } else if (option == 'm') {
             modules = optarg;
+        } else if (option == 'u') {
+            usage = true;
         } else {
             fprintf(option == 'h' ? stdout : stderr,
-                    "usage: catlatch-bench [--keys N]... [--rounds N] [--modules DIR]\n"
+                    "usage: catlatch-bench [--keys N]... [--rounds N] [--modules DIR] [--usage]\n"
                     "Costs of one verification beside an in-process table's, up to %d sizes.\n",
                     SIZES_MAX);
             return option == 'h' ? 0 : EX_USAGE;
@@ -251,6 +231,10 @@ int main(int argc, char **argv)
     if (optind < argc)
         errx(EX_USAGE, "unexpected argument \"%s\"", argv[optind]);
     for (size_t i = 0; i < (given > 0 ? given : 2); i++) {
+        if (usage) {
+            usage_measure(sizes[i], rounds);
+            continue;
+        }
         struct bench bench = {0};
         open_bench(sizes[i], modules, &bench);
         measure(&bench, rounds);

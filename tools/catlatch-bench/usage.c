@@ -1,0 +1,239 @@
+#include "usage.h"
+
+#include <err.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/digest.h"
+#include "core/huge.h"
+#include "statistics.h"
+#include "usage/record.h"
+#include "usage/sweep.h"
+
+#define NOTES_PER_ROUND 1000000u
+#define AHEAD 16u /* as a batch has it */
+#define NOW INT64_C(1790000000)
+#define SLICE 4096u
+
+static const struct address from = {{[10] = 0xff, [11] = 0xff, 203, 0, 113, 9}};
+
+/* Shared with the process that notes beside this one. */
+struct rival {
+    pid_t pid;
+    _Atomic unsigned *notes; /* how many it made, so that it is known to be at it */
+};
+
+/* The segments as the host has them: memory that has a file, of huge pages where there are any. */
+static void open_area(struct usage_area *area, size_t key_count)
+{
+    int count = usage_segments_for(key_count);
+    if (count < 0)
+        errx(EX_USAGE, "no usage area holds %zu keys", key_count);
+    *area = (struct usage_area){.segment_count = (unsigned)count};
+    for (unsigned k = 0; k < area->segment_count; k++) {
+        size_t size = usage_segment_size(k);
+        int fd = memfd_create("usage", MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
+            err(EX_OSERR, "a segment of %zu bytes", size);
+        void *segment = huge_map(fd, size, PROT_READ | PROT_WRITE);
+        if (segment == MAP_FAILED || huge_populate(segment, size) != 0)
+            err(EX_OSERR, "a segment of %zu bytes", size);
+        area->segments[k] = segment;
+        close(fd);
+    }
+}
+
+static void close_area(struct usage_area *area)
+{
+    for (unsigned k = 0; k < area->segment_count; k++)
+        munmap(area->segments[k], usage_segment_size(k));
+}
+
+/* References in an order that is random for memory (Fibonacci hashing), from any place in it. */
+static uint32_t nth_ref(uint32_t n, size_t key_count)
+{
+    uint32_t hash = n * UINT32_C(2654435769);
+    return 1 + (uint32_t)((uint64_t)hash * key_count >> 32);
+}
+
+enum subject { ORDER, NOTED, AHEAD_NOTED, STORED, HOT, REFUSED_TOO, SUBJECTS };
+
+static const char *const subject_names[SUBJECTS] = {
+    [ORDER] = "(the loop alone)",
+    [NOTED] = "a use of any key",
+    [AHEAD_NOTED] = "  asked for 16 before",
+    [STORED] = "  its first in that second",
+    [HOT] = "a use of one key",
+    [REFUSED_TOO] = "a refusal of one key",
+};
+
+static void note(const struct usage_area *area, enum subject subject, uint32_t n, size_t key_count)
+{
+    uint32_t ref = nth_ref(n, key_count);
+    switch (subject) {
+    case ORDER:
+        __asm__ volatile("" ::"r"(ref));
+        break;
+    case AHEAD_NOTED:
+        usage_prefetch(area, nth_ref(n + AHEAD, key_count));
+        usage_note_use(area, ref, NOW, &from);
+        break;
+    case NOTED:
+        usage_note_use(area, ref, NOW, &from);
+        break;
+    case STORED: /* no two notes have one time */
+        usage_note_use(area, ref, NOW + n * INT64_C(100), &from);
+        break;
+    case HOT:
+        usage_note_use(area, 77, NOW, &from);
+        break;
+    case REFUSED_TOO:
+        usage_note_refusal(area, 77, NOW, &from);
+        break;
+    case SUBJECTS:
+        break;
+    }
+}
+
+static double notes_ns(const struct usage_area *area, enum subject subject, uint32_t first,
+                       size_t key_count)
+{
+    uint64_t begin = now_ns();
+    for (uint32_t n = first; n < first + NOTES_PER_ROUND; n++)
+        note(area, subject, n, key_count);
+    return (double)(now_ns() - begin) / NOTES_PER_ROUND;
+}
+
+static void measure_notes(const struct usage_area *area, size_t key_count, unsigned rounds)
+{
+    static double ns[SUBJECTS][ROUNDS_MAX];
+
+    notes_ns(area, NOTED, 0, key_count);
+    for (unsigned round = 0; round < rounds; round++)
+        for (unsigned subject = 0; subject < SUBJECTS; subject++)
+            ns[subject][round] =
+                notes_ns(area, (enum subject)subject, round * NOTES_PER_ROUND, key_count);
+    for (unsigned subject = 0; subject < SUBJECTS; subject++)
+        printf("  %-34s %7.1f ns\n", subject_names[subject], median(ns[subject], rounds));
+}
+
+/* One key by two processes, with nothing between two notes or with the hash of a verification. */
+
+static void hash_and_note(const struct usage_area *area, uint32_t ref, bool hashes)
+{
+    static const char text[] = "cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345";
+    struct digest digest;
+    if (hashes) {
+        digest_of(text, sizeof text - 1, &digest);
+        __asm__ volatile("" ::"r"(&digest) : "memory");
+    }
+    usage_note_use(area, ref, NOW, &from);
+}
+
+static struct rival start_rival(const struct usage_area *area, uint32_t ref, bool hashes)
+{
+    struct rival rival;
+    rival.notes =
+        mmap(NULL, sizeof *rival.notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (rival.notes == MAP_FAILED || (rival.pid = fork()) < 0)
+        err(EX_OSERR, "a second process");
+    if (rival.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned notes = 1;; notes++) {
+            hash_and_note(area, ref, hashes);
+            if (notes % 1024 == 0)
+                atomic_store_explicit(rival.notes, notes, memory_order_relaxed);
+        }
+    }
+    while (atomic_load(rival.notes) == 0)
+        usleep(100);
+    return rival;
+}
+
+static void end_rival(struct rival rival)
+{
+    kill(rival.pid, SIGKILL);
+    waitpid(rival.pid, NULL, 0);
+    munmap(rival.notes, sizeof *rival.notes);
+}
+
+/* Also how many notes the other made meanwhile, for each of this one's. */
+static double contended_ns(const struct usage_area *area, uint32_t other_ref, bool hashes,
+                           double *ret_other)
+{
+    struct rival rival = start_rival(area, other_ref, hashes);
+    unsigned others = atomic_load(rival.notes);
+    uint64_t begin = now_ns();
+    for (unsigned n = 0; n < NOTES_PER_ROUND; n++)
+        hash_and_note(area, 1, hashes);
+    double ns = (double)(now_ns() - begin) / NOTES_PER_ROUND;
+    *ret_other = (double)(atomic_load(rival.notes) - others) / NOTES_PER_ROUND;
+    end_rival(rival);
+    return ns;
+}
+
+static void measure_rivals(const struct usage_area *area, bool hashes, unsigned rounds)
+{
+    static double both[2][ROUNDS_MAX]; /* notes of both together in a second: two keys, one key */
+    double other;
+
+    for (unsigned round = 0; round < rounds; round++)
+        for (unsigned same = 0; same < 2; same++) {
+            double ns = contended_ns(area, same ? 1 : 9, hashes, &other);
+            both[same][round] = (1 + other) * 1e3 / ns;
+        }
+    double apart = median(both[0], rounds), together = median(both[1], rounds);
+    printf("  two processes, %-19s %7.1f M/s on two keys, %.1f M/s on one: %2.0f %%\n",
+           hashes ? "hash and note" : "nothing but noting", apart, together,
+           100 * together / apart);
+}
+
+static double sweep_ms(const struct usage_area *area, size_t expected)
+{
+    static uint32_t refs[SLICE];
+    struct usage_cursor at = {0};
+    size_t found = 0, count;
+    bool is_over;
+    uint64_t begin = now_ns();
+    do {
+        is_over = usage_sweep(area, &at, SLICE, refs, SLICE, &count);
+        found += count;
+    } while (!is_over);
+    double ms = (double)(now_ns() - begin) / 1e6;
+    if (found < expected)
+        errx(EX_SOFTWARE, "a sweep found %zu of %zu keys", found, expected);
+    return ms;
+}
+
+static void measure_sweep(const struct usage_area *area, size_t key_count, unsigned rounds)
+{
+    static double ms[ROUNDS_MAX];
+
+    sweep_ms(area, 0);
+    for (unsigned round = 0; round < rounds; round++) {
+        for (size_t n = 0; n < key_count / 100; n++)
+            usage_note_use(area, 1 + (uint32_t)n * 100 + (uint32_t)(n * 37 % 100), NOW, &from);
+        ms[round] = sweep_ms(area, key_count / 100);
+    }
+    printf("  %-34s %9.3f ms\n", "a sweep that finds one in a hundred", median(ms, rounds));
+}
+
+void usage_measure(size_t key_count, unsigned rounds)
+{
+    struct usage_area area;
+
+    open_area(&area, key_count);
+    printf("usage of %zu keys, medians of %u rounds of %u\n", key_count, rounds, NOTES_PER_ROUND);
+    measure_notes(&area, key_count, rounds);
+    measure_rivals(&area, false, rounds);
+    measure_rivals(&area, true, rounds);
+    measure_sweep(&area, key_count, rounds);
+    fflush(stdout);
+    close_area(&area);
+}
