@@ -6,8 +6,8 @@
  * else.
  *
  * Order. Time and address are stored first, then the count goes up, then the mark is looked at. The
- * addition is what orders it all: whoever sees the count sees the time and the address that belong
- * to it or newer ones, as every addition continues the release sequence of those before it. And of
+ * addition is what orders it all: whoever sees it sees what this worker stored before, or newer, as
+ * every addition continues the release sequence of those before it. And of
  * the addition, the look at the mark, the sweep's taking it and the reader's load of the count
  * behind that, all sequentially consistent, either the look comes after the taking, and sets the
  * mark again, or the addition comes before the load. With less, both could miss: each stores to one
