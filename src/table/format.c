@@ -86,6 +86,7 @@ static void fill_header(struct table_header *header, const struct table_params *
     header->capacity = params->capacity;
     header->reserve = g->reserve;
     header->created_unix_s = params->created_unix_s;
+    memcpy(header->usage_area, params->usage_area, sizeof header->usage_area);
     header->checksum = crc32_update(0, &header->magic,
                                     offsetof(struct table_header, checksum) -
                                         offsetof(struct table_header, magic));

@@ -3,7 +3,7 @@
  * as well on a heap buffer, so that fuzzers, race detectors and kill-points reach all of it. Knows
  * src/core only.
  *
- * layout.h - the format of run_dir/table, layout 1, and the rules that P1, P4 and P5 rest on.
+ * layout.h - the format of run_dir/table, layout 2, and the rules that P1, P4 and P5 rest on.
  *
  * One process writes (catlatchd), every other maps it read-only. A file is one generation:
  *
@@ -40,7 +40,8 @@
  *     outside of the side area, a list of networks that is empty or longer than NETWORKS_MAX, or a
  *     network in another form than its one, is damage, and damage is UNAVAILABLE, never a grant or
  *     a denial.
- *  6. A claimed slot is EMPTY with id != 0: the writer's own mark, which readers don't look at.
+ *  6. A claimed slot is EMPTY with id != 0: the writer's own mark, which readers don't look at; its
+ *     `usage` holds the control word that is to be published.
  *  7. `pulse` is 0 until the file is whole, then the monotonic time of the last heartbeat, and
  *     TABLE_PULSE_SUPERSEDED for ever once a newer generation has taken over. The mark is set after
  *     the newer file was renamed into place and before any change is published there alone.
@@ -60,7 +61,7 @@
 #include "core/key.h"
 
 #define TABLE_MAGIC UINT64_C(0x656c626174746163) /* "cattable" on a little-endian host */
-#define TABLE_LAYOUT 1u
+#define TABLE_LAYOUT 2u
 #define TABLE_PAGE 4096u
 
 /* Longest walk of one probe. At a fill of two thirds the longest run seen over 2^24 uniform digests
@@ -98,7 +99,7 @@ struct table_slot {
     _Atomic uint64_t id;
     _Atomic uint32_t identity_ref; /* side records, in units of 8 bytes from side_offset; */
     _Atomic uint32_t scopes_ref;   /* 0: none (the first unit of the side area is not used) */
-    _Atomic uint64_t reserved;     /* 0 once published: layout 1 has no use for it */
+    _Atomic uint64_t usage;        /* once published: its record in the usage area, 0: none */
 };
 static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
 
@@ -161,6 +162,7 @@ struct table_header {
     uint64_t capacity; /* slots that ordinary inserts may use */
     uint64_t reserve;  /* further ones for changes that narrow a key */
     uint64_t created_unix_s;
+    uint8_t usage_area[16]; /* that slots refer to (src/usage); zeros: none */
     uint32_t checksum;
     uint32_t zero2;
 

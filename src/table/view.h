@@ -78,6 +78,13 @@ enum table_found table_find(const struct table_view *view, const struct digest *
 /* Asks the processor to fetch the line that table_find will look at first. */
 void table_prefetch(const struct table_view *view, const struct digest *digest);
 
+/* The key's record in the usage area that the header names; 0: it has none. `slot` is a
+ * table_hit's: relaxed, for it was written before the control word that the hit acquired. */
+static inline uint64_t table_usage(const struct table_view *view, uint64_t slot)
+{
+    return atomic_load_explicit(&view->slots[slot].usage, memory_order_relaxed);
+}
+
 struct table_identity {
     char prefix[CATLATCH_PREFIX_SIZE];
     char owner[CATLATCH_TEXT_SIZE];

@@ -215,12 +215,11 @@ static bool same_scopes(const struct table_writer *writer, const struct table_sl
            memcmp(writer->side + offset, record, len) == 0;
 }
 
-/* The control word that a slot has, or will have once its claim is published: what was claimed is
- * kept in `reserved` meanwhile (no reader looks at it in layout 1, and publishing zeroes it). */
+/* The control word that a slot has, or will have once its claim is published: layout.h, rule 6. */
 static uint64_t slot_control(const struct table_slot *slot)
 {
     uint64_t control = atomic_load_explicit(&slot->control, memory_order_relaxed);
-    return control != 0 ? control : atomic_load_explicit(&slot->reserved, memory_order_relaxed);
+    return control != 0 ? control : atomic_load_explicit(&slot->usage, memory_order_relaxed);
 }
 
 static bool same_networks(const struct table_writer *writer, uint64_t number,
@@ -310,7 +309,7 @@ static int fill_slot(struct table_writer *writer, uint64_t number, const struct 
         atomic_store_explicit(&slot->digest[i], entry->digest.word[i], memory_order_relaxed);
     atomic_store_explicit(&slot->identity_ref, identity_ref, memory_order_relaxed);
     atomic_store_explicit(&slot->scopes_ref, scopes_ref, memory_order_relaxed);
-    atomic_store_explicit(&slot->reserved, control, memory_order_relaxed);
+    atomic_store_explicit(&slot->usage, control, memory_order_relaxed);
     atomic_store_explicit(&slot->id, entry->id, memory_order_relaxed);
     writer->slots_used++;
     return 0;
@@ -345,11 +344,14 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
 
     struct probe probe = probe_for(writer, &entry->digest);
     bool known = probe.newest != TABLE_NO_SLOT;
+    claim.usage = entry->usage;
     if (known) {
         const struct table_slot *slot = &writer->slots[probe.newest];
         if (atomic_load_explicit(&slot->id, memory_order_relaxed) != entry->id ||
             (control_state(slot_control(slot)) == SLOT_REVOKED && !entry->revoked))
             return CATLATCH_E_CONFLICT;
+        if (control_state(atomic_load_explicit(&slot->control, memory_order_relaxed)) != SLOT_EMPTY)
+            claim.usage = atomic_load_explicit(&slot->usage, memory_order_relaxed);
     }
     /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
      * never want for room. */
@@ -398,7 +400,7 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
         atomic_store_explicit(&slot->control, kept | rest, memory_order_release);
         return;
     }
-    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->usage, claim->usage, memory_order_relaxed);
     /* release: pairs with the acquire in table_find */
     atomic_store_explicit(&slot->control, claim->control, memory_order_release);
     if (claim->old != TABLE_NO_SLOT) {
@@ -423,7 +425,7 @@ static void unclaim(struct table_writer *writer, struct table_slot *slot)
     /* Unless a claim that failed later left a shared record behind it. */
     if (at + side_room(len) == writer->side_used)
         writer->side_used = at;
-    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->usage, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->id, 0, memory_order_relaxed);
     writer->slots_used--;
 }
@@ -441,7 +443,7 @@ void table_abandon(struct table_writer *writer, const struct table_claim *claim)
         unclaim(writer, slot);
         return;
     }
-    atomic_store_explicit(&slot->reserved, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->usage, 0, memory_order_relaxed);
     /* Dead at once, so that what was claimed behind it can be reached. */
     atomic_store_explicit(&slot->control, SLOT_REPLACED, memory_order_release);
     tell_use(writer);

@@ -20,6 +20,7 @@ struct table_params {
     uint64_t capacity;           /* keys, dead slots included, before a newer generation is due */
     uint64_t side_bytes_per_key; /* identities, owners, scopes and networks, on average */
     uint64_t created_unix_s;
+    uint8_t usage_area[16]; /* zeros: none */
     uint64_t max_stale_ms;
 };
 
@@ -69,6 +70,8 @@ struct table_entry {
     size_t network_count;
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
+    uint64_t
+        usage; /* its record in the usage area, 0: none; what a published slot of it says counts */
     bool well_formed; /* the key's text is, by core/key.h: readers need not check it again */
     bool disabled;
     bool suspended; /* the owner is */
@@ -84,7 +87,8 @@ enum table_purpose { TABLE_ORDINARY, TABLE_NARROWING };
 struct table_claim {
     uint64_t slot;    /* where it will be seen */
     uint64_t old;     /* the slot that it replaces, or TABLE_NO_SLOT; == slot: control word only */
-    uint64_t control; /* what publishing stores there */
+    uint64_t control; /* what publishing stores there, */
+    uint64_t usage;   /* and there */
     uint64_t serial;
 };
 

@@ -223,6 +223,47 @@ static void a_change_of_networks_is_a_new_slot_and_no_change_is_none(void **stat
     expect_replacement();
 }
 
+static uint64_t usage_of(const struct digest *digest)
+{
+    return table_usage(&table.writer.view, slot_of(digest));
+}
+
+static void a_key_keeps_its_record_of_usage_whatever_becomes_of_it(void **state)
+{
+    (void)state;
+    key.entry.usage = 7;
+    struct table_claim claim = claim_of(&key.entry);
+    table_publish(&table.writer, &claim);
+    assert_int_equal(usage_of(&key.entry.digest), 7);
+    key.entry.usage = 8; /* it has one already */
+    key.entry.disabled = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(usage_of(&key.entry.digest), 7);
+    key.entry.name = text_of("renamed");
+    expect_replacement();
+    assert_int_equal(usage_of(&key.entry.digest), 7);
+    key.entry.revoked = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(usage_of(&key.entry.digest), 7);
+}
+
+/* Of a claim that nobody sees yet, the caller knows it alone. */
+static void a_claim_beside_an_unpublished_one_has_the_record_that_it_names(void **state)
+{
+    (void)state;
+    key.entry.usage = 7;
+    struct table_claim first = claim_of(&key.entry);
+    assert_int_equal(first.usage, 7);
+    key.entry.name = text_of("renamed");
+    key.entry.usage = 9;
+    struct table_claim second = claim_of(&key.entry);
+    assert_int_equal(second.old, first.slot);
+    assert_int_equal(second.usage, 9);
+    table_publish(&table.writer, &first);
+    table_publish(&table.writer, &second);
+    assert_int_equal(usage_of(&key.entry.digest), 9);
+}
+
 static void the_old_state_shows_until_the_replacement_is_published(void **state)
 {
     (void)state;
@@ -880,10 +921,10 @@ static void the_header_tells_sequence_and_use(void **state)
 }
 
 /* Readers of one release map tables of the next: these numbers change with TABLE_LAYOUT only. */
-static void layout_1_is_where_it_was(void **state)
+static void layout_2_is_where_it_was(void **state)
 {
     (void)state;
-    assert_int_equal(TABLE_LAYOUT, 1);
+    assert_int_equal(TABLE_LAYOUT, 2);
     assert_int_equal(TABLE_PROBE_MAX, 512);
     assert_int_equal(offsetof(struct table_header, pulse), 0);
     assert_int_equal(offsetof(struct table_header, max_stale_ms), 8);
@@ -892,8 +933,9 @@ static void layout_1_is_where_it_was(void **state)
     assert_int_equal(offsetof(struct table_header, seed), 120);
     assert_int_equal(offsetof(struct table_header, slot_count), 136);
     assert_int_equal(offsetof(struct table_header, side_size), 160);
-    assert_int_equal(offsetof(struct table_header, checksum), 208);
-    assert_int_equal(offsetof(struct table_header, environments), 216);
+    assert_int_equal(offsetof(struct table_header, usage_area), 208);
+    assert_int_equal(offsetof(struct table_header, checksum), 224);
+    assert_int_equal(offsetof(struct table_header, environments), 232);
     assert_int_equal(sizeof(struct table_environment), 32);
     assert_int_equal(offsetof(struct table_slot, digest), 8);
     assert_int_equal(offsetof(struct table_slot, id), 40);
@@ -917,6 +959,8 @@ int main(void)
         EACH(changes_of_flags_and_expiry_take_no_slot),
         EACH(a_change_of_write_once_data_is_a_new_slot_and_marks_the_old),
         EACH(a_change_of_networks_is_a_new_slot_and_no_change_is_none),
+        EACH(a_key_keeps_its_record_of_usage_whatever_becomes_of_it),
+        EACH(a_claim_beside_an_unpublished_one_has_the_record_that_it_names),
         EACH(the_old_state_shows_until_the_replacement_is_published),
         EACH(a_revoked_key_is_found_as_revoked),
         EACH(a_revoke_keeps_environment_and_texts_whatever_it_says),
@@ -948,7 +992,7 @@ int main(void)
         EACH(only_addresses_of_the_networks_are_allowed),
         EACH(the_heartbeat_never_undoes_the_mark_of_a_superseded_table),
         EACH(the_header_tells_sequence_and_use),
-        EACH(layout_1_is_where_it_was),
+        EACH(layout_2_is_where_it_was),
     };
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);
 }
