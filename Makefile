@@ -59,7 +59,7 @@ TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS) -lpthread
 
 comma := ,
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
-SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/stack/*.c)
+SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/usage/*.c src/stack/*.c)
 # Workers neither make keys nor write tables nor try services out in a child.
 LIB_OBJ := $(filter-out %/keygen.o %/table/format.o %/writer.o %/stack/check.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
 DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
@@ -190,7 +190,7 @@ $(BUILD)/tests/modules/%.so: $(BUILD)/tests/stack/modules/%.o $(BUILD)/core.a
 
 # What fuzzers reach, built once for all of them; each links what it needs of it.
 FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(filter-out src/daemon/main.c, \
-	$(wildcard src/core/*.c src/table/*.c src/stack/*.c src/daemon/*.c))) \
+	$(wildcard src/core/*.c src/table/*.c src/usage/*.c src/stack/*.c src/daemon/*.c))) \
 	$(addprefix tools/catlatch/,export_line.c guard.c import_field.c import_identity.c \
 	import_line.c import_sets.c import_state.c json_arena.c value.c) \
 	$(wildcard tests/fuzz/lib_*.c))
