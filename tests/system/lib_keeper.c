@@ -290,9 +290,13 @@ bool keeper_trial_said(const struct keeper_trial *trial, const char *text)
 unsigned keeper_trial_descriptors(const struct keeper_trial *trial)
 {
     char path[64];
+    struct stat status;
     unsigned count = 0;
 
     snprintf(path, sizeof path, "/proc/%ld/fd", (long)trial->pid);
+    /* Linux 6.2 and newer tell the number to everybody. */
+    if (stat(path, &status) == 0 && status.st_size > 0)
+        return (unsigned)status.st_size;
     DIR *folder = opendir(path);
     if (folder == NULL && errno == EACCES) {
         print_message("# skipped: only root sees the descriptors of a process without dumps\n");
