@@ -78,7 +78,7 @@ static int listen_there(int backlog)
 /* A keeper that answers everything with this, until it is killed. */
 struct lie {
     struct keeper_answer answer;
-    size_t size; /* of the answer; 0: closes without one */
+    size_t size; /* of the answer; 0 and no descriptors: closes without one */
     struct passing passing;
 };
 
@@ -91,7 +91,7 @@ static void lie_for_ever(int listener, const struct lie *lie)
         int fd = accept(listener, NULL, NULL);
         (void)passing_receive(fd, &request, sizeof request, 1, &passing, 0);
         passing_close(&passing);
-        if (lie->size > 0)
+        if (lie->size > 0 || lie->passing.count > 0)
             (void)passing_send(fd, &lie->answer, lie->size, &lie->passing, 0);
         close(fd);
     }
@@ -189,6 +189,9 @@ static void an_answer_that_is_none_is_refused(void **state)
     lie.answer.status = KEEPER_UNKNOWN;
     assert_answer(&lie, CATLATCH_E_DATA, "what answers is no usage keeper");
     lie = truth(2);
+    lie.size = 0;
+    assert_answer(&lie, CATLATCH_E_UNAVAILABLE, "closes the connection without an answer");
+    lie = truth(0);
     lie.size = 0;
     assert_answer(&lie, CATLATCH_E_UNAVAILABLE, "closes the connection without an answer");
     lie = truth(2);
