@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/lock.h"
 #include "lib_daemon.h"
 #include "lib_keeper.h"
 #include "usage/area.h"
@@ -708,6 +709,22 @@ static void a_keeper_without_its_lock_is_found_on_its_socket(void **state)
     assert_int_equal(fetched_count(), 0);
 }
 
+static void beside_one_that_has_the_lock_and_is_silent_none_starts(void **state)
+{
+    const struct lock_name name = {"run_dir", "usage.lock", "catlatch-keeper"};
+    int lock;
+
+    (void)state;
+    assert_int_equal(mkdir(trial.run_dir, 0755), 0);
+    assert_int_equal(lock_take_file(&name, trial.run_dir, &lock, &error), 0);
+    keeper_trial_launch(&trial);
+    assert_int_equal(keeper_trial_await_end(&trial), EX_UNAVAILABLE);
+    assert_true(keeper_trial_said(&trial, "a keeper that does not answer: run_dir "));
+    assert_int_equal(access(trial.socket, F_OK), -1);
+    lock_drop(lock);
+    keeper_trial_start(&trial);
+}
+
 #define RACERS 6
 
 static void of_many_that_start_at_once_one_stays(void **state)
@@ -801,6 +818,7 @@ static void it_ends_though_it_is_busy_when_its_socket_is_removed(void **state)
             (void)hear(fd, &answer);
         close(fd);
     }
+    assert_int_equal(poll(&end, 1, 0), 1); /* and not only when it was left alone */
     assert_int_equal(keeper_trial_await_end(&trial), 0);
 }
 
@@ -961,6 +979,7 @@ int main(void)
         started(the_socket_of_a_killed_keeper_is_replaced),
         started(a_second_keeper_leaves_the_place_to_the_first),
         started(a_keeper_without_its_lock_is_found_on_its_socket),
+        stopped(beside_one_that_has_the_lock_and_is_silent_none_starts),
         stopped(of_many_that_start_at_once_one_stays),
         stopped(what_is_no_keepers_socket_stays_where_it_is),
         started(it_ends_when_run_dir_is_removed),
