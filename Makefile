@@ -63,6 +63,7 @@ SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/usage/*.c src/stack/
 # Workers neither make keys nor write tables nor sweep usage nor try services out in a child.
 LIB_OBJ := $(filter-out %/keygen.o %/table/format.o %/writer.o %/usage/sweep.o %/stack/check.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
 DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
+KEEPER_OBJ := $(filter-out %/main.o,$(call objects,src/keeper/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
 INTERNAL := $(BUILD)/internal.a
 
@@ -74,7 +75,7 @@ optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
 LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
 MODULES := $(patsubst plugin/%.c,$(BUILD)/modules/%.so,$(sort $(wildcard plugin/*.c)))
 PAM_MODULE := $(BUILD)/pam_catlatch.so
-PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch $(BUILD)/catlatch-bench
+PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch-keeper $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
 	tests/race/test_*.c tests/crash/test_*.c tests/stack/test_*.c tests/system/test_*.c)))
@@ -119,7 +120,7 @@ $(BUILD)/lto/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LTO) -c $< -o $@
 
-$(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(TOOL_OBJ)
+$(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(KEEPER_OBJ) $(TOOL_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -156,6 +157,11 @@ $(BUILD)/catlatch.pc: src/lib/catlatch.pc.in Makefile $(BUILD)/flags
 
 $(BUILD)/catlatchd: $(BUILD)/src/daemon/main.o $(DAEMON_OBJ) $(SHARED_OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+# Of the daemon it has what any program of its user needs, and no library of it.
+$(BUILD)/catlatch-keeper: $(BUILD)/src/keeper/main.o $(KEEPER_OBJ) $(call objects,src/usage/*.c) \
+		$(patsubst %,$(BUILD)/src/daemon/%.o,lock log notify privilege) $(BUILD)/core.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 # `verify --explain` decides in the tool; what workers load as a library is part of it.
 $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ) $(call objects,src/lib/*.c)
@@ -285,6 +291,7 @@ $(BUILD)/etc/catlatch.ini: etc/catlatch.ini Makefile $(BUILD)/flags
 # mode:source:target
 INSTALLED := \
 	755:$(BUILD)/catlatchd:$(SBINDIR)/catlatchd \
+	755:$(BUILD)/catlatch-keeper:$(SBINDIR)/catlatch-keeper \
 	755:$(BUILD)/catlatch:$(BINDIR)/catlatch \
 	755:$(BUILD)/catlatch-bench:$(BINDIR)/catlatch-bench \
 	644:$(LIBRARY):$(LIBDIR)/$(notdir $(LIBRARY)) \

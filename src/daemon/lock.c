@@ -23,15 +23,17 @@ static long holder_pid(int fd)
     return pid > 0 ? pid : 0;
 }
 
-static int refuse_held(int fd, const char *what, const char *directory, struct error *error)
+static int refuse_held(int fd, const struct lock_name *name, const char *directory,
+                       struct error *error)
 {
     long pid = holder_pid(fd);
 
     if (pid == 0)
         return error_set(error, CATLATCH_E_UNAVAILABLE,
-                         "%s %s is in use by another catlatchd; stop it first", what, directory);
-    return error_set(error, CATLATCH_E_UNAVAILABLE,
-                     "%s %s is in use by catlatchd, pid %ld; stop it first", what, directory, pid);
+                         "%s %s is in use by another %s; stop it first", name->what, directory,
+                         name->program);
+    return error_set(error, CATLATCH_E_UNAVAILABLE, "%s %s is in use by %s, pid %ld; stop it first",
+                     name->what, directory, name->program, pid);
 }
 
 static int write_pid(int fd)
@@ -56,15 +58,17 @@ static int refuse_open(const char *what, const char *directory, struct error *er
                      what, directory, (unsigned)geteuid(), (unsigned)geteuid(), directory);
 }
 
-static int lock_open(const char *what, const char *directory, int *ret_fd, struct error *error)
+static int lock_open(const struct lock_name *name, const char *directory, int *ret_fd,
+                     struct error *error)
 {
+    const char *what = name->what;
     int r = 0;
     struct stat info;
     int directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory_fd < 0)
         return error_errno(error, errno, "cannot open %s %s", what, directory);
-    int fd =
-        openat(directory_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    int fd = openat(directory_fd, name->file,
+                    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0) {
         r = refuse_open(what, directory, error);
         goto out;
@@ -72,8 +76,8 @@ static int lock_open(const char *what, const char *directory, int *ret_fd, struc
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(fd);
         r = error_set(error, CATLATCH_E_PERMISSION,
-                      "cannot lock %s %s: %s/lock is not a regular file; remove it", what,
-                      directory, directory);
+                      "cannot lock %s %s: %s/%s is not a regular file; remove it", what, directory,
+                      directory, name->file);
         goto out;
     }
     *ret_fd = fd;
@@ -82,16 +86,18 @@ out:
     return r;
 }
 
-int lock_take_named(const char *what, const char *directory, int *ret_fd, struct error *error)
+int lock_take_file(const struct lock_name *name, const char *directory, int *ret_fd,
+                   struct error *error)
 {
+    const char *what = name->what;
     int fd = -1;
 
-    int r = lock_open(what, directory, &fd, error);
+    int r = lock_open(name, directory, &fd, error);
     if (r != 0)
         return r;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
-            r = refuse_held(fd, what, directory, error);
+            r = refuse_held(fd, name, directory, error);
         else
             r = error_errno(error, errno, "cannot lock %s %s", what, directory);
         close(fd);
@@ -105,6 +111,13 @@ int lock_take_named(const char *what, const char *directory, int *ret_fd, struct
     }
     *ret_fd = fd;
     return 0;
+}
+
+int lock_take_named(const char *what, const char *directory, int *ret_fd, struct error *error)
+{
+    const struct lock_name name = {.what = what, .file = "lock", .program = "catlatchd"};
+
+    return lock_take_file(&name, directory, ret_fd, error);
 }
 
 int lock_take(const char *directory, int *ret_fd, struct error *error)

@@ -19,6 +19,15 @@
  */
 int lock_take_named(const char *what, const char *directory, int *ret_fd, struct error *error);
 
+/* The same for another file in a folder that has a daemon's lock already. */
+struct lock_name {
+    const char *what;    /* the folder's setting */
+    const char *file;    /* in it */
+    const char *program; /* that holds it, for messages */
+};
+int lock_take_file(const struct lock_name *name, const char *directory, int *ret_fd,
+                   struct error *error);
+
 /* For state_dir. */
 int lock_take(const char *directory, int *ret_fd, struct error *error);
 

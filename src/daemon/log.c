@@ -11,6 +11,12 @@
 #define LOG_LINE_MAX 2048u
 
 static bool to_journal;
+static const char *program = "catlatchd";
+
+void log_name(const char *name)
+{
+    program = name;
+}
 
 void log_start(void)
 {
@@ -33,8 +39,8 @@ void log_line(int priority, const char *format, ...)
         text[0] = '\0';
     va_end(arguments);
 
-    int len = to_journal ? snprintf(line, sizeof line, "<%d>catlatchd: %s\n", priority, text)
-                         : snprintf(line, sizeof line, "catlatchd: %s\n", text);
+    int len = to_journal ? snprintf(line, sizeof line, "<%d>%s: %s\n", priority, program, text)
+                         : snprintf(line, sizeof line, "%s: %s\n", program, text);
     if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
         return; /* nowhere is left to say it */
 }

@@ -148,23 +148,43 @@ static int folder_make(const struct folder *folder, const struct privilege *priv
     return r;
 }
 
-int privilege_folders(const struct config *config, const struct privilege *privilege,
-                      struct error *error)
+static int folders_make(const struct folder *folders, size_t count,
+                        const struct privilege *privilege, struct error *error)
 {
-    /* run_dir and admin_dir can be entered by everybody: the table's own mode (0640) says who may
-     * map it, and the sockets look at who connects. */
-    const struct folder folders[] = {
-        {"state_dir", config->state_dir, 0700},
-        {"run_dir", config->run_dir, config->group[0] ? S_ISGID | 0755 : 0755},
-        {"admin_dir", config->admin_dir, 0755},
-    };
     mode_t before = umask(0);
     int r = 0;
 
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && r == 0; i++)
+    for (size_t i = 0; i < count && r == 0; i++)
         r = folder_make(&folders[i], privilege, error);
     umask(before);
     return r;
+}
+
+/* run_dir and admin_dir can be entered by everybody: the table's own mode (0640) says who may map
+ * it, and the sockets look at who connects. */
+static struct folder run_folder(const struct config *config)
+{
+    return (struct folder){"run_dir", config->run_dir, config->group[0] ? S_ISGID | 0755 : 0755};
+}
+
+int privilege_folders(const struct config *config, const struct privilege *privilege,
+                      struct error *error)
+{
+    const struct folder folders[] = {
+        {"state_dir", config->state_dir, 0700},
+        run_folder(config),
+        {"admin_dir", config->admin_dir, 0755},
+    };
+
+    return folders_make(folders, sizeof folders / sizeof folders[0], privilege, error);
+}
+
+int privilege_run_dir(const struct config *config, const struct privilege *privilege,
+                      struct error *error)
+{
+    const struct folder folder = run_folder(config);
+
+    return folders_make(&folder, 1, privilege, error);
 }
 
 uint64_t privilege_files(uint64_t files)

@@ -31,6 +31,10 @@ int privilege_resolve(const struct config *config, struct privilege *ret_privile
 int privilege_folders(const struct config *config, const struct privilege *privilege,
                       struct error *error);
 
+/* The same for run_dir alone. */
+int privilege_run_dir(const struct config *config, const struct privilege *privilege,
+                      struct error *error);
+
 /* Raises the limit of open descriptors to `files`, or as far as we may. Returns what it is now. */
 uint64_t privilege_files(uint64_t files);
 

@@ -134,11 +134,13 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/lib/security/pam_catlatch.so
 ./usr/local/lib/systemd/system/catlatch-backup.service
 ./usr/local/lib/systemd/system/catlatch-backup.timer
+./usr/local/lib/systemd/system/catlatch-keeper.service
 ./usr/local/lib/systemd/system/catlatchd.service
 ./usr/local/lib/systemd/system/catlatchd.socket
 ./usr/local/lib/systemd/system/run-catlatch.mount
 ./usr/local/lib/sysusers.d/catlatch.conf
 ./usr/local/lib/tmpfiles.d/catlatch.conf
+./usr/local/sbin/catlatch-keeper
 ./usr/local/sbin/catlatchd
 ./usr/local/share/bash-completion/completions/catlatch
 ./usr/local/share/fish/vendor_completions.d/catlatch.fish
@@ -147,6 +149,7 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/share/man/man3/libcatlatch.3
 ./usr/local/share/man/man5/catlatch.ini.5
 ./usr/local/share/man/man7/catlatch-modules.7
+./usr/local/share/man/man8/catlatch-keeper.8
 ./usr/local/share/man/man8/catlatchd.8
 ./usr/local/share/man/man8/pam_catlatch.8
 ./usr/local/share/zsh/site-functions/_catlatch
@@ -170,6 +173,11 @@ FILES
     run_dir=$(sed -n 's/^;run_dir = //p' "$ini") admin_dir=$(sed -n 's/^;admin_dir = //p' "$ini")
     [ "$(sed -n 's/^ListenStream=//p' "$units/catlatchd.socket")" = "$run_dir/catlatch.sock"$'\n'"$admin_dir/catlatch.sock" ]
     [ "$(sed -n 's|^RuntimeDirectory=||p' "$units/catlatchd.service")" = "${run_dir#/run/} ${admin_dir#/run/}" ]
+    [ "$(sed -n 's|^RuntimeDirectory=||p' "$units/catlatch-keeper.service")" = "${run_dir#/run/}" ]
+    # Who holds the memory is who made the table, for the same group.
+    for setting in User Group RuntimeDirectoryMode RuntimeDirectoryPreserve; do
+        [ "$(grep "^$setting=" "$units/catlatch-keeper.service")" = "$(grep "^$setting=" "$units/catlatchd.service")" ]
+    done
     [ "$(sed -n 's/^Where=//p' "$units/run-catlatch.mount")" = "$run_dir" ]
     for folder in "$run_dir" "$admin_dir"; do
         grep -qE "^d $folder +0755 $user $user -" "$dest/lib/tmpfiles.d/catlatch.conf"
@@ -184,13 +192,16 @@ need_systemd_analyze() {
     need_systemd_analyze
     mkdir "$dir/units"
     cp "$dest"/lib/systemd/system/* "$dir/units/"
-    sed -i 's|/usr/local/s\?bin/catlatchd\?|/bin/true|' "$dir/units/catlatchd.service"
+    sed -i 's/\/usr\/local\/s\?bin\/catlatch\(d\|-keeper\)\?/\/bin\/true/' "$dir"/units/catlatch{d,-keeper}.service
     run systemd-analyze verify --man=no "$dir"/units/*
     expect_status 0
     [ -z "$output" ]
-    systemd-analyze security --offline=true --no-pager --threshold=10 "$dir/units/catlatchd.service" | tail -n 1
+    for unit in catlatchd catlatch-keeper; do
+        systemd-analyze security --offline=true --no-pager --threshold=10 "$dir/units/$unit.service" | tail -n 1
+    done
     # Peers would all be uid 65534, and a start would not know the boot.
     run ! grep -E '^(PrivateUsers=(yes|true)|ProcSubset=pid|DynamicUser)' "$dir/units/catlatchd.service"
+    run ! grep -E '^(PrivateUsers=(yes|true)|DynamicUser)' "$dir/units/catlatch-keeper.service"
 }
 
 @test "the daemon calls nothing that the unit's filter forbids" {
@@ -272,11 +283,13 @@ help_options() { # TITLE, help on stdin
     done <<<"$commands"
 }
 
-@test "catlatchd(8) has every option and exit status, libcatlatch(3) every function, catlatch.ini(5) every key" {
-    "$base/dest/usr/local/sbin/catlatchd" --help >"$dir/help"
-    diff <(grep -oE -- '--[a-z-]+' "$dir/help" | sort -u) <(grep -oE '^\*-.*' "$root/etc/man/catlatchd.8.scd" | grep -oE -- '--[a-z-]+' | sort -u)
-    diff <(sed -n '/^Exit status/,$p' "$dir/help" | tr '\n' ' ' | grep -oE '\b[0-9]+\b' | sort -u) \
-        <(grep -oE '^\*[0-9]+\*$' "$root/etc/man/catlatchd.8.scd" | tr -d '*' | sort -u)
+@test "catlatchd(8) and catlatch-keeper(8) have every option and exit status, libcatlatch(3) every function, catlatch.ini(5) every key" {
+    for program in catlatchd catlatch-keeper; do
+        "$base/dest/usr/local/sbin/$program" --help >"$dir/help"
+        diff <(grep -oE -- '--[a-z-]+' "$dir/help" | sort -u) <(grep -oE '^\*-.*' "$root/etc/man/$program.8.scd" | grep -oE -- '--[a-z-]+' | sort -u)
+        diff <(sed -n '/^Exit status/,$p' "$dir/help" | tr '\n' ' ' | grep -oE '\b[0-9]+\b' | sort -u) \
+            <(grep -oE '^\*[0-9]+\*$' "$root/etc/man/$program.8.scd" | tr -d '*' | sort -u)
+    done
     diff <(sed -n 's/^    \(catlatch_[a-z_]*\);$/\1/p' "$root/src/lib/libcatlatch.map" | sort) \
         <(grep -E '^\*catlatch_[a-z_]+\*\(\)$' "$root/etc/man/libcatlatch.3.scd" | tr -d '*()' | sort)
     keys() { awk '/^;?\[/ { section = $1; gsub(/[;\[\]]/, "", section) } /^;[a-z_]+ =/ && section != "service" { print section, substr($1, 2), $3 }' "$1" | sort; }
