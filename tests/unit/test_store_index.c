@@ -17,21 +17,6 @@
 
 static struct store_buffer buffer;
 
-static struct record read_key(uint64_t id)
-{
-    struct record record;
-    assert_ok(store_key(store, NULL, id, &buffer, &record, &error));
-    return record;
-}
-
-static size_t found_by(enum store_index index, const char *value)
-{
-    uint64_t ids[16];
-    size_t count = 99;
-    assert_ok(store_find(store, index, text_of(value), 0, ids, 16, &count, &error));
-    return count;
-}
-
 static void put_key(struct store_txn *txn, uint64_t id, const char *name)
 {
     struct record record = store_sample(id, name, "acme");
@@ -170,7 +155,7 @@ static void keys_between_others_cut_the_runs_of_a_sealed_part(void **state)
         put_key(txn, id, id % 2 == 0 ? "even" : "odd");
     assert_ok(store_commit(txn, &error));
     assert_agrees();
-    assert_int_equal(found_by(STORE_BY_NAME, "odd"), 16);
+    assert_int_equal(found_by(STORE_BY_NAME, "odd"), 64); /* as many as it asks for */
     reopen();
     assert_agrees();
 }

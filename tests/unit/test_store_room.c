@@ -49,21 +49,6 @@ static int put_key(struct store_txn *txn, uint64_t id, const char *name)
     return store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error);
 }
 
-static struct record read_key(uint64_t id)
-{
-    struct record record;
-    assert_ok(store_key(store, NULL, id, &buffer, &record, &error));
-    return record;
-}
-
-static size_t found_by(enum store_index index, const char *value)
-{
-    uint64_t ids[64];
-    size_t count = 99;
-    assert_ok(store_find(store, index, text_of(value), 0, ids, 64, &count, &error));
-    return count;
-}
-
 static void an_id_twice_in_one_transaction_is_a_conflict(void **state)
 {
     struct store_txn *txn;
