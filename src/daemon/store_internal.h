@@ -56,10 +56,11 @@ struct store_txn {
     uint64_t sequence;   /* of the last of them, */
     struct digest chain; /* and its chain value */
     int64_t last_change_ms;
-    uint64_t key_count; /* as it will be */
-    void *owners;       /* a tree of struct owner_entry: owners that it touched */
-    bool failed;        /* a write failed half-way: it can only be aborted */
-    bool begins_part;   /* the last one of the indexes: its keys behind all others are in it */
+    uint64_t key_count;  /* as it will be */
+    uint64_t highest_id; /* as it was before */
+    void *owners;        /* a tree of struct owner_entry: owners that it touched */
+    bool failed;         /* a write failed half-way: it can only be aborted */
+    bool begins_part;    /* the last one of the indexes: its keys behind all others are in it */
     struct store_index_batch index;
     struct store_bulk index_bulk;
     struct store_bulk keys;     /* new ones behind all others: written before anything reads */

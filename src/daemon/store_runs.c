@@ -211,7 +211,7 @@ int store_runs_change(struct store_txn *txn, uint32_t part, const struct store_t
     cursor->close(cursor);
     if (r < 0)
         return r;
-    if (r == 0) { /* the part has none at all */
+    if (r == 0) { /* the part has none from there on */
         set_key(run.key, part, change->index, &highest);
         run.count = 0;
     }

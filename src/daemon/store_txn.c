@@ -36,6 +36,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->chain = store->chain;
     txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
+    txn->highest_id = store->highest_id;
     txn->owners = NULL;
     txn->failed = txn->begins_part = false;
     store_index_clear(&txn->index);
@@ -47,11 +48,13 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     return 0;
 }
 
-/* Whatever ended it, a part that was not committed was never begun. */
+/* Whatever ended it, what was not committed never was: neither its part nor its keys. */
 static void txn_end(struct store_txn *txn, bool committed)
 {
-    if (txn->begins_part && !committed)
-        txn->store->part_count--;
+    if (!committed) {
+        txn->store->part_count -= txn->begins_part;
+        txn->store->highest_id = txn->highest_id;
+    }
     tdestroy(txn->owners, free);
     txn->owners = NULL;
     txn->txn = NULL;

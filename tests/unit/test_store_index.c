@@ -184,6 +184,26 @@ static void keys_that_come_with_falling_ids_do_not_fill_memory(void **state)
     assert_agrees();
 }
 
+/* No key of its number came to be: the next part begins behind those that did. */
+static void an_id_that_was_given_up_moves_no_part(void **state)
+{
+    struct store_txn *txn;
+    (void)state;
+    store->part_keys = 4;
+    save_keys(10, 40);
+    assert_ok(store_begin(store, &txn, &error));
+    put_key(txn, 500, "given up");
+    store_abort(txn);
+    assert_ok(store_begin(store, &txn, &error));
+    put_key(txn, 25, "between");
+    assert_ok(store_commit(txn, &error));
+    assert_int_equal(store->part_count, 1);
+    assert_int_equal(store->part_ids[0], 41);
+    reopen();
+    assert_agrees();
+    assert_int_equal(found_by(STORE_BY_OWNER, "acme"), 5);
+}
+
 static void a_sealed_part_without_pairs_takes_some_again(void **state)
 {
     struct store_txn *txn;
@@ -429,6 +449,7 @@ int main(void)
         with_store(a_text_of_more_keys_than_a_run_holds_is_found_whole),
         with_store(keys_between_others_cut_the_runs_of_a_sealed_part),
         with_store(keys_that_come_with_falling_ids_do_not_fill_memory),
+        with_store(an_id_that_was_given_up_moves_no_part),
         with_store(a_sealed_part_without_pairs_takes_some_again),
         with_store(texts_of_which_many_share_their_first_bits_are_sorted_too),
         with_store(what_a_transaction_gave_up_is_in_no_index),
