@@ -15,10 +15,10 @@ void *huge_map(int fd, size_t size, int protection);
  * Has the kernel hand out every page of such a mapping, for writing, and huge ones where it can. A
  * first page of each, and that made huge: all pages first and huge ones made of them would copy
  * everything, 3 to 8 s for 2 GiB, where this takes 0.3. In small pieces, for a call holds the
- * address space, and with it every other thread that asks for memory. Best effort: whoever needs
- * the pages asks the file for them (posix_fallocate) behind it. Returns 0, or an errno when the
- * file system is full.
+ * address space, and with it every other thread that asks for memory. Best effort, and ends where
+ * the file system is full: whoever needs the pages asks the file for them (posix_fallocate) behind
+ * it, which also tells.
  */
-int huge_populate(void *base, size_t size);
+void huge_populate(void *base, size_t size);
 
 #endif

@@ -161,7 +161,7 @@ static inline struct text bytes_take_short_text(struct bytes_reader *reader)
     return bytes == NULL ? (struct text){NULL, 0} : (struct text){(const char *)bytes, len};
 }
 
-/* Begins with a version byte, of which only `known`, the one that this program writes, is known.
+/* Begins with a version byte, of which only `known`, one that this program reads, is known.
  * Returns 0, E_VERSION or E_DATA. */
 static inline int bytes_reader_start(struct bytes_reader *reader, const void *bytes, size_t len,
                                      unsigned known)

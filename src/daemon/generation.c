@@ -48,8 +48,8 @@ static int open_dir(const char *run_dir, int *ret_fd, struct error *error)
  * what counts. */
 static int allocate(int fd, const struct generation *generation)
 {
-    int failed = huge_populate(generation->base, generation->size);
-    return failed != 0 ? failed : posix_fallocate(fd, 0, (off_t)generation->size);
+    huge_populate(generation->base, generation->size);
+    return posix_fallocate(fd, 0, (off_t)generation->size);
 }
 
 static int map_file(int fd, const char *run_dir, const struct table_params *params,

@@ -1,11 +1,11 @@
 /*
  * growth.h - how a new generation of the table comes to be while the old one serves.
  *
- * A stage machine that the store thread steps between batches, each step a few milliseconds long:
- * the file is made by a thread of its own, filled from a snapshot of the store in slices, and then
- * catches up with the changes made meanwhile from the change log. When a step finds nothing left to
- * catch up with, nothing can have changed since, and the caller switches. The old generation takes
- * every change until then.
+ * A stage machine that the store thread steps between batches, each step a few milliseconds long,
+ * but at a start, when nobody waits and one step fills it: the file is made by a thread of its own,
+ * filled from a snapshot of the store in slices, and then catches up with the changes made
+ * meanwhile from the change log. When a step finds nothing left to catch up with, nothing can have
+ * changed since, and the caller switches. The old generation takes every change until then.
  */
 #ifndef DAEMON_GROWTH_H
 #define DAEMON_GROWTH_H

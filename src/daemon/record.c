@@ -159,13 +159,13 @@ static bool metadata_is_bounded(const struct record *record)
 /* What encode refuses to write and decode to read. */
 static bool record_is_bounded(const struct record *record)
 {
-    return record->id != 0 && (unsigned)record->revoke_reason < RECORD_REASON_COUNT &&
-           record->created_unix_s >= 0 && record->last_used_unix_s >= 0 &&
-           record->expires_unix_s >= 0 && record->assumed_bits <= RECORD_BITS_MAX &&
-           record->not_before_unix_s >= 0 && record->revoked_unix_s >= 0 &&
-           record->name.len <= RECORD_TEXT_MAX && (record->owner.len > 0 || record->purged) &&
-           (record->revoked || !record->purged) && record->owner.len <= RECORD_TEXT_MAX &&
-           record->prefix.len <= KEY_SHOWN_LEN &&
+    return record->id != 0 && record->id <= RECORD_ID_MAX &&
+           (unsigned)record->revoke_reason < RECORD_REASON_COUNT && record->created_unix_s >= 0 &&
+           record->last_used_unix_s >= 0 && record->expires_unix_s >= 0 &&
+           record->assumed_bits <= RECORD_BITS_MAX && record->not_before_unix_s >= 0 &&
+           record->revoked_unix_s >= 0 && record->name.len <= RECORD_TEXT_MAX &&
+           (record->owner.len > 0 || record->purged) && (record->revoked || !record->purged) &&
+           record->owner.len <= RECORD_TEXT_MAX && record->prefix.len <= KEY_SHOWN_LEN &&
            record->environment.len < CATLATCH_ENVIRONMENT_SIZE &&
            record->environment_prefix.len <= KEY_PREFIX_MAX &&
            record->comment.len <= RECORD_COMMENT_MAX &&

@@ -28,6 +28,8 @@
 #define RECORD_SCOPES_BYTES_MAX 2047u /* all scopes of a key with a space between them */
 #define RECORD_BITS_MAX 4096u         /* entropy of a key issued elsewhere: all of its text */
 
+#define RECORD_ID_MAX (UINT64_MAX - 1) /* one more is a number too, behind all keys */
+
 /* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
 

@@ -191,6 +191,7 @@ void store_free(struct store *store)
     if (store->directory_fd >= 0)
         close(store->directory_fd);
     free(store->place);
+    pthread_mutex_destroy(&store->flush_lock);
     pthread_mutex_destroy(&store->said_lock);
     free(store->directory);
     free(store);
@@ -204,6 +205,7 @@ int store_alloc(const char *directory, struct store **ret_store, struct error *e
     store->published_fd = store->place_fd = -1;
     store->part_keys = STORE_PART_KEYS;
     pthread_mutex_init(&store->said_lock, NULL);
+    pthread_mutex_init(&store->flush_lock, NULL);
     store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = store->directory_fd >= 0
                 ? 0

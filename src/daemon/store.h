@@ -81,7 +81,7 @@ int store_flush(struct store *store, struct error *error);    /* any thread; not
 struct store_flush_times {
     uint64_t last_us, longest_us, total_us;
 };
-struct store_flush_times store_flush_times(const struct store *store);
+struct store_flush_times store_flush_times(struct store *store);
 
 /* A bound on what one transaction may change: its pages stay in the cache until it ends. */
 #define STORE_TXN_KEYS_MAX 10000u

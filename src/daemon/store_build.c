@@ -219,7 +219,7 @@ static int write_batch(struct store_build *build)
         store_index_committed(&store->txn);
     store_index_clear(&store->txn.index);
     store->txn.begins_part = false;
-    build->writes = 0;
+    build->writes = 0; /* and before the next write the room is looked at again */
     return r;
 }
 

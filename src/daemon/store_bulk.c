@@ -31,6 +31,7 @@ int store_bulk_write(struct store_txn *txn, enum store_database database, struct
         return 0;
     int r = db->put(db, txn->txn, &bulk->data, &unused, DB_MULTIPLE_KEY);
     store_bulk_clear(bulk);
+    txn->failed |= r != 0; /* some may have been written, whoever wanted them to be */
     return r == 0 ? 0 : store_fail(txn->store, r, error, "write");
 }
 

@@ -324,33 +324,33 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* One flushes at a time. */
 static void begin_flush(struct store *store)
 {
-    atomic_store(&store->flush_began_us, now_us());
+    pthread_mutex_lock(&store->flush_lock);
+    store->flush_began_us = now_us();
+    pthread_mutex_unlock(&store->flush_lock);
 }
 
 static void end_flush(struct store *store)
 {
-    uint64_t took_us = now_us() - atomic_load(&store->flush_began_us);
-
-    atomic_store(&store->flush_began_us, 0);
-    atomic_fetch_add(&store->flush_total_us, took_us);
-    atomic_store(&store->flush_us, took_us);
-    if (took_us > atomic_load(&store->flush_longest_us))
-        atomic_store(&store->flush_longest_us, took_us);
+    pthread_mutex_lock(&store->flush_lock);
+    uint64_t took_us = now_us() - store->flush_began_us;
+    store->flush_began_us = 0;
+    store->flush_times.last_us = took_us;
+    store->flush_times.total_us += took_us;
+    if (took_us > store->flush_times.longest_us)
+        store->flush_times.longest_us = took_us;
+    pthread_mutex_unlock(&store->flush_lock);
 }
 
-struct store_flush_times store_flush_times(const struct store *store)
+struct store_flush_times store_flush_times(struct store *store)
 {
-    uint64_t total_us = atomic_load(&store->flush_total_us);
-    uint64_t began_us = atomic_load(&store->flush_began_us);
-
-    return (struct store_flush_times){
-        .last_us = atomic_load(&store->flush_us),
-        .longest_us = atomic_load(&store->flush_longest_us),
-        .total_us = total_us + (began_us != 0 ? now_us() - began_us : 0),
-    };
+    pthread_mutex_lock(&store->flush_lock);
+    struct store_flush_times times = store->flush_times;
+    if (store->flush_began_us != 0)
+        times.total_us += now_us() - store->flush_began_us;
+    pthread_mutex_unlock(&store->flush_lock);
+    return times;
 }
 
 int store_flush(struct store *store, struct error *error)

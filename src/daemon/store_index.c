@@ -105,7 +105,7 @@ static int note_text(struct store_index_batch *batch, enum store_index index,
     return 0;
 }
 
-/* The times under which a key is found; 0: none. */
+/* The times under which a key is found; 0 and -1: none. */
 static int64_t expiry_of(const struct record *record)
 {
     return record == NULL ? 0 : record->expires_unix_s;
@@ -211,9 +211,9 @@ static int apply_times(struct store_txn *txn, struct error *error)
     return r == 0 ? store_bulk_write(txn, STORE_INDEX, &txn->index_bulk, error) : r;
 }
 
-static bool is_recent(const struct store *store, const struct store_text_change *change)
+static uint32_t part_of(const struct store *store, const struct store_text_change *change)
 {
-    return store_part_of(store, store_unpack(change->pair.id)) == store->part_count;
+    return store_part_of(store, store_unpack(change->pair.id));
 }
 
 int store_index_apply(struct store_txn *txn, struct error *error)
@@ -227,11 +227,11 @@ int store_index_apply(struct store_txn *txn, struct error *error)
         r = store_runs_seal(txn, (uint32_t)store->part_count - 1, error);
     for (size_t i = 0; r == 0 && i < batch->text_count; i++) {
         const struct store_text_change *change = &batch->texts[i];
-        if (is_recent(store, change))
+        uint32_t part = part_of(store, change);
+        if (part == store->part_count)
             recent++;
         else
-            r = store_runs_change(txn, store_part_of(store, store_unpack(change->pair.id)), change,
-                                  error);
+            r = store_runs_change(txn, part, change, error);
     }
     if (r == 0 && store_recent_reserve(&store->recent, recent) != 0)
         r = error_set(error, CATLATCH_E_MEMORY, "out of memory for the indexes");
@@ -247,7 +247,7 @@ void store_index_committed(struct store_txn *txn)
         store->recent.count = 0;
     for (size_t i = 0; i < batch->text_count; i++) {
         const struct store_text_change *change = &batch->texts[i];
-        if (is_recent(store, change))
+        if (part_of(store, change) == store->part_count)
             store_recent_set(&store->recent, store_unpack(change->pair.id), change->index,
                              change->present ? &change->pair.hash : NULL);
     }

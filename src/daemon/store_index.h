@@ -15,7 +15,8 @@
  *   'r', time of revoking (8), id (8)       -> nothing; revoked keys that were not purged
  *   'x', expiry (8), id (8)                 -> nothing; keys that expire
  *   'y', part (4), enum store_index, pair   -> pairs, rising, of which the key has the last; in a
- *                                              part's last entry the highest that there can be.
+ *                                              part's last entry the highest that there can be, as
+ *                                              long as that is not emptied.
  *                                              Behind all others: a sealed part is appended
  */
 #ifndef DAEMON_STORE_INDEX_H

@@ -2,7 +2,8 @@
  * store_internal.h - what the store's own files share; nobody else includes it.
  *
  * store.c opens and closes, store_env.c deals with the environment (errors, flush, checkpoint),
- * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_walk.c,
+ * store_txn.c writes, store_index.c keeps the indexes, store_parts.c their parts, store_recent.c
+ * and store_runs.c hold them, store_bulk.c gathers what is written together, store_walk.c,
  * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the
  * small facts, store_place.c knows in which folder the environment lies, store_files.c keeps
  * `published`.
@@ -55,10 +56,11 @@ struct store_txn {
     uint64_t sequence;   /* of the last of them, */
     struct digest chain; /* and its chain value */
     int64_t last_change_ms;
-    uint64_t key_count; /* as it will be */
-    void *owners;       /* a tree of struct owner_entry: owners that it touched */
-    bool failed;        /* a write failed half-way: it can only be aborted */
-    bool begins_part;   /* the last one of the indexes: its keys behind all others are in it */
+    uint64_t key_count;  /* as it will be */
+    uint64_t highest_id; /* as it was before */
+    void *owners;        /* a tree of struct owner_entry: owners that it touched */
+    bool failed;         /* a write failed half-way: it can only be aborted */
+    bool begins_part;    /* the last one of the indexes: its keys behind all others are in it */
     struct store_index_batch index;
     struct store_bulk index_bulk;
     struct store_bulk keys;     /* new ones behind all others: written before anything reads */
@@ -99,9 +101,11 @@ struct store {
     _Atomic int64_t backup_unix_s;   /* of the last backup; other threads may ask. 0: never */
     uint64_t published_count;
     uint32_t flushed_log_file;
-    /* Other threads may ask. */
-    _Atomic uint64_t flush_us, flush_longest_us, flush_total_us, flush_began_us;
     int64_t checkpoint_ms; /* of the last one; the checkpoint thread's own */
+
+    pthread_mutex_t flush_lock;
+    struct store_flush_times flush_times; /* of those that ended; */
+    uint64_t flush_began_us; /* of the one that is under way, 0: none. Under the lock */
 
     bool txn_is_open;
     struct store_txn txn;

@@ -85,6 +85,14 @@ int store_meta_put_last_part(struct store *store, DB_TXN *txn, struct error *err
     return meta_put_number(store, txn, name, store->part_ids[store->part_count - 1], error);
 }
 
+/* First ids rise, and the last part begins at most right behind all keys. */
+static bool may_begin_at(const struct store *store, uint64_t id)
+{
+    uint64_t before = store->part_count > 0 ? store->part_ids[store->part_count - 1] : 0;
+
+    return id > before && id <= store->highest_id + 1;
+}
+
 static int load_parts(struct store *store, struct error *error)
 {
     char name[PART_NAME_SIZE];
@@ -95,6 +103,10 @@ static int load_parts(struct store *store, struct error *error)
         int r = meta_get(store, name, bytes, sizeof bytes, error);
         if (r != 0)
             return r == CATLATCH_E_NOT_FOUND ? 0 : r;
+        if (!may_begin_at(store, store_unpack(bytes)))
+            return error_set(error, CATLATCH_E_DATA,
+                             "\"%s\" of meta.db in state_dir %s is damaged; restore a backup", name,
+                             store->directory);
         r = store_part_add(store, store_unpack(bytes), error);
         if (r != 0)
             return r;

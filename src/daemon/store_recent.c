@@ -1,5 +1,6 @@
 /* The last part of the indexes, in memory: a row for each of its keys. With some ten thousand keys
  * looking through one column of hashes takes less than a look at a page. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "daemon/store_internal.h"
@@ -91,6 +92,7 @@ static int pair_compare(const void *left, const void *right)
 /* The first bits of a hash, by which pairs fall into as many heaps as a full part has keys. */
 #define HEAP_BITS 14u
 #define HEAPS ((size_t)1 << HEAP_BITS)
+static_assert(HEAPS == STORE_PART_KEYS, "a heap for each key");
 
 static size_t heap_of(const struct store_hash *hash)
 {
@@ -119,7 +121,7 @@ size_t store_recent_pairs(const struct store_recent *recent, enum store_index in
                           struct store_pair *ret_pairs)
 {
     const struct store_hash *hashes = recent->hashes[index];
-    uint32_t places[HEAPS];
+    uint32_t places[HEAPS]; /* 64 KiB of the stack, where a megabyte is usual */
     size_t count = measure_heaps(recent, index, places);
 
     for (size_t row = recent->count; row-- > 0;)

@@ -38,6 +38,16 @@ static int damaged(const struct store *store, struct error *error)
     return store_fail_entry(store, 0, error, "an entry of index.db");
 }
 
+/* Whether the pairs rise, and none lies above that of the key: searching rests on it. */
+static bool rises(const struct run *run)
+{
+    for (size_t i = 1; i < run->count; i++)
+        if (memcmp(&run->pairs[i - 1], &run->pairs[i], sizeof *run->pairs) >= 0)
+            return false;
+    return run->count > 0 &&
+           memcmp(&run->pairs[run->count - 1], run->key + HEAD_BYTES, sizeof *run->pairs) <= 0;
+}
+
 /* Takes what a cursor returned. Returns 1; 0 if it is no run of the part, which has none from there
  * on; or E_DATA. */
 static int take_run(const struct store *store, struct run *run, const DBT *key, const DBT *data,
@@ -47,7 +57,7 @@ static int take_run(const struct store *store, struct run *run, const DBT *key, 
         return 0;
     run->count = data->size / sizeof *run->pairs;
     if (key->size != KEY_BYTES || data->size % sizeof *run->pairs != 0 ||
-        run->count > STORE_RUN_PAIRS)
+        run->count > STORE_RUN_PAIRS || !rises(run))
         return damaged(store, error);
     return 1;
 }
@@ -161,7 +171,16 @@ static int add_pair(struct store_txn *txn, struct run *run, const struct store_p
     return r == 0 ? write_run(txn, run, error) : r;
 }
 
-/* An emptied run stays: what belongs there later has a place. */
+/* What belongs into a run that is gone goes into the next, or into a new last one. */
+static int drop_run(struct store_txn *txn, const struct run *run, struct error *error)
+{
+    DB *db = txn->store->db[STORE_INDEX];
+    DBT key = store_dbt(run->key, KEY_BYTES);
+
+    int r = db->del(db, txn->txn, &key, 0);
+    return r == 0 ? 0 : store_fail(txn->store, r, error, "write the indexes");
+}
+
 static int remove_pair(struct store_txn *txn, struct run *run, const struct store_pair *pair,
                        struct error *error)
 {
@@ -169,7 +188,8 @@ static int remove_pair(struct store_txn *txn, struct run *run, const struct stor
 
     if (at == run->count || memcmp(&run->pairs[at], pair, sizeof *pair) != 0)
         return 0;
-    run->count--;
+    if (--run->count == 0)
+        return drop_run(txn, run, error);
     memmove(run->pairs + at, run->pairs + at + 1, (run->count - at) * sizeof *pair);
     return write_run(txn, run, error);
 }
@@ -191,7 +211,7 @@ int store_runs_change(struct store_txn *txn, uint32_t part, const struct store_t
     cursor->close(cursor);
     if (r < 0)
         return r;
-    if (r == 0) { /* the part has none at all */
+    if (r == 0) { /* the part has none from there on */
         set_key(run.key, part, change->index, &highest);
         run.count = 0;
     }

@@ -131,7 +131,7 @@ static int read_blocks(struct snapshot *snapshot, struct store_walk *walk, struc
 
 /* The caller's thread reads, because Berkeley DB's cache grows with what it reads, page by page,
  * and glibc asks the kernel once for each page of another thread's heap. */
-static int run(struct snapshot *snapshot, struct store_walk *walk, struct error *error)
+static int read_and_visit(struct snapshot *snapshot, struct store_walk *walk, struct error *error)
 {
     pthread_t visiting;
 
@@ -169,7 +169,7 @@ int store_snapshot(struct store *store, const struct store_visitor *visitor, str
     if (r == 0) {
         pthread_mutex_init(&snapshot.lock, NULL);
         pthread_cond_init(&snapshot.changed, NULL);
-        r = run(&snapshot, &walk, error);
+        r = read_and_visit(&snapshot, &walk, error);
         pthread_cond_destroy(&snapshot.changed);
         pthread_mutex_destroy(&snapshot.lock);
         store_walk_close(&walk);

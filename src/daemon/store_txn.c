@@ -36,6 +36,7 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     txn->chain = store->chain;
     txn->last_change_ms = store->last_change_ms;
     txn->key_count = store->key_count;
+    txn->highest_id = store->highest_id;
     txn->owners = NULL;
     txn->failed = txn->begins_part = false;
     store_index_clear(&txn->index);
@@ -47,8 +48,13 @@ int store_begin(struct store *store, struct store_txn **ret_txn, struct error *e
     return 0;
 }
 
-static void txn_end(struct store_txn *txn)
+/* Whatever ended it, what was not committed never was: neither its part nor its keys. */
+static void txn_end(struct store_txn *txn, bool committed)
 {
+    if (!committed) {
+        txn->store->part_count -= txn->begins_part;
+        txn->store->highest_id = txn->highest_id;
+    }
     tdestroy(txn->owners, free);
     txn->owners = NULL;
     txn->txn = NULL;
@@ -62,8 +68,7 @@ void store_abort(struct store_txn *txn)
     int r = txn->txn->abort(txn->txn);
     if (r != 0)
         store_fail(txn->store, r, NULL, "undo a transaction");
-    txn->store->part_count -= txn->begins_part;
-    txn_end(txn);
+    txn_end(txn, false);
 }
 
 static int owner_compare(const void *left, const void *right)
@@ -276,8 +281,10 @@ static int write_new_key(struct store_txn *txn, const struct record *record, str
     int r = begin_part(txn, error);
     if (r != 0)
         return r;
-    if (record->id <= store->highest_id)
-        return write_key(txn, record, DB_NOOVERWRITE, error);
+    if (record->id <= store->highest_id) {
+        r = store_settle(store, error); /* or one that is written at the end is not seen */
+        return r == 0 ? write_key(txn, record, DB_NOOVERWRITE, error) : r;
+    }
     r = record_encode(record, txn->encoded, sizeof txn->encoded, &len);
     if (r != 0)
         return error_set(error, r, "cannot store the key: a field of it is out of bounds");
@@ -345,7 +352,7 @@ int store_put(struct store_txn *txn, const struct record *old, struct record *re
         r = compare(txn, old, record, &stored, error);
     else if ((r = write_new_key(txn, &next, error)) == CATLATCH_E_CONFLICT)
         conflict(record->id, error, "its id is taken");
-    if (r == CATLATCH_E_CONFLICT || (r != 0 && old != NULL))
+    if (r == CATLATCH_E_CONFLICT)
         return r;
     if (r == 0)
         r = put_all(txn, old != NULL ? &stored : NULL, &next, &told, error);
@@ -497,6 +504,6 @@ int store_commit(struct store_txn *txn, struct error *error)
     } else {
         r = store_fail(store, r, error, "commit");
     }
-    txn_end(txn);
+    txn_end(txn, r == 0);
     return r;
 }

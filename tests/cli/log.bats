@@ -170,11 +170,17 @@ make_many_keys() { # more than a pipe holds
 @test "a signal that finds --follow writing leaves whole lines" {
     make_many_keys
     reader() {
+        local line
+        for _ in {1..101}; do
+            read -r line
+            printf '%s\n' "$line"
+        done >"$dir/read"
+        touch "$dir/writing" # and it stays so, for the pipe takes no more than some hundred lines
         until_true test -e "$dir/signalled"
-        cat >"$dir/read"
+        cat >>"$dir/read"
     }
     follow 3>&- | reader 3>&- &
-    until_true subscribed
+    until_true test -e "$dir/writing"
     kill "$(<"$dir/pid")"
     touch "$dir/signalled"
     ended_well

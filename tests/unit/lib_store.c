@@ -120,7 +120,8 @@ struct look {
     size_t key_room;
     struct index_key *expected, *index; /* as the keys would have it, and as it is */
     size_t expected_count, index_count, index_room;
-    uint64_t epoch, sequence; /* of the last change */
+    unsigned char run_key[HEAD + sizeof(struct store_pair)]; /* of the run that was seen last */
+    uint64_t epoch, sequence;                                /* of the last change */
     uint64_t change_count;
     const char *wrong;
 };
@@ -242,19 +243,15 @@ static int index_compare(const void *left, const void *right)
     return order != 0 ? order : a->len < b->len ? -1 : a->len > b->len;
 }
 
-/* Rises, ends with what its key says or is the part's last, and the part is a sealed one. */
+/* Is of a sealed part, rises, and all of it lies above the key before and not above its own. */
 static void look_at_run(struct look *look, const DBT *key, const DBT *data)
 {
-    static const struct store_pair highest = {.hash.bytes = {255, 255, 255, 255, 255, 255, 255, 255,
-                                                             255, 255, 255, 255, 255, 255, 255,
-                                                             255},
-                                              .id = {255, 255, 255, 255, 255, 255, 255, 255}};
     const unsigned char *head = key->data;
-    struct store_pair pair, before;
+    struct store_pair pair, before = {.id = {0}};
     uint32_t part;
     size_t count = data->size / sizeof pair;
 
-    if (key->size != HEAD + sizeof pair || data->size % sizeof pair != 0 ||
+    if (key->size != sizeof look->run_key || data->size % sizeof pair != 0 || count == 0 ||
         count > STORE_RUN_PAIRS) {
         look->wrong = "the index has an entry that is no run";
         return;
@@ -262,15 +259,17 @@ static void look_at_run(struct look *look, const DBT *key, const DBT *data)
     memcpy(&part, head + 1, sizeof part);
     if (be32toh(part) >= look->store->part_count)
         look->wrong = "the index has a run of a part that is not sealed";
+    if (memcmp(head, look->run_key, HEAD) == 0)
+        memcpy(&before, look->run_key + HEAD, sizeof before);
     for (size_t i = 0; i < count; i++, before = pair) {
         memcpy(&pair, (const unsigned char *)data->data + i * sizeof pair, sizeof pair);
-        if (i > 0 && memcmp(&before, &pair, sizeof pair) >= 0)
-            look->wrong = "a run of the index does not rise";
+        if (memcmp(&before, &pair, sizeof pair) >= 0)
+            look->wrong = "the runs of the index do not rise";
         set_pair(add_index(look), be32toh(part), head[5], &pair);
     }
-    if (memcmp(head + HEAD, &highest, sizeof highest) != 0 &&
-        (count > 0 && memcmp(head + HEAD, &pair, sizeof pair) < 0))
+    if (memcmp(head + HEAD, &pair, sizeof pair) < 0)
         look->wrong = "a run of the index holds what belongs into the next";
+    memcpy(look->run_key, head, sizeof look->run_key);
 }
 
 static void look_at_stored_index(struct look *look, struct error *error)

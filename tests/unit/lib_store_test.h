@@ -57,6 +57,23 @@ static inline void reopen(void)
             fail_msg("line %d: %d: %s", __LINE__, r_, error.text); \
     } while (0)
 
+/* Its texts lie in one buffer: until the next one is read. */
+static inline struct record read_key(uint64_t id)
+{
+    static struct store_buffer buffer;
+    struct record record;
+    assert_ok(store_key(store, NULL, id, &buffer, &record, &error));
+    return record;
+}
+
+static inline size_t found_by(enum store_index index, const char *value)
+{
+    uint64_t ids[64];
+    size_t count = 99;
+    assert_ok(store_find(store, index, text_of(value), 0, ids, 64, &count, &error));
+    return count;
+}
+
 #define assert_agrees()                                \
     do {                                               \
         const char *wrong_ = store_disagrees(store);   \

@@ -392,8 +392,8 @@ static void expect_the_same_without_asking(struct fixture *fixture, const char *
 static void lines_that_are_sure_say_what_they_would_if_asked(void **state)
 {
     static const char *const services[] = {
-        "requisite = format\nrequired = table\nrequired = environment live\n"
-        "required = scope\nrequired = address\noptional = audit to=syslog:/nowhere\n",
+        ("requisite = format\nrequired = table\nrequired = environment live\n"
+         "required = scope\nrequired = address\noptional = audit to=syslog:/nowhere\n"),
         "required = format foreign=allow\nrequired = table\nrequired = scope any\n",
         "required = table\nrequired = environment test\nrequired = environment live test\n",
         "required = environment live\nrequired = environment test\nrequired = table\n",

@@ -131,6 +131,18 @@ static void skip_passes_over_what_is_there_and_over_doubles(void **state)
     assert_int_equal(store_key_count(store), 4);
 }
 
+/* The second must not be shown beside the first, where no revoke would reach it. */
+static void an_id_twice_in_one_request_is_refused(void **state)
+{
+    struct op *op = make_import(200, 2);
+
+    (void)state;
+    op->imports[1].id = 200;
+    assert_refused(op, CATLATCH_E_CONFLICT, "is another key's");
+    assert_false(is_shown(200));
+    assert_false(is_shown(201));
+}
+
 static void another_keys_id_is_never_passed_over(void **state)
 {
     struct op *op;
@@ -261,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_of_a_request_or_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(skip_passes_over_what_is_there_and_over_doubles, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_id_twice_in_one_request_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_keys_id_is_never_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_says_the_same_and_changes_nothing, set_up,
                                         tear_down),

@@ -1,11 +1,14 @@
 /* The indexes of texts: their last part in memory, the sealed ones in runs. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -13,21 +16,6 @@
 #include "lib_store_test.h"
 
 static struct store_buffer buffer;
-
-static struct record read_key(uint64_t id)
-{
-    struct record record;
-    assert_ok(store_key(store, NULL, id, &buffer, &record, &error));
-    return record;
-}
-
-static size_t found_by(enum store_index index, const char *value)
-{
-    uint64_t ids[16];
-    size_t count = 99;
-    assert_ok(store_find(store, index, text_of(value), 0, ids, 16, &count, &error));
-    return count;
-}
 
 static void put_key(struct store_txn *txn, uint64_t id, const char *name)
 {
@@ -167,7 +155,7 @@ static void keys_between_others_cut_the_runs_of_a_sealed_part(void **state)
         put_key(txn, id, id % 2 == 0 ? "even" : "odd");
     assert_ok(store_commit(txn, &error));
     assert_agrees();
-    assert_int_equal(found_by(STORE_BY_NAME, "odd"), 16);
+    assert_int_equal(found_by(STORE_BY_NAME, "odd"), 64); /* as many as it asks for */
     reopen();
     assert_agrees();
 }
@@ -194,6 +182,26 @@ static void keys_that_come_with_falling_ids_do_not_fill_memory(void **state)
     assert_agrees();
     reopen();
     assert_agrees();
+}
+
+/* No key of its number came to be: the next part begins behind those that did. */
+static void an_id_that_was_given_up_moves_no_part(void **state)
+{
+    struct store_txn *txn;
+    (void)state;
+    store->part_keys = 4;
+    save_keys(10, 40);
+    assert_ok(store_begin(store, &txn, &error));
+    put_key(txn, 500, "given up");
+    store_abort(txn);
+    assert_ok(store_begin(store, &txn, &error));
+    put_key(txn, 25, "between");
+    assert_ok(store_commit(txn, &error));
+    assert_int_equal(store->part_count, 1);
+    assert_int_equal(store->part_ids[0], 41);
+    reopen();
+    assert_agrees();
+    assert_int_equal(found_by(STORE_BY_OWNER, "acme"), 5);
 }
 
 static void a_sealed_part_without_pairs_takes_some_again(void **state)
@@ -354,6 +362,84 @@ static void whatever_happens_the_indexes_agree_with_the_keys(void **state)
     assert_true(store->part_count > 10);
 }
 
+/* What a find says while a transaction is open is what was committed before it. */
+static void check_finds(const size_t *counts, const char *const *names, size_t name_count)
+{
+    for (size_t i = 0; i < name_count; i++) {
+        uint64_t ids[IDS], last = 0;
+        size_t count;
+        assert_ok(store_find(store, STORE_BY_NAME, text_of(names[i]), 0, ids, IDS, &count, &error));
+        assert_int_equal(count, counts[i]);
+        for (size_t n = 0; n < count; last = ids[n++])
+            assert_true(ids[n] > last);
+    }
+}
+
+static void count_finds(size_t *ret_counts, const char *const *names, size_t name_count)
+{
+    uint64_t ids[IDS];
+    for (size_t i = 0; i < name_count; i++)
+        assert_ok(store_find(store, STORE_BY_NAME, text_of(names[i]), 0, ids, IDS, &ret_counts[i],
+                             &error));
+}
+
+/* Until it is killed. Every other commit is not flushed, and one transaction is always open. */
+static void change_until_killed(unsigned seed, unsigned rounds)
+{
+    static const char *const names[] = {"n", "a", "bb", "ccc", ""};
+    size_t counts[5];
+    uint64_t next_id;
+
+    store = store_open_or_die(folder);
+    next_id = store->highest_id + 1;
+    for (unsigned round = 0;; round++) {
+        struct store_txn *txn;
+        unsigned count = 1 + (unsigned)rand_r(&seed) % 40;
+        store->part_keys = 16;
+        count_finds(counts, names, 5);
+        assert_ok(store_begin(store, &txn, &error));
+        for (unsigned i = 0; i < count; i++) {
+            bool is_new = rand_r(&seed) % 2 == 0;
+            uint64_t id = is_new ? next_id : 1 + (uint64_t)rand_r(&seed) % next_id;
+            next_id += is_new ? 1 + (uint64_t)rand_r(&seed) % 3 : 0;
+            if (id == next_id)
+                next_id++;
+            change_something(txn, id, (unsigned)rand_r(&seed));
+        }
+        check_finds(counts, names, 5);
+        if (round == rounds)
+            raise(SIGKILL);
+        if (rand_r(&seed) % 5 == 0) {
+            store_abort(txn);
+            check_finds(counts, names, 5);
+        } else {
+            assert_ok(store_commit(txn, &error));
+        }
+        if (round % 2 == 0)
+            assert_ok(store_flush(store, &error));
+        if (round % 7 == 0)
+            assert_ok(store_checkpoint(store, true, &error));
+    }
+}
+
+static void whenever_it_is_killed_the_indexes_agree_with_the_keys(void **state)
+{
+    (void)state;
+    for (unsigned kill = 0; kill < 40; kill++) {
+        int status = 0;
+        close_store();
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            change_until_killed(kill + 1, kill % 13);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        store = store_open_or_die(folder);
+        assert_agrees();
+    }
+    assert_true(store->part_count > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,11 +449,13 @@ int main(void)
         with_store(a_text_of_more_keys_than_a_run_holds_is_found_whole),
         with_store(keys_between_others_cut_the_runs_of_a_sealed_part),
         with_store(keys_that_come_with_falling_ids_do_not_fill_memory),
+        with_store(an_id_that_was_given_up_moves_no_part),
         with_store(a_sealed_part_without_pairs_takes_some_again),
         with_store(texts_of_which_many_share_their_first_bits_are_sorted_too),
         with_store(what_a_transaction_gave_up_is_in_no_index),
         with_store(an_entry_of_the_index_that_is_no_run_is_told),
         with_store(whatever_happens_the_indexes_agree_with_the_keys),
+        with_store(whenever_it_is_killed_the_indexes_agree_with_the_keys),
     };
     return cmocka_run_group_tests_name("store_index", tests, NULL, NULL);
 }

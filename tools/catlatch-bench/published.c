@@ -68,11 +68,12 @@ static int map_file(struct published *published, struct error *error)
     int failed = ftruncate(fd, (off_t)published->size) != 0 ? errno : 0;
     if (failed == 0) {
         published->base = huge_map(fd, published->size, PROT_READ | PROT_WRITE);
-        failed =
-            published->base == MAP_FAILED ? errno : huge_populate(published->base, published->size);
+        failed = published->base == MAP_FAILED ? errno : 0;
     }
-    if (failed == 0)
+    if (failed == 0) {
+        huge_populate(published->base, published->size);
         failed = posix_fallocate(fd, 0, (off_t)published->size);
+    }
     close(fd);
     return failed == 0 ? 0
                        : error_errno(error, failed, "a table of %zu MiB in %s",

@@ -34,6 +34,8 @@ struct backup {
 };
 
 /* For whoever interrupts it: nothing half done stays. */
+static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
+#define INTERRUPTS (sizeof interrupts / sizeof *interrupts)
 static char unfinished[PATH_MAX];
 
 static void on_interrupt(int number)
@@ -84,6 +86,20 @@ static int partial_open(struct backup *backup, struct error *error)
         return error_set(error, CATLATCH_E_IO, "%s is in the way; remove it", backup->partial);
     memcpy(unfinished, backup->partial, sizeof unfinished);
     return 0;
+}
+
+/* No interrupt comes between the file and the note that it is to be removed. */
+static int partial_make(struct backup *backup, struct error *error)
+{
+    sigset_t held, before;
+
+    sigemptyset(&held);
+    for (size_t i = 0; i < INTERRUPTS; i++)
+        sigaddset(&held, interrupts[i]);
+    (void)sigprocmask(SIG_BLOCK, &held, &before);
+    int code = partial_open(backup, error);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return code;
 }
 
 static int bytes_write(struct backup *backup, const void *bytes, size_t len, struct error *error)
@@ -258,11 +274,10 @@ static int receipt_print(const struct backup *backup)
 
 static void interrupts_catch(void)
 {
-    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_interrupt};
 
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        (void)sigaction(numbers[i], &action, NULL);
+    for (size_t i = 0; i < INTERRUPTS; i++)
+        (void)sigaction(interrupts[i], &action, NULL);
 }
 
 int cmd_backup(struct call *call)
@@ -281,7 +296,7 @@ int cmd_backup(struct call *call)
         code = session_open(call->config->admin_dir, &call->session, &error);
     interrupts_catch();
     if (code == 0)
-        code = partial_open(&backup, &error);
+        code = partial_make(&backup, &error);
     if (code == 0)
         code = stream_take(&backup, &error);
     if (code == 0)

@@ -48,7 +48,8 @@ struct doctor {
     uid_t uid; /* the daemon's, as it runs or as it is configured */
     gid_t gid; /* who may map the table, likewise */
     struct doctor_table table;
-    uint64_t confined; /* living keys that are confined to networks, as far as `keys` saw them */
+    bool knows_confined; /* `keys` saw every key: */
+    uint64_t confined;   /* so many, not revoked, are confined to networks */
 };
 
 /* Adds a finding of the check that runs. */

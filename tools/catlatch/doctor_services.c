@@ -23,6 +23,10 @@ void doctor_services(struct doctor *doctor)
 {
     const struct config *config = doctor->config;
 
+    if (!doctor->knows_confined) {
+        doctor_say(doctor, DOCTOR_SKIPPED, "the keys were not looked at (see `keys`)");
+        return;
+    }
     for (size_t i = 0; doctor->confined > 0 && i < config->service_count; i++)
         service_look(doctor, config->services[i].name);
     if (doctor_is_clean(doctor))

@@ -331,6 +331,7 @@ void doctor_keys(struct doctor *doctor)
     do
         code = compare_part(doctor, cursor, &comparison, &error);
     while (code == 0 && *cursor != '\0');
+    doctor->knows_confined = code == 0;
     if (code == CATLATCH_E_ARGUMENT || code == CATLATCH_E_PERMISSION)
         doctor_say(doctor, DOCTOR_SKIPPED, "the daemon would not compare: %s", error.text);
     else if (code != 0)
