@@ -47,7 +47,7 @@ static void open_area(struct usage_area *area, size_t key_count)
         if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
             err(EX_OSERR, "a segment of %zu bytes", size);
         void *segment = huge_map(fd, size, PROT_READ | PROT_WRITE);
-        if (segment == MAP_FAILED || huge_populate(segment, size) != 0)
+        if (segment == MAP_FAILED)
             err(EX_OSERR, "a segment of %zu bytes", size);
         area->segments[k] = segment;
         close(fd);
