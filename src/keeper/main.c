@@ -16,6 +16,7 @@
 #include "daemon/notify.h"
 #include "daemon/privilege.h"
 #include "keeper/clients.h"
+#include "keeper/detach.h"
 #include "keeper/holding.h"
 #include "keeper/place.h"
 
@@ -27,25 +28,27 @@
 #define FILES 65536u
 
 static const char usage[] =
-    "Usage: catlatch-keeper [-c FILE]\n"
+    "Usage: catlatch-keeper [-c FILE] [--detach]\n"
     "\n"
     "Holds the memory in which all workers count how keys are used, so that it outlives catlatchd\n"
     "and can be had while that is down. It stays in the foreground and logs to stderr.\n"
     "\n"
     "  -c, --config FILE   the configuration; otherwise $CATLATCH_CONFIG, or\n"
     "                      " CATLATCH_SYSCONFDIR "/catlatch/catlatch.ini\n"
+    "      --detach        go on in the background once it serves; the log stays on stderr\n"
     "      --version       say which version this is\n"
     "  -h, --help          say this\n"
     "\n"
     "SIGTERM and SIGINT end it, and so does the removal of its socket.\n"
-    "Exit status: 0 after one of these, or when another keeper serves run_dir already; 64 usage,\n"
-    "69 something else is in its place, 71 the system, 74 input or output, 77 permission,\n"
-    "78 configuration.\n";
+    "Exit status: 0 after one of these, with --detach once it serves, or when another keeper\n"
+    "serves run_dir already; 64 usage, 69 something else is in its place, 71 the system, 74 input\n"
+    "or output, 77 permission, 78 configuration.\n";
 
-enum { OPTION_VERSION = 256 };
+enum { OPTION_VERSION = 256, OPTION_DETACH };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
+    {"detach", no_argument, NULL, OPTION_DETACH},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -161,14 +164,13 @@ static int start(struct keeper *keeper, const char *config_path, bool *ret_taken
     return r;
 }
 
-static int run(const char *config_path)
+/* `report`: who waits for it to be ready, -1: nobody. */
+static int run(const char *config_path, int *report)
 {
     static struct keeper keeper;
     struct error error;
     bool taken = false;
 
-    log_name("catlatch-keeper");
-    log_start();
     umask(0027);
     /* Before anything is opened: what was passed has numbers of its own. */
     holding_inherit(&keeper.holding);
@@ -183,11 +185,25 @@ static int run(const char *config_path)
     clients_init(&keeper.clients, &keeper.holding);
     log_line(LOG_NOTICE, "ready: %s", keeper.place.path);
     notify_ready();
+    detach_tell(report, EX_OK);
     serve(&keeper);
     notify_stopping();
     clients_close(&keeper.clients);
     place_leave(&keeper.place);
     return EX_OK;
+}
+
+static int start_running(const char *config_path, bool detaches)
+{
+    int report = -1, status;
+
+    log_name("catlatch-keeper");
+    log_start();
+    if (detaches && !detach_fork(&report, &status))
+        return status;
+    status = run(config_path, &report);
+    detach_tell(&report, status);
+    return status;
 }
 
 static const char *config_path_of(const char *given)
@@ -202,12 +218,16 @@ static const char *config_path_of(const char *given)
 int main(int argc, char **argv)
 {
     const char *config_path = NULL;
+    bool detaches = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
         switch (option) {
         case 'c':
             config_path = optarg;
+            break;
+        case OPTION_DETACH:
+            detaches = true;
             break;
         case OPTION_VERSION:
             puts("catlatch-keeper " CATLATCH_VERSION);
@@ -225,5 +245,5 @@ int main(int argc, char **argv)
                 argv[optind]);
         return EX_USAGE;
     }
-    return run(config_path_of(config_path));
+    return start_running(config_path_of(config_path), detaches);
 }

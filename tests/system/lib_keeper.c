@@ -117,7 +117,8 @@ static void run(const struct keeper_trial *trial)
     int log = open(trial->log, O_WRONLY | O_APPEND | O_CLOEXEC);
     /* By its descriptor, for a user who cannot enter the folder of the build. */
     int fd = open(program, O_PATH | O_CLOEXEC);
-    const char *const words[] = {program, "-c", trial->config, NULL};
+    const char *const words[] = {program, "-c", trial->config, trial->detaches ? "--detach" : NULL,
+                                 NULL};
     if (log < 0 || fd < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(126);
     fd = fcntl(fd, F_DUPFD_CLOEXEC, 300);

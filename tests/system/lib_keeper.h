@@ -32,6 +32,7 @@ struct keeper_trial {
     uid_t uid;      /* 0: started as we are; otherwise as this user, */
     gid_t gid;      /* this group, */
     unsigned files; /* and with this limit of open files; 0: as we are */
+    bool detaches;  /* with --detach: pid is the process that was called */
     pid_t pid;      /* 0: none runs */
     int pidfd;
     int notify; /* the service manager's socket */
