@@ -8,6 +8,10 @@
 #define IPV4_AT 12u      /* bytes: where an IPv4 address stands in the one form */
 #define IPV4_BITS_AT 96u /* bits */
 
+/* What address_prefix keeps. */
+#define PREFIX_OF_IPV4 (IPV4_BITS_AT + 24u)
+#define PREFIX_OF_IPV6 48u
+
 /* ::ffff:0:0/96 */
 static const unsigned char mapped[IPV4_AT] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -113,15 +117,30 @@ static bool is_ipv4(const struct network *network)
     return network->prefix_len >= IPV4_BITS_AT && address_is_ipv4(&network->base);
 }
 
+/* Returns the length. */
+static size_t format(const struct address *address, bool ipv4, char ret_text[NETWORK_TEXT_SIZE])
+{
+    if (inet_ntop(ipv4 ? AF_INET : AF_INET6, address->bytes + (ipv4 ? IPV4_AT : 0), ret_text,
+                  INET6_ADDRSTRLEN) == NULL)
+        ret_text[0] = '\0'; /* never: it is long enough */
+    return strlen(ret_text);
+}
+
+size_t address_format(const struct address *address, char ret_text[NETWORK_TEXT_SIZE])
+{
+    return format(address, address_is_ipv4(address), ret_text);
+}
+
+struct address address_prefix(const struct address *address)
+{
+    return network_around(address, address_is_ipv4(address) ? PREFIX_OF_IPV4 : PREFIX_OF_IPV6).base;
+}
+
 size_t network_format(const struct network *network, char ret_text[NETWORK_TEXT_SIZE])
 {
     bool ipv4 = is_ipv4(network);
     unsigned len = network->prefix_len - (ipv4 ? IPV4_BITS_AT : 0);
-
-    if (inet_ntop(ipv4 ? AF_INET : AF_INET6, network->base.bytes + (ipv4 ? IPV4_AT : 0), ret_text,
-                  INET6_ADDRSTRLEN) == NULL)
-        ret_text[0] = '\0'; /* never: it is long enough */
-    size_t at = strlen(ret_text);
+    size_t at = format(&network->base, ipv4, ret_text);
     int more = snprintf(ret_text + at, NETWORK_TEXT_SIZE - at, "/%u", len);
     return at + (more > 0 ? (size_t)more : 0);
 }

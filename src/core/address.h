@@ -38,6 +38,13 @@ int address_parse(struct text text, struct address *ret_address);
 
 bool address_is_ipv4(const struct address *address);
 
+/* "192.0.2.1", "2001:db8::1". Returns its length. */
+size_t address_format(const struct address *address, char ret_text[NETWORK_TEXT_SIZE]);
+
+/* The network that it is likely of, as its first address: 24 bits of IPv4, 48 of IPv6, what a
+ * customer is given at least. */
+struct address address_prefix(const struct address *address);
+
 /* ADDRESS/LENGTH, or an address alone, which is a network of one. Refuses bits behind the prefix,
  * which were meant for something else. Returns 0 or E_DATA, and what is wrong as the end of a
  * sentence, without what was written ("has bits set behind its prefix; ... "). */

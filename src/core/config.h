@@ -51,6 +51,13 @@ enum config_right {
     CONFIG_RIGHT_COUNT,
 };
 
+/* How much of the address that a key was used from is recorded. */
+enum config_address {
+    CONFIG_ADDRESS_FULL = 0,
+    CONFIG_ADDRESS_PREFIX, /* the network: 24 bits of IPv4, 48 of IPv6 */
+    CONFIG_ADDRESS_OFF,
+};
+
 /* Who holds a right: resolved when the configuration was read. */
 struct config_principals {
     uid_t uids[CONFIG_PRINCIPALS_MAX];
@@ -77,6 +84,7 @@ struct config {
     int64_t checkpoint_interval_ms;
     uint64_t max_clients;
     int64_t idle_timeout_ms; /* 0: none */
+    int64_t usage_flush_interval_ms;
 
     /* [access]; indexed by enum config_right */
     struct config_principals access[CONFIG_RIGHT_COUNT];
@@ -89,6 +97,7 @@ struct config {
     int64_t max_expiry_s;        /* 0: no bound; otherwise every key must expire within it */
     uint64_t max_keys_per_owner; /* 0: no bound; revoked keys do not count */
     int64_t retain_revoked_s;    /* 0: for ever */
+    enum config_address record_address;
 
     /* [audit] */
     int64_t audit_retain_s; /* 0: for ever */

@@ -39,6 +39,9 @@ static const struct config_key KEYS[] = {
      "65536", false},
     {"daemon", "idle_timeout", CONFIG_MS, offsetof(struct config, idle_timeout_ms), "never",
      "never", "1s", "4w", false},
+    /* 1h: a power loss loses no more of what was counted. */
+    {"daemon", "usage_flush_interval", CONFIG_MS, offsetof(struct config, usage_flush_interval_ms),
+     "1m", NULL, "1s", "1h", false},
     {"access", "verify", CONFIG_PRINCIPALS, offsetof(struct config, access[CONFIG_RIGHT_VERIFY]),
      "@catlatch", NULL, NULL, NULL, false},
     {"access", "read", CONFIG_PRINCIPALS, offsetof(struct config, access[CONFIG_RIGHT_READ]), "",
@@ -57,6 +60,8 @@ static const struct config_key KEYS[] = {
      "1s", "100y", false},
     {"policy", "max_keys_per_owner", CONFIG_COUNT, offsetof(struct config, max_keys_per_owner),
      "none", "none", "1", "100M", false},
+    {"policy", "record_address", CONFIG_ADDRESS, offsetof(struct config, record_address), "full",
+     NULL, NULL, NULL, false},
     {"policy", "retain_revoked", CONFIG_S, offsetof(struct config, retain_revoked_s), "forever",
      "forever", "1d", "100y", false},
     /* 1d: what catches up from the log must find what it needs. */
@@ -212,6 +217,7 @@ static const char *quantity_form(enum config_type type)
     case CONFIG_USER:
     case CONFIG_GROUP:
     case CONFIG_PRINCIPALS:
+    case CONFIG_ADDRESS:
         break;
     }
     return "text";
@@ -255,6 +261,26 @@ static int account_set(const struct config_key *key, const char *value,
     return r;
 }
 
+static int address_set(const struct config_key *key, const char *value, struct config *config,
+                       struct error *error)
+{
+    static const char *const words[] = {
+        [CONFIG_ADDRESS_FULL] = "full",
+        [CONFIG_ADDRESS_PREFIX] = "prefix",
+        [CONFIG_ADDRESS_OFF] = "off",
+    };
+
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            enum config_address address = (enum config_address)i;
+            memcpy((char *)config + key->offset, &address, sizeof address);
+            return 0;
+        }
+    }
+    return error_set(error, CATLATCH_E_CONFIG, "%s = %s: expected full, prefix or off", key->name,
+                     value);
+}
+
 static int principals_set(const struct config_key *key, const char *value,
                           enum config_accounts accounts, struct config *config, struct error *error)
 {
@@ -291,6 +317,8 @@ int config_key_set(const struct config_key *key, const char *value, enum config_
         return account_set(key, value, accounts, config, error);
     case CONFIG_PRINCIPALS:
         return principals_set(key, value, accounts, config, error);
+    case CONFIG_ADDRESS:
+        return address_set(key, value, config, error);
     }
     return error_set(error, CATLATCH_E_CONFIG, "%s: a key of no type", key->name);
 }
@@ -314,6 +342,8 @@ static bool value_equal(const struct config_key *key, const struct config *a,
         return memcmp(left, right, sizeof(int64_t)) == 0;
     case CONFIG_PRINCIPALS:
         return memcmp(left, right, sizeof(struct config_principals)) == 0;
+    case CONFIG_ADDRESS:
+        return memcmp(left, right, sizeof(enum config_address)) == 0;
     }
     return false;
 }

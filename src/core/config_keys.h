@@ -22,6 +22,7 @@ enum config_type {
     CONFIG_USER,       /* char[64] */
     CONFIG_GROUP,      /* char[64] */
     CONFIG_PRINCIPALS, /* struct config_principals */
+    CONFIG_ADDRESS,    /* enum config_address, as a word */
 };
 
 struct config_key {

@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 22u
+#define KEY_PAIRS 27u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -38,9 +38,33 @@ static void pair_state(struct reply *reply, const struct record *record, int64_t
     pair_word(reply, "state", record_state_name(record_state(record, now_unix_s)));
 }
 
-/* KEY_PAIRS pairs. */
-static void key_pairs(struct reply *reply, const struct record *record, int64_t now_unix_s)
+static void pair_from(struct reply *reply, const char *name, const struct total_event *event)
 {
+    char text[NETWORK_TEXT_SIZE];
+
+    reply_word(reply, name);
+    if (event->has_from)
+        reply_bulk(reply, text, address_format(&event->from, text));
+    else
+        reply_null(reply);
+}
+
+/* USAGE_PAIRS pairs. */
+static void usage_pairs(struct reply *reply, const struct total *total)
+{
+    pair_time(reply, "last_used_at", total->used.last_unix_s);
+    pair_from(reply, "last_used_from", &total->used);
+    pair_count(reply, "use_count", total->used.count);
+    pair_time(reply, "last_refused_at", total->refused.last_unix_s);
+    pair_from(reply, "last_refused_from", &total->refused);
+    pair_count(reply, "refused_count", total->refused.count);
+}
+
+/* KEY_PAIRS pairs. */
+static void key_pairs(struct reply *reply, const struct op_key *key, int64_t now_unix_s)
+{
+    const struct record *record = &key->record;
+
     pair_id(reply, "id", record->id);
     pair_text(reply, "name", record->name);
     pair_text(reply, "owner", record->owner);
@@ -50,7 +74,7 @@ static void key_pairs(struct reply *reply, const struct record *record, int64_t 
     pair_bool(reply, "disabled", record->disabled);
     pair_bool(reply, "owner_suspended", record->suspended);
     pair_time(reply, "created_at", record->created_unix_s);
-    pair_time(reply, "last_used_at", record->last_used_unix_s);
+    usage_pairs(reply, &key->total);
     pair_time(reply, "expires_at", record->expires_unix_s);
     pair_time(reply, "not_before", record->not_before_unix_s);
     pair_time(reply, "revoked_at", record->revoked_unix_s);
@@ -78,7 +102,7 @@ void answer_created(const struct op *op, const struct answer_place *place, struc
     const struct op_key *key = &op->keys[0];
 
     reply_map(reply, KEY_PAIRS + 4);
-    key_pairs(reply, &key->record, place->now_unix_s);
+    key_pairs(reply, key, place->now_unix_s);
     reply_word(reply, "key");
     reply_bulk(reply, key->raw, key->raw_len);
     moment_pairs(reply, op);
@@ -87,7 +111,7 @@ void answer_created(const struct op *op, const struct answer_place *place, struc
 void answer_key(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
     reply_map(reply, KEY_PAIRS);
-    key_pairs(reply, &op->keys[0].record, place->now_unix_s);
+    key_pairs(reply, &op->keys[0], place->now_unix_s);
 }
 
 /* "key_…", and in a list by expiry behind it "@" and the second of the place. */
@@ -115,11 +139,11 @@ void answer_keys(const struct op *op, const struct answer_place *place, struct r
     reply_array(reply, op->key_count);
     for (size_t i = 0; i < op->key_count; i++) {
         reply_map(reply, KEY_PAIRS);
-        key_pairs(reply, &op->keys[i].record, place->now_unix_s);
+        key_pairs(reply, &op->keys[i], place->now_unix_s);
     }
 }
 
-/* Six pairs of a receipt's key. */
+/* Eight pairs of a receipt's key: the last two say when and from where it was last accepted. */
 static void touched_pairs(struct reply *reply, const struct op_key *key, int64_t now_unix_s)
 {
     pair_id(reply, "id", key->record.id);
@@ -128,6 +152,8 @@ static void touched_pairs(struct reply *reply, const struct op_key *key, int64_t
     pair_text(reply, "owner", key->record.owner);
     pair_state(reply, &key->record, now_unix_s);
     pair_bool(reply, "changed", key->changed);
+    pair_time(reply, "last_used_at", key->total.used.last_unix_s);
+    pair_from(reply, "last_used_from", &key->total.used);
 }
 
 static uint64_t changed_count(const struct op *op)
@@ -154,7 +180,7 @@ void answer_receipt(const struct op *op, const struct answer_place *place, struc
 {
     receipt_head(reply, op, place);
     for (size_t i = 0; i < op->key_count; i++) {
-        reply_map(reply, 6);
+        reply_map(reply, 8);
         touched_pairs(reply, &op->keys[i], place->now_unix_s);
     }
 }
@@ -164,7 +190,7 @@ void answer_rotated(const struct op *op, const struct answer_place *place, struc
     receipt_head(reply, op, place);
     for (size_t i = 0; i < op->key_count; i++) {
         const struct op_key *key = &op->keys[i];
-        reply_map(reply, 10);
+        reply_map(reply, 12);
         touched_pairs(reply, key, place->now_unix_s);
         pair_bool(reply, "owner_suspended", key->record.suspended);
         pair_id(reply, "old_id", key->record.rotated_from);
@@ -234,7 +260,7 @@ void answer_exported(const struct op *op, const struct answer_place *place, stru
     for (size_t i = 0; i < op->key_count; i++) {
         const struct record *record = &op->keys[i].record;
         reply_map(reply, KEY_PAIRS + 2);
-        key_pairs(reply, record, place->now_unix_s);
+        key_pairs(reply, &op->keys[i], place->now_unix_s);
         digest_hex(&record->digest, hex);
         pair_word(reply, "sha256", hex);
         pair_count(reply, "assumed_bits", record->assumed_bits);

@@ -127,10 +127,12 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     op_queue_init(&changer->keys.spreading);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
+    changer->keys.sweeper = (struct sweeper){.store = options->store, .tally = options->tally};
     retention_begin(&changer->retention, options->store);
     changer->growth = (struct growth){
         .store = options->store,
         .suspended = &changer->keys.suspended,
+        .tally = options->tally,
         .run_dir = changer->run_dir,
         .wake = wake,
         .context = changer,
@@ -187,6 +189,8 @@ static void keep_up(uv_work_t *work)
         else
             changer_warn(changer, &error);
     }
+    if (changer->options.tend_usage != NULL)
+        changer->options.tend_usage(changer->options.context);
 }
 
 static void kept_up(uv_work_t *work, int status)
@@ -201,13 +205,14 @@ void changer_beat(struct changer *changer)
 {
     struct generation *generation = changer_current(changer);
     table_beat(generation->writer.header, generation_now_ms());
-    if (generation_now_ms() - changer->tended_ms >= TEND_INTERVAL_MS) {
+    bool tend = generation_now_ms() - changer->tended_ms >= TEND_INTERVAL_MS;
+    if (tend)
         changer->tended_ms = generation_now_ms();
-        uv_mutex_lock(&changer->lock);
-        changer->tend = true;
-        uv_cond_signal(&changer->wake);
-        uv_mutex_unlock(&changer->lock);
-    }
+    uv_mutex_lock(&changer->lock);
+    changer->tend |= tend;
+    changer->sweep = true;
+    uv_cond_signal(&changer->wake);
+    uv_mutex_unlock(&changer->lock);
     if (!generation_is_in_place(generation, changer->run_dir)) {
         uv_mutex_lock(&changer->lock);
         changer->lost = true;
@@ -227,6 +232,20 @@ struct store_position changer_position(const struct changer *changer)
         .epoch = changer_current(changer)->writer.view.epoch,
         .sequence = atomic_load(&changer->shown),
     };
+}
+
+static void add_usage(const struct changer *changer, struct changer_status *status)
+{
+    const struct sweeper *sweeper = &changer->keys.sweeper;
+    const struct usage_area *area = tally_area(sweeper->tally);
+
+    if (area == NULL)
+        return;
+    status->usage_records = tally_highest(sweeper->tally);
+    status->usage_capacity = usage_capacity(area->segment_count);
+    status->usage_rounds = atomic_load(&sweeper->rounds);
+    status->usage_swept = atomic_load(&sweeper->records);
+    status->usage_unbelieved = atomic_load(&sweeper->unbelieved);
 }
 
 void changer_status(struct changer *changer, struct changer_status *ret_status)
@@ -249,6 +268,7 @@ void changer_status(struct changer *changer, struct changer_status *ret_status)
         .batches = atomic_load(&changer->batches),
         .changes = atomic_load(&changer->changed),
     };
+    add_usage(changer, ret_status);
     ret_status->fill_permille = (unsigned)(ret_status->slots_used * 1000 / ret_status->capacity);
     uv_mutex_lock(&changer->lock);
     ret_status->queued = changer->changes.count + changer->imports.count + changer->reads.count;

@@ -25,10 +25,13 @@ struct changer_options {
     const struct config *config;
     struct store *store;
     const char *run_dir;
+    struct tally *tally; /* the caller's, for longer than the changer; NULL: no use is counted */
     bool accept_older;
     void (*fatal)(void *context, const struct error *error); /* in the loop: the process must end */
     void (*warn)(void *context, const struct error *error);  /* in the loop: for the log */
-    void (*published)(void *context); /* in the loop: changes can be read in the log */
+    void (*published)(void *context);  /* in the loop: changes can be read in the log */
+    void (*tend_usage)(void *context); /* in a thread of the loop's pool, with each heartbeat: may
+                                          block for a while */
     void *context;
 };
 
@@ -70,10 +73,15 @@ struct changer_status {
     uint64_t table_bytes;
     unsigned fill_permille;
     bool growing;
-    uint64_t waiting; /* operations that wait for room */
-    uint64_t queued;  /* operations that wait for the thread */
-    uint64_t batches; /* flushes since the start */
-    uint64_t changes; /* operations that changed something since the start */
+    uint64_t waiting;          /* operations that wait for room */
+    uint64_t queued;           /* operations that wait for the thread */
+    uint64_t batches;          /* flushes since the start */
+    uint64_t changes;          /* operations that changed something since the start */
+    uint64_t usage_records;    /* that keys have in the usage area, */
+    uint64_t usage_capacity;   /* of so many */
+    uint64_t usage_rounds;     /* sweeps since the start, */
+    uint64_t usage_swept;      /* records that they took over, */
+    uint64_t usage_unbelieved; /* and of them, with numbers that no worker counted */
 };
 void changer_status(struct changer *changer, struct changer_status *ret_status);
 

@@ -42,6 +42,7 @@ struct changer {
     bool made;         /* the thread that makes a file is done */
     bool lost;         /* run_dir/table is not ours any more */
     bool tend;         /* it is time to look for what is old */
+    bool sweep;        /* it is time to look whether usage is to be swept */
     bool purging;      /* an operation that purges what is old is on its way */
     bool purging_more; /* it is not all that is old */
     bool stopping;
@@ -63,12 +64,15 @@ struct changer {
     /* The store thread's. */
     struct keys keys;
     struct growth growth;
+    struct table_view previous; /* an earlier daemon's table, while the first one is filled */
     struct retention retention;
     struct op_queue waiting; /* for room in the table */
     struct op_queue held;    /* until the owner's switch that is under way is shown */
     struct flusher flusher;
     struct pending pending;
-    uint64_t expected_keys; /* as many as imports said that there will be */
+    uint64_t told_unbelieved; /* records of usage that the log told of */
+    bool flushes_usage;       /* the flusher is at it for nobody who waits */
+    uint64_t expected_keys;   /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */
 

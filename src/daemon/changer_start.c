@@ -112,6 +112,31 @@ static int look_for_orphans(struct changer *changer, struct generation_found *re
     return 0;
 }
 
+/* The table of an earlier daemon says which record of the usage area is whose; it is read while the
+ * first one is filled. */
+static void take_usage_over(struct changer *changer)
+{
+    struct tally *tally = changer->options.tally;
+    bool mapped;
+
+    if (tally == NULL)
+        return;
+    mapped = generation_map_published(changer->run_dir, &changer->previous);
+    if (tally_adopt(tally, mapped ? &changer->previous : NULL))
+        changer->growth.previous = &changer->previous;
+    else if (mapped)
+        generation_unmap(&changer->previous);
+}
+
+static void give_usage_back(struct changer *changer)
+{
+    if (changer->growth.previous != NULL)
+        generation_unmap(&changer->previous);
+    changer->growth.previous = NULL;
+    if (changer->growth.old != NULL)
+        changer->growth.previous = &changer->growth.old->writer.view;
+}
+
 int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error)
 {
     struct generation_found found;
@@ -124,9 +149,11 @@ int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct e
         (r = suspended_load(&changer->keys.suspended, store, error)) != 0)
         return r;
     changer->growth.highest = recorded.number > found.highest ? recorded.number : found.highest;
-    if ((r = build_first(changer, error)) != 0 ||
-        (r = generation_mark_others(changer->run_dir, changer_current(changer)->number,
-                                    recorded.number, &marked, error)) != 0)
+    take_usage_over(changer);
+    r = build_first(changer, error);
+    give_usage_back(changer);
+    if (r != 0 || (r = generation_mark_others(changer->run_dir, changer_current(changer)->number,
+                                              recorded.number, &marked, error)) != 0)
         return r;
     changer->growth.uncovered |= found.has_expected && !marked;
     store_tidy(store);

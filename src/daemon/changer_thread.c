@@ -16,6 +16,10 @@
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
 #define GROW_AT_PERMILLE 875u
 
+/* What the last sweep may take before the daemon ends: that of a million keys that were used since
+ * the one before. The area holds what is left. */
+#define LAST_SWEEP_MS 5000u
+
 /* After a failure to make one, the next try comes no sooner than this. */
 #define GROW_RETRY_MS 5000u
 
@@ -209,14 +213,24 @@ static int run_batch(struct changer *changer, struct op_queue *batch, struct err
     return r; /* or nothing of it is acknowledged: the process ends */
 }
 
+/* There is one flush at a time. */
+static int end_usage_flush(struct changer *changer, struct error *error)
+{
+    if (!changer->flushes_usage)
+        return 0;
+    changer->flushes_usage = false;
+    return flusher_wait(&changer->flusher, error);
+}
+
 /* Waits for the flush of the imports that are pending, publishes and answers them. Before anything
  * else than a further import is done: it may look at what they changed. */
 static int settle(struct changer *changer, struct error *error)
 {
     struct pending *pending = &changer->pending;
-    if (pending->done.first == NULL)
-        return 0;
-    int r = flusher_wait(&changer->flusher, error);
+    int r = end_usage_flush(changer, error);
+    if (r != 0 || pending->done.first == NULL)
+        return r;
+    r = flusher_wait(&changer->flusher, error);
     if (r == 0)
         r = tell_covered(changer, error);
     if (r == 0)
@@ -293,6 +307,7 @@ static int switch_generation(struct changer *changer, struct error *error)
     generation_retire(old, changer->run_dir);
     changer->growth.uncovered = changer->growth.recorded_uncovered;
     changer->growth.old = fresh;
+    changer->growth.previous = &fresh->writer.view;
     uv_mutex_lock(&changer->lock);
     old->next = changer->retired;
     changer->retired = old;
@@ -343,12 +358,58 @@ static void consider_growth(struct changer *changer, bool lost)
 static bool step_growth(struct changer *changer)
 {
     struct error error = {0};
+    if (changer->growth.stage != GROWTH_IDLE && end_usage_flush(changer, &error) != 0) {
+        changer_fail(changer, &error);
+        return false;
+    }
     enum growth_progress progress = growth_step(&changer->growth, &error);
+    if (progress == GROWTH_READY && changer->growth.usage_error.code != 0)
+        changer_warn(changer, &changer->growth.usage_error);
     if (progress == GROWTH_FAILED ||
         (progress == GROWTH_READY && switch_generation(changer, &error) != 0))
         growth_failed(changer, &error);
     atomic_store(&changer->growing, changer->growth.stage != GROWTH_IDLE);
     return progress == GROWTH_WORKING;
+}
+
+/* Not each record: whoever writes there can write to all of them. */
+static void tell_unbelieved(struct changer *changer)
+{
+    uint64_t unbelieved = atomic_load(&changer->keys.sweeper.unbelieved);
+    struct error error;
+
+    if (unbelieved == changer->told_unbelieved)
+        return;
+    error_set(&error, CATLATCH_E_DATA,
+              "%llu records of usage held numbers that no worker counts up to, and were not "
+              "believed: a process that may verify keys writes there",
+              (unsigned long long)(unbelieved - changer->told_unbelieved));
+    changer->told_unbelieved = unbelieved;
+    changer_warn(changer, &error);
+}
+
+/* Usage goes into the store while nothing else is to be done, and is flushed beside this thread.
+ * True if the next slice can be taken at once. */
+static bool step_sweep(struct changer *changer, bool due)
+{
+    struct sweeper *sweeper = &changer->keys.sweeper;
+    struct error error = {0};
+    bool ended;
+
+    if (due)
+        sweeper_begin(sweeper, (uint64_t)changer->keys.config->usage_flush_interval_ms,
+                      generation_now_ms());
+    if (sweeper_step(sweeper, realtime_ms() / 1000, &ended, &error) != 0) {
+        error_prefix(&error, "usage could not be stored; it stays in memory");
+        changer_warn(changer, &error);
+    }
+    if (!sweeper->active && due)
+        tell_unbelieved(changer);
+    if (ended && changer->pending.done.first == NULL) { /* whose own flush is under way */
+        changer->flushes_usage = true;
+        flusher_begin(&changer->flusher);
+    }
+    return sweeper->active;
 }
 
 /* True if the next step can be taken at once. */
@@ -376,6 +437,7 @@ struct work {
     struct op *read;
     bool lost;
     bool tend;
+    bool sweep;
     bool stop;
 };
 
@@ -400,7 +462,7 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     uv_mutex_lock(&changer->lock);
     while (!busy && changer->changes.first == NULL && changer->reads.first == NULL &&
            changer->imports.first == NULL && !changer->stopping && !changer->made &&
-           !changer->lost && !changer->tend && changer->fresh_config == NULL)
+           !changer->lost && !changer->tend && !changer->sweep && changer->fresh_config == NULL)
         uv_cond_wait(&changer->wake, &changer->lock);
     while (work->batch.count < BATCH_OPS_MAX && changer->changes.first != NULL)
         op_queue_add(&work->batch, op_queue_take(&changer->changes));
@@ -408,9 +470,10 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     work->read = op_queue_take(&changer->reads);
     work->lost = changer->lost;
     work->tend = changer->tend;
+    work->sweep = changer->sweep;
     work->stop = changer->stopping && work->batch.first == NULL && work->imports.first == NULL &&
                  work->read == NULL && changer->keys.spreading.first == NULL;
-    changer->lost = changer->made = changer->tend = false;
+    changer->lost = changer->made = changer->tend = changer->sweep = false;
     if (changer->fresh_config != NULL) {
         changer->config_error.code = 0;
         if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
@@ -528,12 +591,29 @@ static bool check_store(struct changer *changer)
     return true;
 }
 
+/* Whoever stops everything loses nothing, the keeper with its memory included. */
+static void sweep_all(struct changer *changer)
+{
+    struct sweeper *sweeper = &changer->keys.sweeper;
+    struct error error = {0};
+    bool ended = false;
+    int r = 0;
+
+    sweeper_begin(sweeper, 0, generation_now_ms());
+    for (uint64_t end_ms = generation_now_ms() + LAST_SWEEP_MS;
+         sweeper->active && r == 0 && generation_now_ms() < end_ms;)
+        r = sweeper_step(sweeper, realtime_ms() / 1000, &ended, &error);
+    if (r != 0)
+        changer_warn(changer, &error);
+}
+
 static void end_thread(struct changer *changer)
 {
     struct error error;
     error_set(&error, CATLATCH_E_UNAVAILABLE, "the daemon is stopping");
     fail_waiting(changer, &error);
     growth_cancel(&changer->growth);
+    sweep_all(changer);
     flusher_stop(&changer->flusher);
     uv_mutex_lock(&changer->lock);
     changer->ended = true;
@@ -582,8 +662,13 @@ void changer_thread(void *context)
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
         busy |= step_spread(changer);
+        busy |= step_sweep(changer, work.sweep);
         if (check_store(changer))
             return;
+    }
+    if (end_usage_flush(changer, &error) != 0) {
+        changer_fail(changer, &error);
+        return;
     }
     end_thread(changer);
 }

@@ -17,7 +17,7 @@
 /* KEY.VERIFY first: it is looked for by far the most often. */
 const struct command command_table[] = {
     {"KEY.VERIFY", VERIFY, COMMAND_LOOP, 2, 0, true, handle_key_verify, NULL, "key",
-     "key [SERVICE service] [SCOPE scope]... [ADDRESS address]",
+     "key [SERVICE service] [SCOPE scope]... [ADDRESS address] [DRY]",
      "Whose key is this, and may it pass?"},
     {"KEY.CREATE", WRITE, COMMAND_CHANGE, 3, 0, true, handle_key_create, answer_created, "key",
      "NAME name [OWNER owner] [ENV environment] [EXPIRES time] [NOT_BEFORE time] [COMMENT text] "

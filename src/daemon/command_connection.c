@@ -13,8 +13,12 @@ static bool authenticate(struct call *call, struct text key)
 
     if (!session->on_admin_socket && session->peer_right < CONFIG_RIGHT_VERIFY)
         return call_refuse(call, "NOPERM", "AUTH needs the right verify");
-    enum catlatch_result result =
-        session_authenticate(session, call->daemon->settings.services[0], call->view, key);
+    const struct verifier verifier = {.service = call->daemon->settings.services[0],
+                                      .view = call->view,
+                                      .usage = tally_area(call->daemon->tally),
+                                      .record_address =
+                                          call->daemon->settings.config->record_address};
+    enum catlatch_result result = session_authenticate(session, &verifier, key);
     if (result == CATLATCH_VALID)
         return true;
     if (result == CATLATCH_INSUFFICIENT_SCOPE && session->on_admin_socket)

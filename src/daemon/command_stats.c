@@ -26,7 +26,7 @@ void handle_stats(struct call *call)
     struct changer_status status;
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 26);
+    reply_map(reply, 31);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -51,6 +51,11 @@ void handle_stats(struct call *call)
     pair(reply, "flush_longest_us", flush.longest_us);
     pair(reply, "flush_total_us", flush.total_us);
     pair(reply, "changes", status.changes);
+    pair(reply, "usage_records", status.usage_records);
+    pair(reply, "usage_capacity", status.usage_capacity);
+    pair(reply, "usage_rounds", status.usage_rounds);
+    pair(reply, "usage_swept", status.usage_swept);
+    pair(reply, "usage_unbelieved", status.usage_unbelieved);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);
     pair(reply, "ballast_bytes", store_ballast_bytes(daemon->store));

@@ -6,6 +6,7 @@
 #include "core/timespan.h"
 #include "daemon/command.h"
 #include "daemon/daemon.h"
+#include "stack/note.h"
 
 /* What the options behind the key say. */
 struct verify_options {
@@ -13,6 +14,7 @@ struct verify_options {
     const char *scopes[RECORD_SCOPES_MAX];
     size_t scope_count;
     const char *address;
+    bool is_dry;
 };
 
 static bool take_service(struct call *call, struct text name, struct verify_options *options)
@@ -53,10 +55,11 @@ static bool parse_options(struct call *call, struct verify_options *options)
 {
     static const struct {
         const char *word;
-        bool (*take)(struct call *, struct text, struct verify_options *);
-    } OPTIONS[] = {{"SERVICE", take_service}, {"SCOPE", take_scope}, {"ADDRESS", take_address}};
+        bool (*take)(struct call *, struct text, struct verify_options *); /* NULL: no value */
+    } OPTIONS[] = {
+        {"SERVICE", take_service}, {"SCOPE", take_scope}, {"ADDRESS", take_address}, {"DRY", NULL}};
 
-    for (size_t at = 2; at < call->request->count; at += 2) {
+    for (size_t at = 2; at < call->request->count; at++) {
         struct text word = call_word(call, at);
         size_t i = 0;
         while (i < sizeof OPTIONS / sizeof *OPTIONS && !text_is_nocase(word, OPTIONS[i].word))
@@ -64,11 +67,15 @@ static bool parse_options(struct call *call, struct verify_options *options)
         if (i == sizeof OPTIONS / sizeof *OPTIONS)
             return call_refuse(call, "INVALID",
                                "argument %zu of KEY.VERIFY is none of its options: SERVICE, SCOPE, "
-                               "ADDRESS",
+                               "ADDRESS, DRY",
                                at);
+        if (OPTIONS[i].take == NULL) {
+            options->is_dry = true;
+            continue;
+        }
         if (at + 1 == call->request->count)
             return call_refuse(call, "INVALID", "%s wants 1 value behind it", OPTIONS[i].word);
-        if (!OPTIONS[i].take(call, call_word(call, at + 1), options))
+        if (!OPTIONS[i].take(call, call_word(call, ++at), options))
             return false;
     }
     return true;
@@ -172,9 +179,13 @@ void handle_key_verify(struct call *call)
                                     .key_len = key.len,
                                     .scopes = options.scopes,
                                     .scope_count = options.scope_count,
-                                    .address = options.address};
+                                    .address = options.address,
+                                    .is_dry = options.is_dry};
     stack_prepare(options.service, &request, &run);
+    run.usage = tally_area(call->daemon->tally);
     enum catlatch_result result = stack_decide(&run, call->view);
+    if (!options.is_dry)
+        stack_note(&run, result, call->daemon->settings.config->record_address);
     if (!run.matched)
         answer_unmatched(call->reply, result);
     else if (!read_key(call->view, &run.hit, &verified))

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -242,6 +243,36 @@ static void on_published(void *context)
     subscription_feed_all(&daemon->server);
 }
 
+/* In a thread of the loop's pool. */
+static void tend_usage(void *context)
+{
+    struct daemon *daemon = context;
+    struct error news;
+
+    if (!keeping_look(&daemon->keeping, daemon->tally, daemon->run_dir, &news))
+        return;
+    if (news.code != 0)
+        log_line(LOG_WARNING, "workers that start now cannot count uses: %s", news.text);
+    else
+        log_line(LOG_NOTICE, "the usage keeper has what workers count in");
+}
+
+/* Without it keys are verified all the same. */
+static int open_tally(struct daemon *daemon, struct error *error)
+{
+    const struct config *config = daemon->settings.config;
+    struct error why = {0};
+
+    daemon->run_dir = strdup(config->run_dir);
+    daemon->keeping.config_path = strdup(config->path);
+    if (daemon->run_dir == NULL || daemon->keeping.config_path == NULL)
+        return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    daemon->keeping.last_code = keeping_start(&daemon->keeping, daemon->run_dir, &why);
+    if (daemon->keeping.last_code != 0)
+        log_line(LOG_WARNING, "workers cannot count uses: %s", why.text);
+    return tally_open(daemon->run_dir, &daemon->tally, &why, error);
+}
+
 static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct error *error)
 {
     const struct config *config = daemon->settings.config;
@@ -255,13 +286,17 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
                                       .accept_older = daemon->options.accept_older,
                                       .fatal = on_fatal,
                                       .published = on_published,
+                                      .tend_usage = tend_usage,
                                       .warn = on_warning,
                                       .context = daemon};
 
-    int r = store_open(&store, &daemon->store, error);
+    int r = open_tally(daemon, error);
+    if (r == 0)
+        r = store_open(&store, &daemon->store, error);
     if (r != 0)
         return r;
     changer.store = daemon->store;
+    changer.tally = daemon->tally;
     r = changer_start(&changer, &daemon->changer, ret_wait_ms, error);
     if (r == 0)
         r = settings_check_environments(config, changer_view(daemon->changer), error);
@@ -355,6 +390,9 @@ static int start(struct daemon *daemon, struct error *error)
 static void free_all(struct daemon *daemon)
 {
     changer_free(daemon->changer);
+    tally_free(daemon->tally);
+    free(daemon->run_dir);
+    free(daemon->keeping.config_path);
     store_close(daemon->store);
     server_free(&daemon->server);
     settings_free(&daemon->settings);
@@ -393,6 +431,8 @@ int daemon_run(const struct daemon_options *options)
     if (start(&daemon, &error) != 0) {
         log_line(LOG_ERR, "%s", error.text);
         notify_status(error.text);
+        if (daemon.run_dir != NULL)
+            keeping_undo(&daemon.keeping, daemon.run_dir);
         /* The store thread may run: ending the process is the one way that needs no loop. What was
          * committed is on the disk, and nobody was answered yet. */
         _exit(exit_status(&error));

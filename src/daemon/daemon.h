@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "daemon/changer.h"
+#include "daemon/keeping.h"
 #include "daemon/restoring.h"
 #include "daemon/server.h"
 #include "daemon/settings.h"
@@ -30,6 +31,9 @@ struct daemon {
     uv_loop_t loop;
     struct settings settings;
     struct store *store;
+    struct tally *tally;
+    char *run_dir;          /* as the configuration had it at the start, which does not change */
+    struct keeping keeping; /* while the daemon runs: of the thread that keeps things up */
     struct changer *changer;
     struct server server;
     int state_lock;

@@ -251,9 +251,19 @@ struct looking {
     struct generation_found found;
 };
 
-static void unmap(const struct table_view *view)
+void generation_unmap(const struct table_view *view)
 {
     munmap((void *)(uintptr_t)view->header, view->size);
+}
+
+bool generation_map_published(const char *run_dir, struct table_view *ret_view)
+{
+    int dir = -1;
+    if (open_dir(run_dir, &dir, NULL) != 0)
+        return false;
+    bool mapped = map_other(dir, "table", PROT_READ, ret_view);
+    close(dir);
+    return mapped;
 }
 
 static void look_at(void *context, int dir, const char *name, uint64_t number)
@@ -264,7 +274,7 @@ static void look_at(void *context, int dir, const char *name, uint64_t number)
         looking->found.highest = number;
     if (number == looking->expected && map_other(dir, name, PROT_READ, &view)) {
         looking->found.has_expected = true;
-        unmap(&view);
+        generation_unmap(&view);
     }
 }
 
@@ -289,7 +299,7 @@ int generation_look(const char *run_dir, uint64_t expected, struct generation_fo
         looking.found.epoch = view.epoch;
         looking.found.sequence = atomic_load_explicit(&view.header->sequence, memory_order_acquire);
         name_again(dir, view.generation);
-        unmap(&view);
+        generation_unmap(&view);
     }
     close(dir);
     r = for_each(run_dir, look_at, &looking, error);
@@ -312,7 +322,7 @@ static void mark(void *context, int dir, const char *name, uint64_t number)
         return;
     table_supersede((struct table_header *)(uintptr_t)view.header);
     marking->found |= view.generation == marking->expected;
-    unmap(&view);
+    generation_unmap(&view);
     unlinkat(dir, name, 0);
 }
 

@@ -56,6 +56,11 @@ struct generation_found {
 int generation_look(const char *run_dir, uint64_t expected, struct generation_found *ret_found,
                     struct error *error);
 
+/* Maps run_dir/table for reading, whoever made it, if it is a table of ours: what an earlier daemon
+ * published last. False: there is none. */
+bool generation_map_published(const char *run_dir, struct table_view *ret_view);
+void generation_unmap(const struct table_view *view);
+
 /* Marks and unlinks every other generation in run_dir. *ret_found is true if one of them was number
  * `expected`: then run_dir was not emptied since that was made. Files that are no tables of ours
  * are left alone. */

@@ -37,9 +37,28 @@ void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_ke
     };
 }
 
+/* Room in the usage area for every key that the table can take, before it is there. */
+static void reserve_usage(struct growth *growth)
+{
+    struct table_params *params = &growth->params;
+    uint64_t keys = table_keys_max(params), have = tally_highest(growth->tally);
+    uint64_t stored = store_key_count(growth->store);
+
+    growth->usage_error = (struct error){0};
+    have = have < stored ? have : stored;
+    tally_reserve(growth->tally, keys > have ? keys - have : 0, &growth->usage_error);
+    const struct usage_area *area = tally_area(growth->tally);
+    if (area == NULL)
+        return;
+    memcpy(params->usage_area, area->id, sizeof params->usage_area);
+    params->usage_segments = area->segment_count;
+}
+
 static void make(void *context)
 {
     struct growth *growth = context;
+    if (growth->tally != NULL)
+        reserve_usage(growth);
     growth->made_result =
         generation_make(growth->run_dir, &growth->params, &growth->fresh, &growth->made_error);
     /* release: pairs with growth_step */
@@ -50,6 +69,7 @@ static void make(void *context)
 int growth_begin(struct growth *growth, struct error *error)
 {
     growth->params.generation = ++growth->highest;
+    growth->refs_before = growth->tally != NULL ? tally_highest(growth->tally) : 0;
     growth->fresh = NULL;
     growth->owner_len = 0;
     growth->too_small = false;
@@ -60,11 +80,36 @@ int growth_begin(struct growth *growth, struct error *error)
     return 0;
 }
 
+static uint32_t ref_in(const struct table_view *view, const struct digest *digest)
+{
+    struct table_hit hit;
+
+    return view != NULL && table_find(view, digest, &hit) == TABLE_HIT
+               ? (uint32_t)table_usage(view, hit.slot)
+               : 0;
+}
+
+/* What readers have had until now, or an earlier step gave it. */
+static uint32_t take_ref(struct growth *growth, const struct record *record)
+{
+    uint32_t ref = ref_in(growth->previous, &record->digest);
+
+    if (growth->tally == NULL)
+        return 0;
+    if (ref == 0)
+        ref = ref_in(&growth->fresh->writer.view, &record->digest);
+    if (ref == 0)
+        return tally_take(growth->tally, record->id);
+    tally_know(growth->tally, ref, record->id);
+    return ref;
+}
+
 static int publish_record(struct growth *growth, const struct record *record)
 {
     struct table_entry entry;
     struct table_claim claim;
     keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
+    entry.usage = take_ref(growth, record);
     /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
     int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
     if (r == 0)
@@ -96,6 +141,8 @@ static void fetch_slot(void *context, const struct digest *digest)
 {
     const struct growth *growth = context;
     table_prefetch(&growth->fresh->writer.view, digest);
+    if (growth->previous != NULL)
+        table_prefetch(growth->previous, digest);
 }
 
 /* At a start, when nobody else wants the store: all that it holds, as fast as can be. */
@@ -204,6 +251,9 @@ static enum growth_progress begin_larger(struct growth *growth, struct error *er
     else
         growth->params.side_bytes_per_key *= 2;
     drop(growth);
+    /* Nobody saw what its slots refer to, and at a start nobody else takes any. */
+    if (growth->old == NULL && growth->tally != NULL)
+        tally_rewind(growth->tally, growth->refs_before);
     return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
 }
 
@@ -275,6 +325,7 @@ enum growth_progress growth_step(struct growth *growth, struct error *error)
 struct generation *growth_take(struct growth *growth)
 {
     struct generation *fresh = growth->fresh;
+    keys_tell_refs(growth->tally, &fresh->writer);
     growth->fresh = NULL;
     growth->stage = GROWTH_IDLE;
     return fresh;

@@ -15,6 +15,7 @@
 #include "daemon/generation.h"
 #include "daemon/store.h"
 #include "daemon/suspended.h"
+#include "daemon/tally.h"
 
 /* Keys or changes that one step takes over: a few milliseconds of work. */
 #define GROWTH_SLICE 2048u
@@ -24,6 +25,7 @@ enum growth_stage { GROWTH_IDLE, GROWTH_MAKING, GROWTH_FILLING, GROWTH_CATCHING_
 struct growth {
     struct store *store;
     const struct suspended *suspended;
+    struct tally *tally; /* NULL: no use is counted */
     const char *run_dir;
     void (*wake)(void *context); /* the making thread calls it when it is done */
     void *context;
@@ -42,6 +44,7 @@ struct growth {
     /* The caller's: what readers use until the switch, NULL at a start; and whether a generation
      * before that may still have readers although nobody can mark it. */
     const struct generation *old;
+    const struct table_view *previous; /* where keys have their references; NULL: nowhere */
     bool uncovered;
     bool recorded_uncovered; /* what the store was told for `fresh` */
 
@@ -49,6 +52,8 @@ struct growth {
     _Atomic bool made;
     int made_result;
     struct error made_error;
+    uint32_t refs_before;     /* the highest reference when it was begun */
+    struct error usage_error; /* why there is less room in the usage area; code 0: there is not */
 };
 
 enum growth_progress {

@@ -104,11 +104,24 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
     return TABLE_ORDINARY;
 }
 
+static void abandon(struct keys *keys, const struct table_claim *claim)
+{
+    table_abandon(keys->table, claim);
+    if (claim->old == TABLE_NO_SLOT && keys->sweeper.tally != NULL) /* a new key's */
+        tally_give_back(keys->sweeper.tally, (uint32_t)claim->usage);
+}
+
 int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
                struct error *error)
 {
     struct table_claim claim;
-    int r = table_claim(keys->table, entry, purpose, &claim);
+    struct table_entry own = *entry;
+    uint32_t ref;
+    bool taken = keys_take_ref(keys, entry, &ref);
+    own.usage = ref;
+    int r = table_claim(keys->table, &own, purpose, &claim);
+    if (r != 0 && taken)
+        tally_give_back(keys->sweeper.tally, ref);
     if (r == CATLATCH_E_FULL)
         keys->table_full = true;
     if (r != 0)
@@ -118,7 +131,7 @@ int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_pu
                                                     : "the table cannot show this key");
     r = keep_claim(keys, &claim, error);
     if (r != 0)
-        table_abandon(keys->table, &claim);
+        abandon(keys, &claim);
     return r;
 }
 
@@ -157,6 +170,9 @@ int keys_result(struct run *run, const struct record *record, bool changed, stru
     *key = (struct op_key){.changed = changed};
     if (keys_keep(op, record, &key->record) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
+    int r = keys_total(run->keys, record, &key->total, &op->error);
+    if (r != 0)
+        return r;
     op->key_count++;
     if (ret_key != NULL)
         *ret_key = key;
@@ -306,7 +322,7 @@ static int run_once(struct keys *keys, struct op *op)
     keys_owner_switched(&run, r == 0);
     if (r != 0)
         for (; keys->claim_count > claims_before; keys->claim_count--)
-            table_abandon(keys->table, &keys->claims[keys->claim_count - 1]);
+            abandon(keys, &keys->claims[keys->claim_count - 1]);
     return r;
 }
 

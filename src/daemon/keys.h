@@ -12,12 +12,14 @@
 #include "daemon/op_queue.h"
 #include "daemon/store.h"
 #include "daemon/suspended.h"
+#include "daemon/sweeper.h"
 #include "table/writer.h"
 
 struct keys {
     struct store *store;
     const struct config *config;
     struct table_writer *table; /* of the generation that readers see */
+    struct sweeper sweeper;     /* and its tally, which may be none */
     struct suspended suspended;
     int64_t now_unix_ms;        /* set by the caller before each batch */
     struct store_buffer buffer; /* what was read last; results are copied out of it */
@@ -68,6 +70,10 @@ void keys_free(struct keys *keys);
 
 /* A key as the table is to show it. Texts stay the record's. */
 void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry);
+
+/* Says in the table which references were given out: before it is published, and before a slot with
+ * a new one is. */
+void keys_tell_refs(const struct tally *tally, struct table_writer *table);
 
 /* Copies a record and its texts into the operation's memory. Returns 0 or E_MEMORY. */
 int keys_keep(struct op *op, const struct record *record, struct record *ret_record);

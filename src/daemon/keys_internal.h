@@ -27,6 +27,14 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
 int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
                struct error *error);
 
+/* keys_usage.c: the reference of the entry's key in the usage area, 0 where it has none; true: it
+ * was taken for this entry, a new key's. */
+bool keys_take_ref(struct keys *keys, const struct table_entry *entry, uint32_t *ret_ref);
+
+/* What is known of the use of a key at this moment. */
+int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
+               struct error *error);
+
 /* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
 int keys_result(struct run *run, const struct record *record, bool changed,
                 struct op_key **ret_key);

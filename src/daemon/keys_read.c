@@ -85,6 +85,9 @@ static int look_at(void *context, const struct record *stored)
     struct op_key *key = &op->keys[op->key_count];
     if (keys_keep(op, &record, &key->record) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    int r = keys_total(listing->keys, &record, &key->total, &op->error);
+    if (r != 0)
+        return r;
     op->key_count++;
     return 0;
 }

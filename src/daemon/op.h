@@ -137,8 +137,9 @@ struct op_import {
 /* One key that an operation touched or read. */
 struct op_key {
     struct record record;
-    bool changed;    /* OP_REVOKE of a revoked key and the like: false, and no error */
-    const char *raw; /* OP_CREATE, OP_ROTATE: the key itself, once; NULL otherwise */
+    struct total total; /* what is known of its use */
+    bool changed;       /* OP_REVOKE of a revoked key and the like: false, and no error */
+    const char *raw;    /* OP_CREATE, OP_ROTATE: the key itself, once; NULL otherwise */
     size_t raw_len;
     int64_t old_expires_unix_s; /* OP_ROTATE: of the key rotated_from, afterwards; 0: never */
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "stack/judge.h"
+#include "stack/note.h"
 
 void session_look_up(struct session *session, const struct config *config, uid_t daemon_uid)
 {
@@ -86,28 +87,30 @@ void session_standing(const struct session *session, const struct table_view *vi
     ret_standing->owner[0] = '\0';
 }
 
-static enum catlatch_result verify_by_hand(struct stack_service *service,
-                                           const struct table_view *view, struct text key)
+static enum catlatch_result verify_by_hand(const struct verifier *verifier, struct text key)
 {
     struct stack_request request = {.key = key.bytes, .key_len = key.len};
     struct stack_run run;
 
-    stack_prepare(service, &request, &run);
-    return stack_decide(&run, view);
+    stack_prepare(verifier->service, &request, &run);
+    run.usage = verifier->usage;
+    enum catlatch_result result = stack_decide(&run, verifier->view);
+    stack_note(&run, result, verifier->record_address);
+    return result;
 }
 
-enum catlatch_result session_authenticate(struct session *session, struct stack_service *service,
-                                          const struct table_view *view, struct text key)
+enum catlatch_result session_authenticate(struct session *session, const struct verifier *verifier,
+                                          struct text key)
 {
     struct standing standing;
     struct digest digest;
 
     if (!session->on_admin_socket)
-        return verify_by_hand(service, view, key);
+        return verify_by_hand(verifier, key);
     if (key.len > KEY_FOREIGN_MAX)
         return CATLATCH_MALFORMED;
     digest_of(key.bytes, key.len, &digest);
-    standing_of_key(view, &digest, &standing);
+    standing_of_key(verifier->view, &digest, &standing);
     if (standing.key_result == CATLATCH_VALID) {
         session->authenticated = true;
         session->key_digest = digest;

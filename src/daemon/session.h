@@ -46,11 +46,20 @@ void session_look_up(struct session *session, const struct config *config, uid_t
 void session_standing(const struct session *session, const struct table_view *view,
                       struct standing *ret_standing);
 
+/* What keys are verified with. */
+struct verifier {
+    struct stack_service *service;
+    const struct table_view *view;
+    const struct usage_area *usage; /* NULL: nothing is counted */
+    enum config_address record_address;
+};
+
 /* AUTH. On the admin socket a valid key with one of the catlatch: scopes becomes the session's, and
- * one without is INSUFFICIENT_SCOPE; on the verify socket the service decides and nothing changes.
+ * one without is INSUFFICIENT_SCOPE; on the verify socket the service decides, it is counted, and
+ * nothing changes.
  * A refused key leaves the session as it was. */
-enum catlatch_result session_authenticate(struct session *session, struct stack_service *service,
-                                          const struct table_view *view, struct text key);
+enum catlatch_result session_authenticate(struct session *session, const struct verifier *verifier,
+                                          struct text key);
 
 /* RESET: as when it was accepted. */
 void session_reset(struct session *session);

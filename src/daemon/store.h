@@ -13,7 +13,8 @@
  * room before the flush, the flush gives up the ballast rather than fail.
  *
  * Files (0600 in a 0700 folder): `format` (who may read all this, and which store.<n> counts),
- * store.<n>/ with the environment's own, keys.db, owners.db, index.db, changes.db and meta.db;
+ * store.<n>/ with the environment's own, keys.db, owners.db, index.db, changes.db,
+ * meta.db and usage.db;
  * `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent` once that
  * was used), `published` (how far the last table went). So a whole store is replaced by one rename,
  * that of `format`; what it no longer names is removed by the next start.
@@ -22,6 +23,7 @@
 #define DAEMON_STORE_H
 
 #include "daemon/change.h"
+#include "daemon/total.h"
 
 struct store;
 struct store_txn;
@@ -182,6 +184,18 @@ int store_change_entries(struct store *store, struct store_position *io_at, size
  * walked; less than max: those were all. */
 int store_changes_verify(struct store *store, struct store_position *io_at, struct digest *io_chain,
                          size_t max, size_t *ret_count, struct error *error);
+
+/* What is known of a key's use. E_NOT_FOUND, which sets no error: nothing yet. */
+int store_total(struct store *store, uint64_t id, struct total *ret_total, struct error *error);
+
+/* Writes totals, all or none; between transactions. Not flushed: the next flush is this one's too.
+ * They are no change of the keys: the log does not tell of them. */
+struct store_total {
+    uint64_t id;
+    struct total total;
+};
+int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
+                     struct error *error);
 
 enum store_index { STORE_BY_OWNER, STORE_BY_PREFIX, STORE_BY_NAME };
 

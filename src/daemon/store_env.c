@@ -25,7 +25,7 @@
 
 static const char *const file_names[STORE_DATABASES] = {
     [STORE_KEYS] = "keys.db",       [STORE_OWNERS] = "owners.db", [STORE_INDEX] = "index.db",
-    [STORE_CHANGES] = "changes.db", [STORE_META] = "meta.db",
+    [STORE_CHANGES] = "changes.db", [STORE_META] = "meta.db",     [STORE_USAGE] = "usage.db",
 };
 
 /* A write that ended short comes out as EAGAIN: Berkeley DB looks at an errno that was not set. */

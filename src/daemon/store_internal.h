@@ -6,7 +6,7 @@
  * and store_runs.c hold them, store_bulk.c gathers what is written together, store_walk.c,
  * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the
  * small facts, store_place.c knows in which folder the environment lies, store_files.c keeps
- * `published`.
+ * `published`, store_usage.c the totals.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
@@ -14,6 +14,7 @@
  *   changes  epoch (8), sequence (8)              -> change
  *   index    see daemon/store_index.h
  *   meta     a word                               -> integers
+ *   usage    id (8, big-endian)                   -> total
  */
 #ifndef DAEMON_STORE_INTERNAL_H
 #define DAEMON_STORE_INTERNAL_H
@@ -32,6 +33,7 @@ enum store_database {
     STORE_INDEX,
     STORE_CHANGES,
     STORE_META,
+    STORE_USAGE,
     STORE_DATABASES,
 };
 

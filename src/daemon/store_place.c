@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 /* Of everything in the folder. Others are refused before anything is touched. 1 had the environment
- * in state_dir itself and 2 an entry of the index for each text; neither was released. */
-#define FORMAT_VERSION 3ul
+ * in state_dir itself, 2 an entry of the index for each text, and 3 no totals; none was released.
+ */
+#define FORMAT_VERSION 4ul
 #define FORMAT_WORDS "catlatch store "
 #define FORMAT_PLACE " in " STORE_PLACE_WORDS
 
@@ -48,7 +49,7 @@ static int format_parse(char *text, const char *directory, uint64_t *ret_number,
                          "state_dir %s was written by a newer catlatch (store format %lu, this one "
                          "knows %lu); nothing was touched: run the newer version",
                          directory, version, FORMAT_VERSION);
-    if (errno == 0 && (version == 1 || version == 2))
+    if (errno == 0 && version >= 1 && version < FORMAT_VERSION)
         return error_set(error, CATLATCH_E_VERSION,
                          "state_dir %s was made by a development version of catlatch (store format "
                          "%lu, this one knows %lu); nothing was touched: export its keys with that "

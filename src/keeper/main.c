@@ -183,7 +183,7 @@ static int run(const char *config_path, int *report)
     if (!taken)
         return EX_OK;
     clients_init(&keeper.clients, &keeper.holding);
-    log_line(LOG_NOTICE, "ready: %s", keeper.place.path);
+    log_line(LOG_NOTICE, "serving: %s", keeper.place.path);
     notify_ready();
     detach_tell(report, EX_OK);
     serve(&keeper);

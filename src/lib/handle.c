@@ -21,8 +21,18 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
         r = attach_init(&handle->attach, config->run_dir, config->user, error);
     if (r == 0)
         r = stack_open(config, name, host, &handle->service, error);
+    if (r == 0)
+        handle->record_address = config->record_address;
     config_free(config);
     return r;
+}
+
+static bool refresh(struct catlatch *handle)
+{
+    bool attached = attach_refresh(&handle->attach, attach_clock_ms()) != NULL;
+
+    records_follow(&handle->records, &handle->attach, RECORDS_PATIENCE_REFRESH_MS, true);
+    return attached;
 }
 
 static int handle_new(const struct catlatch_options *options, struct catlatch **ret_handle,
@@ -42,7 +52,7 @@ static int handle_new(const struct catlatch_options *options, struct catlatch **
         free(handle);
         return r;
     }
-    attach_refresh(&handle->attach, attach_clock_ms());
+    refresh(handle);
     *ret_handle = handle;
     return 0;
 }
@@ -61,7 +71,7 @@ LIB_EXPORT int catlatch_refresh(struct catlatch *handle)
 {
     if (handle == NULL)
         return CATLATCH_E_ARGUMENT;
-    return attach_refresh(&handle->attach, attach_clock_ms()) != NULL ? 0 : CATLATCH_E_UNAVAILABLE;
+    return refresh(handle) ? 0 : CATLATCH_E_UNAVAILABLE;
 }
 
 LIB_EXPORT void catlatch_close(struct catlatch *handle)
@@ -69,6 +79,7 @@ LIB_EXPORT void catlatch_close(struct catlatch *handle)
     if (handle == NULL)
         return;
     attach_end(&handle->attach);
+    records_end(&handle->records);
     stack_close(handle->service);
     free(handle);
 }

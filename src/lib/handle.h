@@ -7,6 +7,7 @@
 
 #include "catlatch.h"
 #include "lib/attach.h"
+#include "lib/records.h"
 #include "stack/facts.h"
 #include "stack/service.h"
 
@@ -14,6 +15,8 @@
 
 struct catlatch {
     struct attach attach;
+    struct records records;
+    enum config_address record_address;
     struct stack_service *service;
     struct stack_facts facts; /* of the last verification that was not in a batch */
 };

@@ -11,6 +11,7 @@
 #include "lib/sized.h"
 #include "stack/decide.h"
 #include "stack/identity.h"
+#include "stack/note.h"
 
 /* Keys of a batch whose cache lines are asked for together: about as many as a core can wait for
  * at once, and their states take little of the stack. */
@@ -80,10 +81,21 @@ static void item_prepare(struct catlatch *handle, const struct catlatch_request 
         attach_prefetch(&handle->attach, &item->run.digest);
 }
 
-static void item_decide(const struct table_view *view, struct item *item)
+/* Decides, and counts it. */
+static void item_settle(struct catlatch *handle, const struct table_view *view,
+                        const struct usage_area *usage, struct item *item)
 {
-    if (item->result == CATLATCH_VALID)
-        item->result = stack_decide(&item->run, view);
+    if (item->result != CATLATCH_VALID)
+        return;
+    item->run.usage = usage;
+    item->result = stack_decide(&item->run, view);
+    stack_note(&item->run, item->result, handle->record_address);
+}
+
+/* The usage area of the table that is used now. */
+static const struct usage_area *usage_of(struct catlatch *handle, const struct table_view *view)
+{
+    return view != NULL ? records_area(&handle->records, &handle->attach) : NULL;
 }
 
 static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
@@ -113,7 +125,8 @@ LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
         item_prepare(handle, request, &item);
         item.run.facts = &handle->facts;
         handle->facts.count = handle->facts.used = 0;
-        item_decide(attach_view(&handle->attach), &item);
+        const struct table_view *view = attach_view(&handle->attach);
+        item_settle(handle, view, usage_of(handle, view), &item);
     }
     if (ret_outcome != NULL)
         item_tell(&item, ret_outcome);
@@ -136,7 +149,7 @@ LIB_EXPORT enum catlatch_result catlatch_explain(
     if (item.result == CATLATCH_VALID) {
         item.run.trace = &trace;
         item.run.call.flags |= CATLATCH_CALL_DRY;
-        item_decide(attach_view(&handle->attach), &item);
+        item.result = stack_decide(&item.run, attach_view(&handle->attach));
         for (unsigned i = 0; i < handle->service->count; i++) {
             stack_tell_step(handle->service, &trace, i, &step);
             told(context, &step);
@@ -169,6 +182,7 @@ static size_t verify_some(struct catlatch *handle, const struct table_view *view
                           const struct batch *batch, size_t first, size_t count)
 {
     struct item items[BATCH_STRIDE];
+    const struct usage_area *usage = usage_of(handle, view);
     size_t granted = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -179,7 +193,7 @@ static size_t verify_some(struct catlatch *handle, const struct table_view *view
             items[i] = (struct item){.result = CATLATCH_INVALID_REQUEST};
     }
     for (size_t i = 0; i < count; i++) {
-        item_decide(view, &items[i]);
+        item_settle(handle, view, usage, &items[i]);
         item_tell(&items[i], batch_outcome(batch, first + i));
         granted += items[i].result == CATLATCH_VALID;
     }

@@ -6,6 +6,7 @@
 #include "core/result.h"
 #include "stack/host.h"
 #include "stack/judge.h"
+#include "usage/record.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -30,6 +31,8 @@ static void prepare(struct stack_service *service, const struct stack_request *r
     run->facts = NULL;
     run->trace = service->trace;
     run->matched = false;
+    run->usage = NULL;
+    run->usage_ref = 0;
 }
 
 void stack_prepare(struct stack_service *service, const struct stack_request *request,
@@ -90,6 +93,9 @@ static void take_record(struct stack_run *run)
     const struct key_environments *known = &run->service->environments;
 
     call->lookup = CATLATCH_LOOKUP_HIT;
+    run->usage_ref = (uint32_t)table_usage(run->view, run->hit.slot);
+    if (run->usage != NULL)
+        usage_prefetch(run->usage, run->usage_ref);
     call->record_state = (int)judge_record(run->view, &run->hit);
     call->environment = environment_of(run);
     if (call->environment == -2) {

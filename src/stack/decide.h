@@ -19,6 +19,7 @@
 #include "stack/facts.h"
 #include "stack/service.h"
 #include "table/view.h"
+#include "usage/area.h"
 
 struct stack_request {
     const char *key; /* NULL: decide about a digest (recheck) */
@@ -29,15 +30,18 @@ struct stack_request {
     bool is_dry;         /* nothing is to be settled */
 };
 
-/* One decision on its way. `call` comes first: it is what modules see and hand back to the host. */
+/* One decision on its way. `call` comes first: it is what modules see and hand back to the host.
+ * The caller may set usage, facts and trace before it decides. */
 struct stack_run {
     struct catlatch_call call;
     struct stack_service *service;
     const struct table_view *view;
-    struct stack_facts *facts; /* NULL: nobody listens */
-    struct stack_trace *trace; /* NULL: nobody looks */
+    struct stack_facts *facts;      /* NULL: nobody listens */
+    struct stack_trace *trace;      /* NULL: nobody looks */
+    const struct usage_area *usage; /* where workers count; NULL: nothing is counted */
     struct digest digest;
     struct table_hit hit; /* if call.lookup is a hit */
+    uint32_t usage_ref;   /* of the key that was found; 0: none */
     bool matched;         /* it is, and a line that decides by the record ran */
 };
 

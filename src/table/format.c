@@ -60,6 +60,12 @@ static int geometry_of(const struct table_params *params, struct geometry *ret)
     return 0;
 }
 
+uint64_t table_keys_max(const struct table_params *params)
+{
+    struct geometry g;
+    return geometry_of(params, &g) == 0 ? params->capacity + g.reserve : 0;
+}
+
 size_t table_size(const struct table_params *params)
 {
     struct geometry g;
@@ -87,6 +93,7 @@ static void fill_header(struct table_header *header, const struct table_params *
     header->reserve = g->reserve;
     header->created_unix_s = params->created_unix_s;
     memcpy(header->usage_area, params->usage_area, sizeof header->usage_area);
+    header->usage_segments = params->usage_segments;
     header->checksum = crc32_update(0, &header->magic,
                                     offsetof(struct table_header, checksum) -
                                         offsetof(struct table_header, magic));

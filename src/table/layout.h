@@ -141,7 +141,9 @@ struct table_header {
     _Atomic uint64_t slots_used;   /* claimed, living and dead: for people */
     _Atomic uint64_t side_used;    /* bytes: for people */
     _Atomic uint64_t environment_count;
-    uint64_t zero[2];
+    _Atomic uint64_t usage_refs; /* the highest reference that any slot was ever given, or more:
+                                    whoever takes the area over goes on behind it */
+    uint64_t zero;
 
     /* Written before the file is renamed into place, never after; `checksum` is CRC-32 over
      * everything from `magic` up to itself. */
@@ -162,9 +164,9 @@ struct table_header {
     uint64_t capacity; /* slots that ordinary inserts may use */
     uint64_t reserve;  /* further ones for changes that narrow a key */
     uint64_t created_unix_s;
-    uint8_t usage_area[16]; /* that slots refer to (src/usage); zeros: none */
+    uint8_t usage_area[16];  /* that slots refer to (src/usage); zeros: none */
+    uint32_t usage_segments; /* of it, that all references of this table lie in */
     uint32_t checksum;
-    uint32_t zero2;
 
     /* Append-only: entry n is written before environment_count passes n. */
     struct table_environment environments[KEY_ENVIRONMENTS_MAX];

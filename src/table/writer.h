@@ -20,7 +20,8 @@ struct table_params {
     uint64_t capacity;           /* keys, dead slots included, before a newer generation is due */
     uint64_t side_bytes_per_key; /* identities, owners, scopes and networks, on average */
     uint64_t created_unix_s;
-    uint8_t usage_area[16]; /* zeros: none */
+    uint8_t usage_area[16];  /* zeros: none */
+    uint32_t usage_segments; /* of it, that the table's references will lie in */
     uint64_t max_stale_ms;
 };
 
@@ -30,6 +31,9 @@ struct table_params {
 
 /* More than one key with texts, owner, scopes and networks as long as they can be takes. */
 #define TABLE_SIDE_BYTES_PER_KEY_MAX 4096u
+
+/* The keys that such a table takes at most; 0 if it would overflow. */
+uint64_t table_keys_max(const struct table_params *params);
 
 /* The size of the file for these parameters, a multiple of the page; 0 if it would overflow. */
 size_t table_size(const struct table_params *params);

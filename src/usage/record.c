@@ -55,11 +55,7 @@ bool usage_read(const struct usage_area *area, uint32_t ref, int64_t now_unix_s,
     struct usage_record *record = usage_record_at(area, ref);
     if (record == NULL)
         return false;
-    ret->used = read_event(
-        (struct usage_words){&record->used_unix_s, &record->used_count, record->used_from},
-        now_unix_s);
-    ret->refused = read_event(
-        (struct usage_words){&record->refused_unix_s, &record->refused_count, record->refused_from},
-        now_unix_s);
+    ret->used = read_event(usage_uses(record), now_unix_s);
+    ret->refused = read_event(usage_refusals(record), now_unix_s);
     return true;
 }

@@ -34,14 +34,19 @@ struct usage_words {
 void usage_store_last(struct usage_words words, uint64_t seen, int64_t now_unix_s,
                       const struct address *from);
 
-static inline void usage_note(const struct usage_area *area, uint32_t ref, struct usage_words words,
-                              int64_t now_unix_s, const struct address *from)
+/* Whether this time is to be stored, and what is there. */
+static inline bool usage_is_due(struct usage_words words, int64_t now_unix_s, uint64_t *ret_seen)
 {
     /* Relaxed: a guess, which usage_store_last checks. Compared first, so that a hot key's time is
      * not written for nothing. */
-    uint64_t seen = atomic_load_explicit(words.unix_s, memory_order_relaxed);
-    if (seen - (uint64_t)now_unix_s > USAGE_LATE_MAX_S) /* earlier wraps: it is more, too */
-        usage_store_last(words, seen, now_unix_s, from);
+    *ret_seen = atomic_load_explicit(words.unix_s, memory_order_relaxed);
+    return *ret_seen - (uint64_t)now_unix_s > USAGE_LATE_MAX_S; /* earlier wraps: it is more, too */
+}
+
+/* Counts one, after its time was stored if that was due. The area has the record. */
+static inline void usage_count(const struct usage_area *area, uint32_t ref,
+                               struct usage_words words)
+{
     /* seq_cst: before the look at the mark; see above */
     atomic_fetch_add_explicit(words.count, 1, memory_order_seq_cst);
     _Atomic uint64_t *marks = usage_mark_word(area, ref);
@@ -49,6 +54,27 @@ static inline void usage_note(const struct usage_area *area, uint32_t ref, struc
     if ((atomic_load_explicit(marks, memory_order_seq_cst) & mark) == 0)
         /* release: a sweep that takes this mark sees the record as it is now */
         atomic_fetch_or_explicit(marks, mark, memory_order_release);
+}
+
+static inline void usage_note(const struct usage_area *area, uint32_t ref, struct usage_words words,
+                              int64_t now_unix_s, const struct address *from)
+{
+    uint64_t seen;
+
+    if (usage_is_due(words, now_unix_s, &seen))
+        usage_store_last(words, seen, now_unix_s, from);
+    usage_count(area, ref, words);
+}
+
+static inline struct usage_words usage_uses(struct usage_record *record)
+{
+    return (struct usage_words){&record->used_unix_s, &record->used_count, record->used_from};
+}
+
+static inline struct usage_words usage_refusals(struct usage_record *record)
+{
+    return (struct usage_words){&record->refused_unix_s, &record->refused_count,
+                                record->refused_from};
 }
 
 /* A grant, and a refusal of a key whose digest matched. `from` is where it came from, NULL: it is
@@ -59,10 +85,7 @@ static inline void usage_note_use(const struct usage_area *area, uint32_t ref, i
 {
     struct usage_record *record = usage_record_at(area, ref);
     if (record != NULL)
-        usage_note(
-            area, ref,
-            (struct usage_words){&record->used_unix_s, &record->used_count, record->used_from},
-            now_unix_s, from);
+        usage_note(area, ref, usage_uses(record), now_unix_s, from);
 }
 
 static inline void usage_note_refusal(const struct usage_area *area, uint32_t ref,
@@ -70,10 +93,7 @@ static inline void usage_note_refusal(const struct usage_area *area, uint32_t re
 {
     struct usage_record *record = usage_record_at(area, ref);
     if (record != NULL)
-        usage_note(area, ref,
-                   (struct usage_words){&record->refused_unix_s, &record->refused_count,
-                                        record->refused_from},
-                   now_unix_s, from);
+        usage_note(area, ref, usage_refusals(record), now_unix_s, from);
 }
 
 /* Asks the processor to fetch what noting will touch: a miss costs more than all the rest. */

@@ -37,7 +37,7 @@ backed_up() {
 assert_untouched() { # the store is the one before a restore
     [ "$(stat_of epoch)" -eq 1 ]
     [ ! -e "$dir/state/store.new" ]
-    [ "$(cat "$dir/state/format")" = 'catlatch store 3 in store.1' ]
+    [ "$(cat "$dir/state/format")" = 'catlatch store 4 in store.1' ]
 }
 
 @test "a backup is a private file, verified, noted by the daemon, and never overwritten unasked" {
@@ -126,7 +126,7 @@ assert_untouched() { # the store is the one before a restore
     run catlatch restore "$dir/b" --dry-run --json
     expect_status 0
     jq -e '.known and .revoked_again == 1' <<<"$output"
-    [ "$(cat "$dir/state/format")" = 'catlatch store 3 in store.1' ]
+    [ "$(cat "$dir/state/format")" = 'catlatch store 4 in store.1' ]
     [ ! -e "$dir/state/store.new" ]
     run catlatch restore "$dir/b" --yes
     expect_status 0

@@ -19,7 +19,8 @@ teardown() {
     expect_status 0
     jq -e --arg id "$id" --arg host "$(hostname)" '.host == $host and .count == 1
         and .keys == [{"id": $id, "prefix": .keys[0].prefix, "name": "ci", "owner": "default",
-                       "state": "active", "changed": true}]
+                       "state": "active", "changed": true, "last_used_at": null,
+                       "last_used_from": null}]
         and (.sequence | test("^[0-9]+:[0-9]+$")) and (.generation | type) == "number"
         and (.time | test("^20.*\\.[0-9]{3}Z$"))' <<<"$output"
     [ "$(verdict "$key")" = valid ]

@@ -14,6 +14,7 @@ INI
     holders=()
     hold unshare -m --propagation private sleep 600
     space=${holders[0]}
+    in_space=(ns)
     until_true in_own_space
     ns mount -t tmpfs -o size=16m,mode=755 tmpfs "$dir/run"
 }
@@ -42,7 +43,7 @@ ns() { # runs in the test's mount namespace, by exec
 # Where other users can run them.
 copy_tools() {
     mkdir -m 755 "$dir/bin"
-    cp "$CATLATCH_BUILD"/{catlatch,catlatchd} "$BATS_TEST_DIRNAME/../system/as_user" "$dir/bin/"
+    cp "$CATLATCH_BUILD"/{catlatch,catlatchd,catlatch-keeper} "$BATS_TEST_DIRNAME/../system/as_user" "$dir/bin/"
     PATH=$dir/bin:$PATH
 }
 
@@ -266,7 +267,7 @@ RULES
     expect_finding problem table 'before the last boot' 'systemctl start catlatchd'
     table layout
     look
-    expect_finding problem table 'layout 1' 'one version'
+    expect_finding problem table 'layout 2' 'one version'
     daemon_again
     table damage
     look
@@ -320,6 +321,7 @@ RULES
     expect_finding warning room 'two tables of the size for expected_keys' 'mount -o remount,size='
     end_daemon
     set_daemon_key expected_keys 1000
+    end_keeper
     ns umount "$dir/run"
     ns mount -t tmpfs -o size=400k,mode=755 tmpfs "$dir/run"
     daemon_up
@@ -327,6 +329,7 @@ RULES
     expect_amiss room
     expect_finding problem room 'two tables of the present size' "mount -o remount,size=1M $dir/run"
     end_daemon
+    end_keeper
     ns umount "$dir/run"
     daemon_up
     look

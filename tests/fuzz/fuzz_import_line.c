@@ -112,7 +112,7 @@ static json_t *exported(const struct reply *reply)
 /* A line for free(). */
 static char *export_record(const struct record *record)
 {
-    struct op_key key = {.record = *record};
+    struct op_key key = {.record = *record, .total.used.last_unix_s = record->last_used_unix_s};
     const struct op op = {.keys = &key, .key_count = 1};
     const struct answer_place place = {.host = "h", .now_unix_s = IMPORT_NOW_UNIX_S};
     struct reply reply;

@@ -209,7 +209,7 @@ check_notices() {
     : >"$dir/log"
     JOURNAL_STREAM=$(stat -c %d:%i "$dir/log") launch catlatchd
     end_daemon
-    [ "$(grep -cE '^<[0-7]>catlatchd: ' "$dir/log")" -eq "$(wc -l <"$dir/log")" ]
+    [ "$(grep -cE '^<[0-7]>catlatch(d|-keeper): ' "$dir/log")" -eq "$(wc -l <"$dir/log")" ]
     JOURNAL_STREAM=$(stat -c %d:%i "$CATLATCH_CONFIG") launch catlatchd
     end_daemon
     [ "$(grep -c '^catlatchd: ' "$dir/log")" -eq "$(wc -l <"$dir/log")" ]

@@ -117,7 +117,8 @@ cp -a /etc/catlatch/catlatch.ini /tmp/before.ini
 echo '# mine' >>/etc/catlatch/catlatch.ini
 dpkg -i /deb/catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "upgrade: $(tail -n 1 /etc/catlatch/catlatch.ini)"
-umount /run/catlatch
+kill "$(cat /run/catlatch/usage.lock)" # the keeper, which systemd would stop
+until_true umount /run/catlatch
 dpkg -r catlatch libcatlatch-dev libcatlatch0 >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "removed: $(ls -d /etc/catlatch/catlatch.ini /var/lib/catlatch /run/catlatch /run/catlatch-admin /usr/sbin/catlatchd /usr/include/catlatch.h 2>/dev/null | tr '\n' ' ')"
 dpkg -P catlatch libcatlatch0 libcatlatch-dev >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }

@@ -208,7 +208,9 @@ need_systemd_analyze() {
     need_systemd_analyze
     command -v strace >/dev/null || skip "strace is not here"
     open_folder </dev/null
-    strace -f -qq -o "$dir/calls" -e signal=none catlatchd 2>"$dir/log" 3>&- &
+    # As by systemd, which starts the keeper too.
+    strace -f -qq -o "$dir/calls" -e signal=none \
+        bash -c 'SYSTEMD_EXEC_PID=$$ exec catlatchd' 2>"$dir/log" 3>&- &
     tracer=$!
     until_true grep -q 'ready: ' "$dir/log"
     daemon_pid=$(head -n 1 "$dir/state/lock")

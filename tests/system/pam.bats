@@ -352,7 +352,8 @@ distance() {
     echo "# unknown: ${unknown[*]}; of another owner: $rest $verify $identity" >&3
     # The length of the owner's name in the log.
     [ "$(distance "$rest" "${unknown[0]}")" -lt 100 ]
-    [ "$(distance "$verify" "${unknown[1]}")" -lt 100 ]
+    # A key that there is is counted, and where from.
+    [ "$(distance "$verify" "${unknown[1]}")" -lt 2500 ]
     # The names of a key that there is are copied.
     [ "$(distance "$identity" "${unknown[2]}")" -lt 1500 ]
 }

@@ -297,6 +297,8 @@ static size_t value_size(enum config_type type)
         return sizeof((struct config *)NULL)->user;
     case CONFIG_PRINCIPALS:
         return sizeof(struct config_principals);
+    case CONFIG_ADDRESS:
+        return sizeof(enum config_address);
     }
     return 0;
 }

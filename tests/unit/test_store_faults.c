@@ -309,19 +309,20 @@ static void a_newer_format_is_refused_and_nothing_is_touched(void **state)
     (void)state;
     save(1);
     close_store();
-    write_file("format", 0, "catlatch store 4 in store.1\n", 28);
+    write_file("format", 0, "catlatch store 5 in store.1\n", 28);
     uint32_t before = fingerprint();
     assert_int_equal(try_open(1 << 20), CATLATCH_E_VERSION);
-    assert_says("was written by a newer catlatch (store format 4, this one knows 3)");
+    assert_says("was written by a newer catlatch (store format 5, this one knows 4)");
     assert_int_equal(fingerprint(), before);
-    write_file("format", 0, "catlatch store 3 in store.1\n", 28);
+    write_file("format", 0, "catlatch store 4 in store.1\n", 28);
     store = store_open_or_die(folder);
     assert_agrees();
 }
 
 static void a_development_versions_store_is_refused_and_nothing_is_touched(void **state)
 {
-    static const char *const old[] = {"catlatch store 1\n", "catlatch store 2 in store.1\n"};
+    static const char *const old[] = {"catlatch store 1\n", "catlatch store 2 in store.1\n",
+                                      "catlatch store 3 in store.1\n"};
     (void)state;
     save(1);
     close_store();
@@ -345,12 +346,12 @@ static void a_format_file_that_is_not_ours_is_refused_and_nothing_is_touched(voi
     assert_int_equal(try_open(0), CATLATCH_E_DATA);
     assert_says("/format is not catlatch's; is this the right state_dir?");
     static const char *const damaged[] = {"catlatch store x\n",
-                                          "catlatch store 3\n",
-                                          "catlatch store 3 in store.0\n",
-                                          "catlatch store 3 in store.01\n",
-                                          "catlatch store 3 in store.1",
-                                          "catlatch store 3 in store.1\nx",
-                                          "catlatch store 3 in ../store.1\n",
+                                          "catlatch store 4\n",
+                                          "catlatch store 4 in store.0\n",
+                                          "catlatch store 4 in store.01\n",
+                                          "catlatch store 4 in store.1",
+                                          "catlatch store 4 in store.1\nx",
+                                          "catlatch store 4 in ../store.1\n",
                                           "catlatch store "};
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         remove_file("format");
@@ -368,7 +369,7 @@ static void a_store_whose_folder_is_missing_is_not_made_anew(void **state)
     save(1);
     close_store();
     remove_file("format");
-    write_file("format", 0, "catlatch store 3 in store.7\n", 28);
+    write_file("format", 0, "catlatch store 4 in store.7\n", 28);
     assert_int_equal(try_open(0), CATLATCH_E_DATA);
     assert_says("/store.7 is missing; restore a backup");
 }

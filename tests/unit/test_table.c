@@ -929,12 +929,14 @@ static void layout_2_is_where_it_was(void **state)
     assert_int_equal(offsetof(struct table_header, pulse), 0);
     assert_int_equal(offsetof(struct table_header, max_stale_ms), 8);
     assert_int_equal(offsetof(struct table_header, environment_count), 40);
+    assert_int_equal(offsetof(struct table_header, usage_refs), 48);
     assert_int_equal(offsetof(struct table_header, magic), 64);
     assert_int_equal(offsetof(struct table_header, seed), 120);
     assert_int_equal(offsetof(struct table_header, slot_count), 136);
     assert_int_equal(offsetof(struct table_header, side_size), 160);
     assert_int_equal(offsetof(struct table_header, usage_area), 208);
-    assert_int_equal(offsetof(struct table_header, checksum), 224);
+    assert_int_equal(offsetof(struct table_header, usage_segments), 224);
+    assert_int_equal(offsetof(struct table_header, checksum), 228);
     assert_int_equal(offsetof(struct table_header, environments), 232);
     assert_int_equal(sizeof(struct table_environment), 32);
     assert_int_equal(offsetof(struct table_slot, digest), 8);

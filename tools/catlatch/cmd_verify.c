@@ -35,6 +35,8 @@ static int verify_words(const struct options *options, const struct input *input
         code = session_pair(request, "SCOPE", scopes->list[i], error);
     if (code == 0)
         code = session_pair(request, "ADDRESS", option_text(options, OPTION_ADDRESS), error);
+    if (code == 0)
+        code = session_word(request, "DRY", error);
     return code;
 }
 

@@ -1,0 +1,98 @@
+#include "daemon/sweeper.h"
+
+/* Records of one transaction, and words of marks that are looked at for them: a millisecond. */
+#define SLICE_RECORDS 128u
+#define SLICE_WORDS 16384u
+
+void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms)
+{
+    if (sweeper->active || tally_area(sweeper->tally) == NULL ||
+        now_ms - sweeper->begun_ms < interval_ms)
+        return;
+    sweeper->active = true;
+    sweeper->wrote = false;
+    sweeper->begun_ms = now_ms;
+    sweeper->rounds++;
+}
+
+/* Returns 1 if some of what the area says is not believed, 0, or an error. */
+static int advance(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
+                   int64_t now_unix_s, struct total *ret_total, struct error *error)
+{
+    const struct usage_area *area = tally_area(tally);
+    struct usage_numbers numbers;
+    struct total total = {.used = {.count = 0}};
+
+    int r = store_total(store, id, &total, error);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
+        return r;
+    bool believed = true;
+    if (area != NULL && usage_read(area, ref, now_unix_s, &numbers))
+        believed = total_advance(&total, area->id, &numbers, now_unix_s);
+    *ret_total = total;
+    return !believed;
+}
+
+int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
+                  int64_t now_unix_s, struct total *ret_total, struct error *error)
+{
+    int r = advance(store, tally, id, ref, now_unix_s, ret_total, error);
+    return r < 0 ? r : 0;
+}
+
+static int take_over(struct sweeper *sweeper, const uint32_t *refs, size_t count,
+                     int64_t now_unix_s, struct error *error)
+{
+    struct store_total totals[SLICE_RECORDS];
+    size_t known = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id = tally_owner(sweeper->tally, refs[i]);
+        if (id == 0)
+            continue; /* a mark that somebody wrote there */
+        int r = advance(sweeper->store, sweeper->tally, id, refs[i], now_unix_s,
+                        &totals[known].total, error);
+        if (r < 0)
+            return r;
+        sweeper->unbelieved += r > 0;
+        totals[known++].id = id;
+    }
+    if (known == 0)
+        return 0;
+    int r = store_put_totals(sweeper->store, totals, known, error);
+    if (r != 0)
+        return r;
+    sweeper->records += known;
+    sweeper->wrote = true;
+    return 0;
+}
+
+/* What could not be written is to be found by the next round. */
+static void mark_again(const struct sweeper *sweeper, const uint32_t *refs, size_t count)
+{
+    const struct usage_area *area = tally_area(sweeper->tally);
+    for (size_t i = 0; i < count; i++)
+        /* relaxed: whatever the record says then is read with it */
+        atomic_fetch_or_explicit(usage_mark_word(area, refs[i]), usage_mark_bit(refs[i]),
+                                 memory_order_relaxed);
+}
+
+int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, struct error *error)
+{
+    uint32_t refs[SLICE_RECORDS];
+    size_t count = 0;
+
+    *ret_ended = false;
+    if (!sweeper->active)
+        return 0;
+    bool over = usage_sweep(tally_area(sweeper->tally), &sweeper->cursor, SLICE_WORDS, refs,
+                            SLICE_RECORDS, &count);
+    int r = take_over(sweeper, refs, count, now_unix_s, error);
+    if (r != 0) {
+        mark_again(sweeper, refs, count);
+        sweeper->cursor = (struct usage_cursor){0};
+    }
+    sweeper->active = !over && r == 0;
+    *ret_ended = over && sweeper->wrote && r == 0;
+    return r;
+}

@@ -1,0 +1,44 @@
+/*
+ * sweeper.h - carries what the usage area says into the store, in slices between the changes.
+ *
+ * A round begins each usage_flush_interval and looks at every record that was used since the last.
+ * A slice is some hundred records, one transaction, about a millisecond of the store thread; no
+ * slice is begun while anything else waits. Nothing is flushed for it until the round ends, and
+ * then beside the store thread. Store thread.
+ */
+#ifndef DAEMON_SWEEPER_H
+#define DAEMON_SWEEPER_H
+
+#include "daemon/store.h"
+#include "daemon/tally.h"
+#include "usage/sweep.h"
+
+struct sweeper {
+    struct store *store;
+    struct tally *tally;
+
+    bool active; /* a round is under way */
+    bool wrote;  /* it wrote something */
+    uint64_t begun_ms;
+    struct usage_cursor cursor;
+
+    /* Since the start; any thread may look. */
+    _Atomic uint64_t rounds;
+    _Atomic uint64_t records;    /* that were taken over */
+    _Atomic uint64_t unbelieved; /* of them, with numbers that somebody wrote there */
+};
+
+/* Begins a round if none is under way and the interval has passed since the last one began. */
+void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms);
+
+/* One slice of the round. Returns 0, also when none is under way, or why nothing was written, which
+ * ends the round: what it did not reach is found by the next one. *ret_ended: the round came to its
+ * end, and wrote something that a flush is due for. */
+int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, struct error *error);
+
+/* What is known of a key's use: the store's, with what the area says of its record. ref 0: it has
+ * none; tally NULL: there is no area. Returns 0, or what store_total did but for E_NOT_FOUND. */
+int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
+                  int64_t now_unix_s, struct total *ret_total, struct error *error);
+
+#endif

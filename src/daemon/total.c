@@ -1,0 +1,119 @@
+#include "daemon/total.h"
+
+#include <string.h>
+
+#include "daemon/bytes.h"
+
+#define TOTAL_VERSION 1u
+
+#define HAS_USED 1u
+#define HAS_REFUSED 2u
+#define HAS_USED_FROM 4u
+#define HAS_REFUSED_FROM 8u
+#define HAS_ALL 15u
+
+static bool advance_count(struct total_event *total, bool same_area, uint64_t count)
+{
+    uint64_t seen = same_area ? total->seen : 0;
+    bool believed = count >= seen && count - seen <= TOTAL_STEP_MAX;
+
+    if (believed) {
+        uint64_t room = INT64_MAX - total->count;
+        total->count += count - seen < room ? count - seen : room;
+    }
+    total->seen = count;
+    return believed;
+}
+
+/* A last use that lies ahead was told before the clock was set back. */
+static void advance_last(struct total_event *total, const struct usage_event *event,
+                         int64_t now_unix_s)
+{
+    if (event->last_unix_s <= total->last_unix_s && total->last_unix_s <= now_unix_s)
+        return;
+    if (event->last_unix_s == 0)
+        return;
+    total->last_unix_s = event->last_unix_s;
+    total->has_from = event->has_from;
+    total->from = event->has_from ? event->from : (struct address){{0}};
+}
+
+bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES],
+                   const struct usage_numbers *numbers, int64_t now_unix_s)
+{
+    bool same_area = memcmp(io_total->area, area, sizeof io_total->area) == 0;
+    bool believed = advance_count(&io_total->used, same_area, numbers->used.count);
+
+    believed &= advance_count(&io_total->refused, same_area, numbers->refused.count);
+    advance_last(&io_total->used, &numbers->used, now_unix_s);
+    advance_last(&io_total->refused, &numbers->refused, now_unix_s);
+    memcpy(io_total->area, area, sizeof io_total->area);
+    return believed;
+}
+
+static bool is_empty(const struct total_event *event)
+{
+    return event->count == 0 && event->seen == 0 && event->last_unix_s == 0;
+}
+
+static void put_event(struct bytes_writer *writer, const struct total_event *event)
+{
+    if (is_empty(event))
+        return;
+    bytes_put_u64(writer, event->count);
+    bytes_put_u64(writer, event->seen);
+    bytes_put_i64(writer, event->last_unix_s);
+    if (event->has_from)
+        bytes_put(writer, event->from.bytes, sizeof event->from.bytes);
+}
+
+size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX])
+{
+    struct bytes_writer writer = {ret_bytes, TOTAL_ENCODED_MAX, false};
+    bool used = !is_empty(&total->used), refused = !is_empty(&total->refused);
+
+    bytes_put_u8(&writer, TOTAL_VERSION);
+    bytes_put_u8(&writer, (uint8_t)((used ? HAS_USED : 0) | (refused ? HAS_REFUSED : 0) |
+                                    (used && total->used.has_from ? HAS_USED_FROM : 0) |
+                                    (refused && total->refused.has_from ? HAS_REFUSED_FROM : 0)));
+    bytes_put(&writer, total->area, sizeof total->area);
+    put_event(&writer, &total->used);
+    put_event(&writer, &total->refused);
+    return TOTAL_ENCODED_MAX - writer.left;
+}
+
+static bool take_event(struct bytes_reader *reader, bool has_from, struct total_event *event)
+{
+    const unsigned char *from;
+
+    event->count = bytes_take_u64(reader);
+    event->seen = bytes_take_u64(reader);
+    event->last_unix_s = bytes_take_i64(reader);
+    event->has_from = has_from;
+    if (has_from && (from = bytes_take(reader, sizeof event->from.bytes)) != NULL)
+        memcpy(event->from.bytes, from, sizeof event->from.bytes);
+    return event->count <= INT64_MAX && event->last_unix_s >= 0;
+}
+
+int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total)
+{
+    struct bytes_reader reader;
+    struct total total = {.used = {.count = 0}};
+    int r = bytes_reader_start(&reader, bytes, len, TOTAL_VERSION);
+
+    if (r != 0)
+        return r;
+    uint8_t has = bytes_take_u8(&reader);
+    const unsigned char *area = bytes_take(&reader, sizeof total.area);
+    bool good = has <= HAS_ALL && area != NULL;
+    if (good)
+        memcpy(total.area, area, sizeof total.area);
+    if ((has & HAS_USED) != 0)
+        good &= take_event(&reader, (has & HAS_USED_FROM) != 0, &total.used);
+    if ((has & HAS_REFUSED) != 0)
+        good &= take_event(&reader, (has & HAS_REFUSED_FROM) != 0, &total.refused);
+    if (!good || !bytes_reader_is_done(&reader))
+        return CATLATCH_E_DATA;
+    *ret_total = total;
+    return 0;
+}

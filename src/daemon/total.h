@@ -1,0 +1,46 @@
+/*
+ * total.h - what is stored of a key's use: numbers that go on over areas, restarts and backups.
+ *
+ * The area that workers write (src/usage) counts from 0 when it begins. A total remembers which
+ * area it saw last and how far that had counted, so that it goes on by the difference, and by all
+ * of it where the area is another. What the area says is hostile: a count that goes back, or on by
+ * more than any host counts, is what somebody wrote there, and the total stays as it was and goes
+ * on from there. Pure.
+ */
+#ifndef DAEMON_TOTAL_H
+#define DAEMON_TOTAL_H
+
+#include "usage/record.h"
+
+#define TOTAL_AREA_BYTES 16u
+#define TOTAL_ENCODED_MAX 128u
+
+/* More than all cores of a large host count of one key in hours. */
+#define TOTAL_STEP_MAX (UINT64_C(1) << 44)
+
+struct total_event {
+    uint64_t count; /* at most INT64_MAX, for JSON's readers */
+    uint64_t seen;  /* what of it the area had counted */
+    int64_t last_unix_s;
+    bool has_from;
+    struct address from;
+};
+
+/* Zeros: never used, and no area was seen. */
+struct total {
+    unsigned char area[TOTAL_AREA_BYTES];
+    struct total_event used, refused;
+};
+
+/* Takes over what the area with this id says of the key at this moment. False: some of it was not
+ * to be believed, and was left out. */
+bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES],
+                   const struct usage_numbers *numbers, int64_t now_unix_s);
+
+/* Returns the length, at most TOTAL_ENCODED_MAX. */
+size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX]);
+
+/* Returns 0, E_DATA or E_VERSION. */
+int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total);
+
+#endif

@@ -1,0 +1,490 @@
+/* Uses of keys are counted where they happen, by all workers together, and nothing of it is lost:
+ * while the daemon is down, by a growth, by kills of either, or counted twice. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib_daemon.h"
+#include "usage/area.h"
+#include "usage/fetch.h"
+
+#define KEYS 24u
+#define WORKERS 4u
+
+/* Each on a line of its own, so that workers do not wait for each other here. */
+struct tally_of_worker {
+    _Alignas(64) _Atomic uint64_t granted[KEYS];
+    _Atomic uint64_t verified;
+};
+
+struct shared {
+    _Atomic bool end;
+    struct tally_of_worker workers[WORKERS];
+};
+
+struct scene {
+    struct trial trial;
+    struct trial_key keys[KEYS];
+    struct shared *shared;
+    pid_t workers[WORKERS];
+};
+
+static int open_with(void **state, const char *settings)
+{
+    static struct scene scene;
+    memset(&scene, 0, sizeof scene);
+    trial_open(&scene.trial, settings);
+    trial_start(&scene.trial);
+    scene.shared =
+        mmap(NULL, sizeof *scene.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(scene.shared != MAP_FAILED);
+    *state = &scene;
+    return 0;
+}
+
+static int open_scene(void **state)
+{
+    return open_with(state, "expected_keys = 16\nusage_flush_interval = 1s");
+}
+
+/* What is swept is swept at the end alone. */
+static int open_slow(void **state)
+{
+    return open_with(state, "expected_keys = 16\nusage_flush_interval = 1h");
+}
+
+static int close_scene(void **state)
+{
+    struct scene *scene = *state;
+    for (unsigned i = 0; i < WORKERS; i++)
+        if (scene->workers[i] > 0) {
+            kill(scene->workers[i], SIGKILL);
+            waitpid(scene->workers[i], NULL, 0);
+        }
+    munmap(scene->shared, sizeof *scene->shared);
+    trial_close(&scene->trial);
+    return 0;
+}
+
+static void create_keys(struct scene *scene)
+{
+    char name[16];
+    redisContext *admin = trial_connect(&scene->trial);
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(name, sizeof name, "k%u", i);
+        trial_create(admin, name, "o", &scene->keys[i]);
+    }
+    redisFree(admin);
+}
+
+/* A child's: no assertions here. */
+static void work(const struct scene *scene, unsigned number)
+{
+    struct tally_of_worker *tally = &scene->shared->workers[number];
+    struct catlatch *latch = trial_attach_quietly(&scene->trial);
+    if (latch == NULL)
+        _exit(1);
+    for (uint64_t n = number; !atomic_load(&scene->shared->end); n++) {
+        unsigned key = (unsigned)(n * 7 % KEYS);
+        if (trial_verify(latch, scene->keys[key].raw) == CATLATCH_VALID)
+            atomic_fetch_add(&tally->granted[key], 1);
+        atomic_fetch_add(&tally->verified, 1);
+    }
+    catlatch_close(latch);
+    _exit(0);
+}
+
+static void start_worker(struct scene *scene, unsigned number)
+{
+    scene->workers[number] = fork();
+    assert_true(scene->workers[number] >= 0);
+    if (scene->workers[number] == 0)
+        work(scene, number);
+}
+
+static void await_work(const struct scene *scene, unsigned number, uint64_t more)
+{
+    _Atomic uint64_t *verified = &scene->shared->workers[number].verified;
+    uint64_t until = atomic_load(verified) + more;
+    while (atomic_load(verified) < until)
+        usleep(1000);
+}
+
+static void end_workers(struct scene *scene)
+{
+    int status;
+    atomic_store(&scene->shared->end, true);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        if (scene->workers[i] <= 0)
+            continue;
+        assert_int_equal(waitpid(scene->workers[i], &status, 0), scene->workers[i]);
+        assert_int_equal(status, 0);
+        scene->workers[i] = 0;
+    }
+}
+
+static redisReply *get_key(redisContext *admin, const struct trial_key *key)
+{
+    redisReply *reply = trial_ask(admin, "KEY.GET %s", key->id);
+    assert_false(trial_is_error(reply, ""));
+    return reply;
+}
+
+static uint64_t number_of(redisContext *admin, const struct trial_key *key, const char *member)
+{
+    redisReply *reply = get_key(admin, key);
+    long long number = trial_number(reply, member);
+    freeReplyObject(reply);
+    assert_true(number >= 0);
+    return (uint64_t)number;
+}
+
+/* `lost`: what each key's count may be short of, for workers that were killed. */
+static void assert_counts_equal_grants(struct scene *scene, uint64_t lost)
+{
+    redisContext *admin = trial_connect(&scene->trial);
+    for (unsigned i = 0; i < KEYS; i++) {
+        uint64_t granted = 0, counted = number_of(admin, &scene->keys[i], "use_count");
+        for (unsigned w = 0; w < WORKERS; w++)
+            granted += atomic_load(&scene->shared->workers[w].granted[i]);
+        /* A killed worker may have counted what it could not tell us of any more. */
+        assert_in_range(counted, granted - lost, granted + lost);
+        assert_true(granted > 0);
+    }
+    redisFree(admin);
+}
+
+static void add_keys(redisContext *admin, unsigned *io_count, unsigned until)
+{
+    struct trial_key unused;
+    char name[16];
+    for (; *io_count < until; (*io_count)++) {
+        snprintf(name, sizeof name, "more%u", *io_count);
+        trial_create(admin, name, "o", &unused);
+    }
+}
+
+static void counts_equal_grants_through_growth_kills_and_restarts(void **state)
+{
+    struct scene *scene = *state;
+    unsigned added = 0, rounds = trial_scale(4, 40);
+    create_keys(scene);
+    for (unsigned i = 0; i < WORKERS; i++)
+        start_worker(scene, i);
+    for (unsigned round = 0; round < rounds; round++) {
+        redisContext *admin = trial_connect(&scene->trial);
+        uint64_t generation = trial_stat(admin, "generation");
+        while (trial_stat(admin, "generation") == generation)
+            add_keys(admin, &added, added + 50);
+        redisFree(admin);
+        for (unsigned i = 0; i < WORKERS; i++)
+            await_work(scene, i, 1000);
+        trial_kill(&scene->trial);
+        for (unsigned i = 0; i < WORKERS; i++)
+            await_work(scene, i, 1000);
+        trial_start(&scene->trial);
+    }
+    end_workers(scene);
+    assert_counts_equal_grants(scene, 0);
+}
+
+static void a_killed_worker_loses_one_at_most(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    for (unsigned i = 0; i < WORKERS; i++)
+        start_worker(scene, i);
+    for (unsigned round = 0; round < trial_scale(10, 100); round++) {
+        unsigned i = round % WORKERS;
+        await_work(scene, i, 500);
+        kill(scene->workers[i], SIGKILL);
+        waitpid(scene->workers[i], NULL, 0);
+        start_worker(scene, i);
+    }
+    end_workers(scene);
+    assert_counts_equal_grants(scene, trial_scale(10, 100));
+}
+
+static uint64_t verify_times(struct catlatch *latch, const struct trial_key *key, unsigned times)
+{
+    uint64_t granted = 0;
+    for (unsigned i = 0; i < times; i++)
+        granted += trial_verify(latch, key->raw) == CATLATCH_VALID;
+    return granted;
+}
+
+static void a_worker_that_starts_while_the_daemon_is_down_counts(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    trial_kill(&scene->trial);
+    struct catlatch *latch = trial_attach(&scene->trial);
+    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    trial_start(&scene->trial);
+    redisContext *admin = trial_connect(&scene->trial);
+    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 5);
+    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 10);
+    redisFree(admin);
+    catlatch_close(latch);
+}
+
+static pid_t keeper_pid(const struct trial *trial)
+{
+    char path[TRIAL_PATH_SIZE + 16];
+    int pid = 0;
+    snprintf(path, sizeof path, "%s/usage.lock", trial->run_dir);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    fclose(file);
+    assert_true(pid > 1);
+    return pid;
+}
+
+static void kill_keeper(const struct trial *trial)
+{
+    assert_int_equal(kill(keeper_pid(trial), SIGKILL), 0);
+}
+
+/* By the area that the keeper gives: it is the daemon's again. */
+static void await_keeper(const struct trial *trial)
+{
+    struct trust trust = trust_self();
+    struct usage_fetched fetched;
+    uint64_t end_ns = trial_clock_ns() + TRIAL_PATIENCE_MS * UINT64_C(1000000);
+    bool has = false;
+    while (!has) {
+        assert_true(trial_clock_ns() < end_ns);
+        if (usage_fetch(trial->run_dir, &trust, 1000, &fetched, NULL) == 0) {
+            has = fetched.segments.count > 0;
+            usage_fetched_close(&fetched);
+        }
+        usleep(1000);
+    }
+}
+
+static void a_killed_keeper_is_started_again_and_nothing_is_lost(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    struct catlatch *before = trial_attach(&scene->trial);
+    assert_int_equal(verify_times(before, &scene->keys[0], 5), 5);
+    kill_keeper(&scene->trial);
+    await_keeper(&scene->trial);
+    struct catlatch *after = trial_attach(&scene->trial);
+    assert_int_equal(verify_times(after, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(before, &scene->keys[0], 5), 5);
+    redisContext *admin = trial_connect(&scene->trial);
+    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 15);
+    redisFree(admin);
+    catlatch_close(before);
+    catlatch_close(after);
+}
+
+static void without_both_what_was_swept_is_known_and_counting_goes_on(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    struct catlatch *latch = trial_attach(&scene->trial);
+    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    redisContext *admin = trial_connect(&scene->trial);
+    while (trial_stat(admin, "usage_swept") == 0)
+        usleep(10000);
+    redisFree(admin);
+    kill_keeper(&scene->trial);
+    trial_kill(&scene->trial);
+    trial_start(&scene->trial);
+    await_keeper(&scene->trial);
+    assert_int_equal(catlatch_refresh(latch), 0);
+    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    admin = trial_connect(&scene->trial);
+    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 10);
+    redisFree(admin);
+    catlatch_close(latch);
+}
+
+static void an_orderly_end_stores_everything(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    struct catlatch *latch = trial_attach(&scene->trial);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(verify_times(latch, &scene->keys[i], i + 1), i + 1);
+    trial_stop(&scene->trial);
+    kill_keeper(&scene->trial);
+    trial_start(&scene->trial);
+    redisContext *admin = trial_connect(&scene->trial);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(number_of(admin, &scene->keys[i], "use_count"), i + 1);
+    redisFree(admin);
+    catlatch_close(latch);
+}
+
+static enum catlatch_result verify_from(struct catlatch *latch, const char *raw,
+                                        const char *address)
+{
+    struct catlatch_request request = {
+        .size = sizeof request, .key = raw, .key_len = strlen(raw), .address = address};
+    return catlatch_verify(latch, &request, NULL);
+}
+
+static void assert_text(redisContext *admin, const struct trial_key *key, const char *member,
+                        const char *text)
+{
+    redisReply *reply = get_key(admin, key);
+    assert_string_equal(trial_text(reply, member), text);
+    freeReplyObject(reply);
+}
+
+static void a_revoked_key_tells_who_still_tries_it(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    struct catlatch *latch = trial_attach(&scene->trial);
+    redisContext *admin = trial_connect(&scene->trial);
+    const struct trial_key *key = &scene->keys[0];
+    assert_int_equal(verify_from(latch, key->raw, "203.0.113.9"), CATLATCH_VALID);
+    redisReply *receipt = trial_ask(admin, "KEY.REVOKE %s", key->id);
+    const redisReply *touched = trial_member(receipt, "keys")->element[0];
+    assert_string_equal(trial_text(touched, "last_used_from"), "203.0.113.9");
+    assert_true(strlen(trial_text(touched, "last_used_at")) == strlen("2026-01-31T02:14:07Z"));
+    freeReplyObject(receipt);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(verify_from(latch, key->raw, "2001:db8::7"), CATLATCH_REVOKED);
+    assert_int_equal(number_of(admin, key, "use_count"), 1);
+    assert_int_equal(number_of(admin, key, "refused_count"), 3);
+    assert_text(admin, key, "last_refused_from", "2001:db8::7");
+    assert_text(admin, key, "last_used_from", "203.0.113.9");
+    redisFree(admin);
+    catlatch_close(latch);
+}
+
+static void addresses_are_kept_as_the_policy_says(void **state)
+{
+    static const struct {
+        const char *policy, *ipv4, *ipv6;
+    } cases[] = {
+        {"full", "203.0.113.9", "2001:db8:1:2:3::7"},
+        {"prefix", "203.0.113.0", "2001:db8:1::"},
+        {"off", "", ""},
+    };
+    struct scene *scene = *state;
+    create_keys(scene);
+    redisContext *admin = trial_connect(&scene->trial);
+    for (unsigned i = 0; i < 3; i++) {
+        char settings[128];
+        snprintf(settings, sizeof settings, "expected_keys = 16\n[policy]\nrecord_address = %s",
+                 cases[i].policy);
+        trial_configure(&scene->trial, settings);
+        struct catlatch *latch = trial_attach(&scene->trial);
+        assert_int_equal(verify_from(latch, scene->keys[2 * i].raw, "203.0.113.9"), 1);
+        assert_int_equal(verify_from(latch, scene->keys[2 * i + 1].raw, "2001:db8:1:2:3::7"), 1);
+        assert_text(admin, &scene->keys[2 * i], "last_used_from", cases[i].ipv4);
+        assert_text(admin, &scene->keys[2 * i + 1], "last_used_from", cases[i].ipv6);
+        catlatch_close(latch);
+    }
+    redisFree(admin);
+}
+
+static void ignore_step(void *context, const struct catlatch_step *step)
+{
+    (void)context;
+    (void)step;
+}
+
+static void sockets_count_and_dry_runs_and_rechecks_do_not(void **state)
+{
+    struct scene *scene = *state;
+    create_keys(scene);
+    const struct trial_key *key = &scene->keys[0];
+    struct catlatch *latch = trial_attach(&scene->trial);
+    redisContext *admin = trial_connect(&scene->trial);
+    redisContext *verify = trial_connect_verify(&scene->trial);
+    struct catlatch_request request = {
+        .size = sizeof request, .key = key->raw, .key_len = strlen(key->raw)};
+    struct catlatch_outcome outcome = {.size = sizeof outcome};
+
+    trial_do(verify, "KEY.VERIFY %s ADDRESS 192.0.2.1", key->raw);
+    trial_do(verify, "AUTH %s", key->raw);
+    assert_int_equal(number_of(admin, key, "use_count"), 2);
+    assert_int_equal(catlatch_verify(latch, &request, &outcome), CATLATCH_VALID);
+    assert_int_equal(number_of(admin, key, "use_count"), 3);
+    assert_int_equal(catlatch_recheck(latch, &outcome, NULL), CATLATCH_VALID);
+    assert_int_equal(catlatch_explain(latch, &request, &outcome, ignore_step, NULL),
+                     CATLATCH_VALID);
+    assert_int_equal(number_of(admin, key, "use_count"), 3);
+    struct catlatch_request batch[3] = {request, request, request};
+    struct catlatch_outcome outcomes[3] = {outcome, outcome, outcome};
+    assert_int_equal(catlatch_verify_batch(latch, batch, outcomes, 3), 3);
+    assert_int_equal(number_of(admin, key, "use_count"), 6);
+    redisFree(admin);
+    redisFree(verify);
+    catlatch_close(latch);
+}
+
+/* Every worker may write there, so one can write anything. */
+static void a_worker_that_scribbles_harms_numbers_alone(void **state)
+{
+    struct scene *scene = *state;
+    struct trust trust = trust_self();
+    struct usage_fetched fetched;
+    create_keys(scene);
+    struct catlatch *latch = trial_attach(&scene->trial);
+    redisContext *admin = trial_connect(&scene->trial);
+    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    while (trial_stat(admin, "usage_swept") == 0)
+        usleep(10000);
+    trial_do(admin, "KEY.REVOKE %s", scene->keys[1].id);
+    assert_int_equal(usage_fetch(scene->trial.run_dir, &trust, 1000, &fetched, NULL), 0);
+    for (int byte = 0; byte <= 0xff; byte += 0x55) {
+        for (unsigned k = 0; k < fetched.segments.count; k++) {
+            void *base = mmap(NULL, usage_segment_size(k), PROT_READ | PROT_WRITE, MAP_SHARED,
+                              fetched.segments.fds[k], 0);
+            assert_true(base != MAP_FAILED);
+            memset(base, byte, usage_segment_size(k));
+            munmap(base, usage_segment_size(k));
+        }
+        uint64_t rounds = trial_stat(admin, "usage_rounds");
+        while (trial_stat(admin, "usage_rounds") < rounds + 2)
+            usleep(10000);
+        assert_int_equal(trial_verify(latch, scene->keys[0].raw), CATLATCH_VALID);
+        assert_int_equal(trial_verify(latch, scene->keys[1].raw), CATLATCH_REVOKED);
+        assert_in_range(number_of(admin, &scene->keys[0], "use_count"), 5, 5 + 4);
+        redisReply *page = trial_ask(admin, "KEY.LIST");
+        assert_int_equal(trial_member(page, "keys")->elements, KEYS);
+        freeReplyObject(page);
+    }
+    usage_fetched_close(&fetched);
+    assert_true(trial_stat(admin, "usage_unbelieved") > 0);
+    assert_true(trial_said(&scene->trial, "numbers that no worker counts up to"));
+    assert_true(trial_lives(&scene->trial));
+    redisFree(admin);
+    catlatch_close(latch);
+}
+
+int main(void)
+{
+#define EACH(test, open) cmocka_unit_test_setup_teardown(test, open, close_scene)
+    const struct CMUnitTest tests[] = {
+        EACH(counts_equal_grants_through_growth_kills_and_restarts, open_scene),
+        EACH(a_killed_worker_loses_one_at_most, open_scene),
+        EACH(a_worker_that_starts_while_the_daemon_is_down_counts, open_slow),
+        EACH(a_killed_keeper_is_started_again_and_nothing_is_lost, open_slow),
+        EACH(without_both_what_was_swept_is_known_and_counting_goes_on, open_scene),
+        EACH(an_orderly_end_stores_everything, open_slow),
+        EACH(a_revoked_key_tells_who_still_tries_it, open_slow),
+        EACH(addresses_are_kept_as_the_policy_says, open_slow),
+        EACH(sockets_count_and_dry_runs_and_rechecks_do_not, open_slow),
+        EACH(a_worker_that_scribbles_harms_numbers_alone, open_scene),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
