@@ -1,5 +1,7 @@
 #include "core/timespan.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "catlatch.h"
@@ -95,6 +97,18 @@ int timespan_parse_ms(const char *text, size_t len, int64_t *ret_ms)
         return 0;
     }
     return parse_units(text, len, ret_ms);
+}
+
+size_t timespan_format_ms(int64_t ms, char ret_text[TIMESPAN_MS_SIZE])
+{
+    size_t i = 0;
+
+    if (ms <= 0)
+        return (size_t)snprintf(ret_text, TIMESPAN_MS_SIZE, "0s");
+    while (ms % units[i].ms != 0) /* the last is of one millisecond */
+        i++;
+    return (size_t)snprintf(ret_text, TIMESPAN_MS_SIZE, "%" PRId64 "%s", ms / units[i].ms,
+                            units[i].name);
 }
 
 static int is_leap(int64_t year)

@@ -17,11 +17,16 @@
 #define TIMESPAN_UNIX_MAX INT64_C(253402300799)
 
 #define TIMESPAN_RFC3339_SIZE 21 /* "2027-01-31T12:00:00Z" */
+#define TIMESPAN_MS_SIZE 22      /* the digits of INT64_MAX, and "ms" */
 
 /* Return 0 or E_DATA: not such a text, or a value that does not fit (a time: outside of 1970 to
  * 9999). No time zone data, no locale. */
 int timespan_parse_ms(const char *text, size_t len, int64_t *ret_ms);
 int timespan_parse_time(const char *text, size_t len, int64_t now_unix_s, int64_t *ret_unix_s);
+
+/* A number and the largest unit that it is whole in: "90m", "1d". A nought and what is less are
+ * "0s". Returns its length. */
+size_t timespan_format_ms(int64_t ms, char ret_text[TIMESPAN_MS_SIZE]);
 
 /* UTC. unix_s outside of 0 to TIMESPAN_UNIX_MAX is clamped. */
 void timespan_rfc3339(int64_t unix_s, char ret_text[TIMESPAN_RFC3339_SIZE]);

@@ -298,6 +298,28 @@ static void what_is_written_reads_back_from_1970_to_9999(void **state)
     }
 }
 
+static void durations_are_written_in_the_largest_unit_that_they_are_whole_in(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {1, "1ms"},           {1500, "1500ms"},       {1000, "1s"},
+        {60000, "1m"},        {90000, "90s"},         {5400000, "90m"},
+        {DAY * 1000, "1d"},   {DAY * 7000, "1w"},     {DAY * 30000, "30d"},
+        {DAY * 365000, "1y"}, {DAY * 366000, "366d"}, {0, "0s"},
+        {-1, "0s"},           {INT64_MIN, "0s"},      {INT64_MAX, "9223372036854775807ms"},
+    };
+    char text[TIMESPAN_MS_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(timespan_format_ms(cases[i].ms, text), strlen(cases[i].text));
+        assert_string_equal(text, cases[i].text);
+        assert_ms(text, cases[i].ms < 0 ? 0 : cases[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +327,7 @@ int main(void)
         cmocka_unit_test(units_follow_each_other_from_large_to_small),
         cmocka_unit_test(what_is_no_duration_is_refused),
         cmocka_unit_test(a_duration_that_does_not_fit_is_refused),
+        cmocka_unit_test(durations_are_written_in_the_largest_unit_that_they_are_whole_in),
         cmocka_unit_test(times_are_rfc_3339),
         cmocka_unit_test(a_date_alone_is_its_midnight_in_utc),
         cmocka_unit_test(offsets_count_eastwards),
