@@ -7,6 +7,7 @@
 
 static_assert(USAGE_FIRST_BITS + USAGE_SEGMENTS_MAX == 32, "references have 31 bits");
 static_assert(USAGE_FIRST_RECORDS % 64 == 0, "no word of marks lies across two segments");
+static_assert(USAGE_FIRST_RECORDS % 2 == 0, "no block of limits lies across two segments");
 
 uint32_t usage_segment_records(unsigned k)
 {

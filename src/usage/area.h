@@ -58,6 +58,14 @@ static inline struct usage_record *usage_record_at(const struct usage_area *area
     return can_be && k < area->segment_count ? area->segments[k] + usage_index_of(ref) : NULL;
 }
 
+/* The block of limits of two records, this one and the next. NULL when the area has no such block:
+ * the reference is nobody's, odd, or usage_record_at has none. */
+static inline struct usage_limits *usage_limits_at(const struct usage_area *area, uint32_t ref)
+{
+    /* An even one's neighbour is in the same segment: see usage_limits in layout.h. */
+    return ref % 2 == 0 ? (struct usage_limits *)usage_record_at(area, ref) : NULL;
+}
+
 /* The word with the mark of a record that the area has, and the mark in it. */
 static inline _Atomic uint64_t *usage_mark_word(const struct usage_area *area, uint32_t ref)
 {

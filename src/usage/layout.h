@@ -17,7 +17,10 @@
  *                                     last sweep
  *     usage_segment_size(k)           whole huge pages but for the smallest segments
  *
- * Records are never moved, reset or given to another key while the area lives.
+ * Records are never moved, reset or given to another key while the area lives. Two in a row, of
+ * which the first has an even reference, are a block of limits: struct usage_limits. Which pairs
+ * are stands in the table too. Segments begin and end at even references, so that no block lies
+ * in two.
  *
  * A writer changes the record, then looks at the mark and sets it if it is not; a sweep takes a
  * word of marks away, then reads the records: all of it sequentially consistent, so either the
@@ -43,5 +46,20 @@ struct usage_record {
     _Atomic uint64_t refused_from[2];
 };
 static_assert(sizeof(struct usage_record) == 64, "a record is one cache line");
+
+/*
+ * The limits of one key, or of a pair of keys of which one was rotated to the other: what they have
+ * left is theirs together. A word of a limit is what limit.h says, and 0 is one that nobody charged
+ * yet. Of the two lines most requests touch the first alone.
+ */
+struct usage_limits {
+    _Atomic uint64_t rates[4]; /* of the key's own rates, in their order */
+    _Atomic uint64_t uses[4];  /* nobody's yet: uses that were paid for */
+    _Atomic uint64_t named[8]; /* of limits that are named in a service's stack */
+};
+static_assert(sizeof(struct usage_limits) == 2 * sizeof(struct usage_record),
+              "a block of limits is two records");
+static_assert(_Alignof(struct usage_limits) == _Alignof(struct usage_record),
+              "a block of limits can lie where records do");
 
 #endif

@@ -138,6 +138,41 @@ static void what_the_area_does_not_have_is_no_record(void **state)
     }
 }
 
+static void two_records_from_an_even_one_on_are_a_block_of_limits(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < USAGE_SEGMENTS_MAX; k++) {
+        uint64_t first = first_of(k), count = usage_segment_records(k);
+        char *segment = (char *)area.segments[k];
+        for (uint64_t i = 0; i < 130; i++) {
+            uint64_t index = i < 65 ? i : count - 130 + i;
+            char *block = (char *)usage_limits_at(&area, (uint32_t)(first + index));
+            bool is_block = index % 2 == 0 && first + index != 0;
+            assert_ptr_equal(block, is_block ? segment + index * 64 : NULL);
+            if (block != NULL)
+                assert_ptr_equal(block + sizeof(struct usage_limits),
+                                 (char *)usage_record_at(&area, (uint32_t)(first + index + 1)) +
+                                     64);
+        }
+    }
+}
+
+static void what_the_area_does_not_have_is_no_block_of_limits(void **state)
+{
+    static const uint32_t refs[] = {0, 1, 3, 1u << 31, (1u << 31) + 2, UINT32_MAX, UINT32_MAX - 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof refs / sizeof *refs; i++)
+        assert_null(usage_limits_at(&area, refs[i]));
+    struct usage_area part = area;
+    for (part.segment_count = 0; part.segment_count <= USAGE_SEGMENTS_MAX; part.segment_count++) {
+        uint32_t capacity = usage_capacity(part.segment_count);
+        assert_int_equal(usage_limits_at(&part, capacity - 1) != NULL, part.segment_count > 0);
+        assert_null(usage_limits_at(&part, capacity));
+        assert_null(usage_limits_at(&part, capacity + 1));
+        assert_null(usage_limits_at(&part, capacity + 3));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +182,8 @@ int main(void)
         cmocka_unit_test(the_fewest_segments_that_have_room_are_found_at_each_border),
         cmocka_unit_test(a_reference_leads_to_its_place_around_each_border),
         cmocka_unit_test(what_the_area_does_not_have_is_no_record),
+        cmocka_unit_test(two_records_from_an_even_one_on_are_a_block_of_limits),
+        cmocka_unit_test(what_the_area_does_not_have_is_no_block_of_limits),
     };
     return cmocka_run_group_tests_name("usage area", tests, reserve_area, release_area);
 }
