@@ -35,8 +35,13 @@ fuzz() { # NAME
     TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_usage_race"
 }
 
+@test "workers that charge limits, take charges back and scribble have no data race" {
+    TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_limit_race"
+}
+
 @test "any bytes as a table, and any operations on one" { fuzz table; }
 @test "any bytes as a usage area, and any operations on one" { fuzz usage; }
+@test "any text as rates, and any charges of their limits" { fuzz limit; }
 @test "any bytes as a request" { fuzz resp; }
 @test "any bytes as a stored record" { fuzz record; }
 @test "any bytes as a configuration" { fuzz ini; }
