@@ -88,13 +88,19 @@ struct scene {
     uint64_t now_ns;
 };
 
+/* Any number made of a few bits, so that inputs soon come to what is done with it. */
+static uint64_t spread(uint64_t bits)
+{
+    bits = (bits + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return (bits ^ bits >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
 static void open_scene(struct scene *scene, struct input *input)
 {
     *scene = (struct scene){.now_ns = UINT64_C(123456789012345)};
     for (unsigned i = 0; i < LIMITS; i++) {
-        uint64_t random[2];
-        take_bytes(input, random, sizeof random);
-        struct rate rate = model_rate(random[0], random[1]);
+        uint64_t bits = take(input);
+        struct rate rate = model_rate(spread(bits), spread(bits + 256));
         CHECK(rate_is_sane(&rate));
         scene->rules[i] = limit_rule_of(&rate);
         scene->limits[i] = (struct limit){&scene->rules[i], &scene->words[i]};
