@@ -218,7 +218,7 @@ int rates_parse(struct text text, struct rates *ret_rates, struct error *error)
     unsigned number = 0;
 
     do {
-        struct rate rate;
+        struct rate rate = {0};
         text = rest;
         rest = cut(&text, ',');
         number++;

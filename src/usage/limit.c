@@ -126,6 +126,7 @@ enum limit_verdict limits_charge(const struct limit *limits, struct limit_charge
         heal(limits, charge);
         return charge->verdict;
     }
+    charge->charged = 0; /* a second charge without a look is a mistake, but not one to crash by */
     for (unsigned i = 0; i < charge->count; i++) {
         charge->verdict = charge_one(&limits[i], charge, &charge->seen[i], &charge->wrote[i]);
         if (charge->verdict != LIMIT_GRANTED) {

@@ -204,11 +204,12 @@ static bool attempt(struct worker *worker, unsigned cost, uint64_t *random)
 }
 
 /* To any time at which not all of the burst is there again: others can only take more of it
- * meanwhile. So the limit never lies idle, and all that passed can be read from where it ends. */
+ * meanwhile. So the limit never lies idle, and all that passed can be read from where it ends. It
+ * stops for good before the last time there is: of a limit of one a year that is soon. */
 static void move_clock(uint64_t *random)
 {
     uint64_t now = atomic_load(&shared->clock_ns), word = atomic_load(limits[0].word);
-    if (word > now)
+    if (word > now && word < LIMIT_CLOCK_MAX_NS)
         atomic_store(&shared->clock_ns, now + 1 + sample_random(random) % (word - now));
 }
 
