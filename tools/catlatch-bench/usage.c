@@ -8,11 +8,13 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/digest.h"
 #include "core/huge.h"
 #include "statistics.h"
+#include "usage/limit.h"
 #include "usage/record.h"
 #include "usage/sweep.h"
 
@@ -49,6 +51,7 @@ static void open_area(struct usage_area *area, size_t key_count)
         void *segment = huge_map(fd, size, PROT_READ | PROT_WRITE);
         if (segment == MAP_FAILED)
             err(EX_OSERR, "a segment of %zu bytes", size);
+        huge_populate(segment, size);
         area->segments[k] = segment;
         close(fd);
     }
@@ -126,6 +129,94 @@ static void measure_notes(const struct usage_area *area, size_t key_count, unsig
                 notes_ns(area, (enum subject)subject, round * NOTES_PER_ROUND, key_count);
     for (unsigned subject = 0; subject < SUBJECTS; subject++)
         printf("  %-34s %7.1f ns\n", subject_names[subject], median(ns[subject], rounds));
+}
+
+/*
+ * A use and a charge of the key's one limit, as a worker makes them: look, the coarse clock,
+ * charge. The blocks of limits lie in an area of their own, as densely as they can.
+ */
+struct charging {
+    const struct usage_area *area, *blocks;
+    struct limit_rule rule;
+    size_t key_count;
+};
+
+enum charge_subject { CHARGED, AHEAD_CHARGED, HOT_CHARGED, ANSWERED, HOT_REFUSED, CHARGE_SUBJECTS };
+
+static const char *const charge_names[CHARGE_SUBJECTS] = {
+    [CHARGED] = "a use and a charge of any key",      [AHEAD_CHARGED] = "  asked for 16 before",
+    [HOT_CHARGED] = "a use and a charge of one key",  [ANSWERED] = "  and what is left of it",
+    [HOT_REFUSED] = "a refusal and a refused charge",
+};
+
+static uint64_t coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static enum limit_verdict charge(const struct charging *charging, uint32_t ref, bool is_asked)
+{
+    struct limit limit = {&charging->rule, &usage_limits_at(charging->blocks, 2 * ref)->rates[0]};
+    struct limit_charge charge;
+    struct limit_answer answer;
+    limits_look(&limit, 1, &charge);
+    enum limit_verdict verdict = limits_charge(&limit, &charge, 1000, coarse_ns());
+    if (is_asked) {
+        limits_answer(&limit, &charge, &answer);
+        __asm__ volatile("" ::"r"(&answer) : "memory");
+    }
+    return verdict;
+}
+
+static void use_and_charge(const struct charging *charging, enum charge_subject subject, uint32_t n)
+{
+    uint32_t ref = nth_ref(n, charging->key_count), ahead;
+    bool is_hot = subject == HOT_CHARGED || subject == ANSWERED || subject == HOT_REFUSED;
+    if (subject == AHEAD_CHARGED) {
+        ahead = nth_ref(n + AHEAD, charging->key_count);
+        usage_prefetch(charging->area, ahead);
+        __builtin_prefetch(usage_limits_at(charging->blocks, 2 * ahead), 1);
+    }
+    bool granted = charge(charging, is_hot ? 77 : ref, subject == ANSWERED) == LIMIT_GRANTED;
+    if (granted != (subject != HOT_REFUSED))
+        errx(EX_SOFTWARE, "a charge was %s", granted ? "granted" : "not granted");
+    if (granted)
+        usage_note_use(charging->area, is_hot ? 77 : ref, NOW, &from);
+    else
+        usage_note_refusal(charging->area, 77, NOW, &from);
+}
+
+/* What is to be granted always is of a limit that no benchmark uses up; nothing is left of what is
+ * not. */
+static double charges_ns(struct charging *charging, enum charge_subject subject, uint32_t first)
+{
+    static const struct rate endless = {1000000, 1, RATE_COUNT_MAX}, spent = {1, 3600, 1};
+    charging->rule = limit_rule_of(subject == HOT_REFUSED ? &spent : &endless);
+    if (subject == HOT_REFUSED)
+        charge(charging, 77, false);
+    uint64_t begin = now_ns();
+    for (uint32_t n = first; n < first + NOTES_PER_ROUND; n++)
+        use_and_charge(charging, subject, n);
+    return (double)(now_ns() - begin) / NOTES_PER_ROUND;
+}
+
+static void measure_charges(const struct usage_area *area, size_t key_count, unsigned rounds)
+{
+    static double ns[CHARGE_SUBJECTS][ROUNDS_MAX];
+    struct usage_area blocks;
+    struct charging charging = {.area = area, .blocks = &blocks, .key_count = key_count};
+
+    open_area(&blocks, 2 * (key_count + 1));
+    charges_ns(&charging, CHARGED, 0);
+    for (unsigned round = 0; round < rounds; round++)
+        for (unsigned subject = 0; subject < CHARGE_SUBJECTS; subject++)
+            ns[subject][round] =
+                charges_ns(&charging, (enum charge_subject)subject, round * NOTES_PER_ROUND);
+    for (unsigned subject = 0; subject < CHARGE_SUBJECTS; subject++)
+        printf("  %-34s %7.1f ns\n", charge_names[subject], median(ns[subject], rounds));
+    close_area(&blocks);
 }
 
 /* One key by two processes, with nothing between two notes or with the hash of a verification. */
@@ -243,6 +334,7 @@ void usage_measure(size_t key_count, unsigned rounds)
     open_area(&area, key_count);
     printf("usage of %zu keys, medians of %u rounds of %u\n", key_count, rounds, NOTES_PER_ROUND);
     measure_notes(&area, key_count, rounds);
+    measure_charges(&area, key_count, rounds);
     measure_rivals(&area, false, rounds);
     measure_rivals(&area, true, rounds);
     measure_sweep(&area, key_count, rounds);

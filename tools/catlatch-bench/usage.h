@@ -1,4 +1,5 @@
-/* usage.h - what it costs a worker to note a use, and the daemon to find what was noted. */
+/* usage.h - what it costs a worker to note a use and to charge a limit, and the daemon to find what
+ * was noted. */
 #ifndef BENCH_USAGE_H
 #define BENCH_USAGE_H
 
