@@ -28,7 +28,8 @@
 #define RATE_PERIOD_MAX_S (366u * 86400u)
 
 /* Units in a second, and so a unit is 1000 ns at least. What one unit costs is rounded up to a
- * whole nanosecond: at worst, then, a limit lets through a thousandth less than it says. A host
+ * whole nanosecond: at worst, then, a limit lets through a thousandth less than it says (and of
+ * costs that are thousandths of a unit, which are rounded up as well, half as many). A host
  * verifies a few millions of keys in a second, with all its processors; whoever needs more than
  * this needs no limit. */
 #define RATE_PER_SECOND_MAX 1000000u

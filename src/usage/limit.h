@@ -89,8 +89,8 @@ enum limit_verdict {
     LIMIT_BUSY = 2,
 };
 
-/* One request and its limits. The caller's, for as long as it wants to undo or to ask; whoever only
- * has it from here need not look into it. */
+/* One request: what became of it at each limit. The caller's, which gives it back with the same
+ * limits to undo or to ask. */
 struct limit_charge {
     enum limit_verdict verdict;
     unsigned count;   /* of limits */
