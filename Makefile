@@ -60,8 +60,8 @@ TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS) -lpthread
 comma := ,
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 SHARED_OBJ := $(call objects,src/core/*.c src/table/*.c src/usage/*.c src/stack/*.c)
-# Workers neither make keys nor write tables nor sweep usage nor try services out in a child.
-LIB_OBJ := $(filter-out %/keygen.o %/table/format.o %/writer.o %/usage/sweep.o %/stack/check.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
+# Workers neither make keys nor write tables nor sweep usage, keep its roll or try services out.
+LIB_OBJ := $(filter-out %/keygen.o %/table/format.o %/writer.o %/usage/sweep.o %/usage/roll.o %/stack/check.o,$(SHARED_OBJ)) $(call objects,src/lib/*.c)
 DAEMON_OBJ := $(filter-out %/main.o,$(call objects,src/daemon/*.c))
 KEEPER_OBJ := $(filter-out %/main.o,$(call objects,src/keeper/*.c))
 TOOL_OBJ := $(filter-out %/main.o,$(call objects,tools/catlatch/*.c))
