@@ -22,13 +22,16 @@
  * one that did: so it is looked for. */
 #define WATCH_MS 50
 
-void clients_init(struct clients *clients, struct holding *holding)
+void clients_init(struct clients *clients, struct holding *holding, struct processes *processes)
 {
-    *clients = (struct clients){.holding = holding, .uid = geteuid()};
+    *clients = (struct clients){.holding = holding, .processes = processes, .uid = geteuid()};
 }
 
-static bool may_put(const struct clients *clients, uid_t uid)
+/* May give memory, and be told of others. */
+static bool is_trusted(const struct clients *clients, const struct client *client)
 {
+    uid_t uid = client->peer.uid;
+
     return (uid == 0 || uid == clients->uid) && uid != OVERFLOW_UID;
 }
 
@@ -44,57 +47,116 @@ static unsigned count_untaken(const struct clients *clients, uid_t uid)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < clients->count; i++)
-        count += clients->list[i].answered && !clients->list[i].done && clients->list[i].uid == uid;
+    for (unsigned i = 0; i < clients->count; i++) {
+        const struct client *client = &clients->list[i];
+        count += client->answered && !client->done && client->peer.uid == uid;
+    }
     return count;
+}
+
+static void answer_init(const struct clients *clients, struct keeper_answer *answer)
+{
+    *answer = (struct keeper_answer){.magic = KEEPER_MAGIC,
+                                     .version = KEEPER_VERSION,
+                                     .count = clients->holding->segments.count};
+    memcpy(answer->area, clients->holding->area, sizeof answer->area);
+}
+
+static void send_answer(struct client *client, const void *message, size_t size,
+                        const struct passing *passing)
+{
+    client->answered = passing_send(client->fd, message, size, passing, MSG_DONTWAIT) == 0;
+    /* A few bytes may lie there for as long as the client likes; descriptors are watched. */
+    client->done = !client->answered || passing->count == 0;
 }
 
 static void answer(const struct clients *clients, struct client *client, enum keeper_status status,
                    const struct passing *passing)
 {
-    struct keeper_answer answer = {.magic = KEEPER_MAGIC,
-                                   .version = KEEPER_VERSION,
-                                   .status = status,
-                                   .count = clients->holding->segments.count};
+    struct keeper_answer answer;
 
-    memcpy(answer.area, clients->holding->area, sizeof answer.area);
-    client->answered = passing_send(client->fd, &answer, sizeof answer, passing, MSG_DONTWAIT) == 0;
-    /* A few bytes may lie there for as long as the client likes; descriptors are watched. */
-    client->done = !client->answered || passing->count == 0;
+    answer_init(clients, &answer);
+    answer.status = status;
+    send_answer(client, &answer, sizeof answer, passing);
 }
 
-/* Returns whether the descriptor was taken over. */
-static bool answer_put(const struct clients *clients, struct client *client,
-                       const struct keeper_request *request, int fd)
+/* Without descriptors. */
+static void tell(const struct clients *clients, struct client *client, enum keeper_status status)
 {
     const struct passing nothing = {.count = 0};
 
-    if (!may_put(clients, client->uid)) {
-        answer(clients, client, KEEPER_DENIED, &nothing);
-        return false;
+    answer(clients, client, status, &nothing);
+}
+
+static size_t message_size(unsigned entries)
+{
+    return sizeof(struct keeper_answer) + entries * sizeof(struct keeper_process);
+}
+
+static void answer_attach(const struct clients *clients, struct client *client)
+{
+    struct passing passing = clients->holding->segments;
+    struct keeper_message message;
+
+    passing.fds[passing.count++] = clients->processes->segment_fd;
+    answer_init(clients, &message.answer);
+    processes_attach(clients->processes, client->fd, &client->peer, &message.entries[0]);
+    send_answer(client, &message, message_size(1), &passing);
+    if (!client->answered)
+        processes_release(clients->processes, message.entries[0].line);
+}
+
+static void answer_processes(const struct clients *clients, struct client *client, uint32_t from)
+{
+    const struct passing passing = {.count = 1, .fds = {clients->processes->segment_fd}};
+    struct keeper_message message;
+
+    answer_init(clients, &message.answer);
+    message.answer.count = processes_list(clients->processes, from, message.entries);
+    send_answer(client, &message, message_size(message.answer.count), &passing);
+}
+
+/* Leaves nothing in `passing` if the descriptor was taken over. */
+static void answer_put(const struct clients *clients, struct client *client,
+                       const struct keeper_request *request, struct passing *passing)
+{
+    if (!is_trusted(clients, client)) {
+        tell(clients, client, KEEPER_DENIED);
+        return;
     }
-    answer(clients, client, holding_put(clients->holding, request->area, request->segment, fd),
-           &nothing);
-    return true;
+    passing->count = 0; /* taken over */
+    tell(clients, client,
+         holding_put(clients->holding, request->area, request->number, passing->fds[0]));
 }
 
 /* The descriptors that are left in `passing` are closed by the caller. */
 static void answer_request(const struct clients *clients, struct client *client,
                            const struct keeper_request *request, struct passing *passing)
 {
-    const struct passing nothing = {.count = 0};
     bool is_put = request->want == KEEPER_PUT;
+    struct processes *processes = clients->processes;
 
     if (request->version != KEEPER_VERSION)
-        answer(clients, client, KEEPER_VERSION_UNKNOWN, &nothing);
-    else if (passing->count != (is_put && may_put(clients, client->uid) ? 1 : 0))
+        tell(clients, client, KEEPER_VERSION_UNKNOWN);
+    else if (passing->count != (is_put && is_trusted(clients, client) ? 1 : 0))
         client->done = true;
-    else if (is_put && answer_put(clients, client, request, passing->fds[0]))
-        passing->count = 0;
-    else if (!is_put && request->want == KEEPER_GET)
+    else if (is_put)
+        answer_put(clients, client, request, passing);
+    else if (request->want == KEEPER_GET)
         answer(clients, client, KEEPER_OK, &clients->holding->segments);
-    else if (!is_put)
-        answer(clients, client, KEEPER_UNKNOWN, &nothing);
+    else if (request->want == KEEPER_ATTACH)
+        answer_attach(clients, client);
+    else if (request->want == KEEPER_DETACH)
+        tell(clients, client,
+             processes_detach(processes, client->fd, &client->peer, request->number)
+                 ? KEEPER_OK
+                 : KEEPER_DENIED);
+    else if (request->want != KEEPER_PROCESSES)
+        tell(clients, client, KEEPER_UNKNOWN);
+    else if (is_trusted(clients, client))
+        answer_processes(clients, client, request->number);
+    else
+        tell(clients, client, KEEPER_DENIED);
 }
 
 /* Only who may PUT gets to give us descriptors. */
@@ -102,7 +164,7 @@ static void serve(const struct clients *clients, struct client *client)
 {
     struct keeper_request request;
     struct passing passing;
-    unsigned most = may_put(clients, client->uid) ? 1 : 0;
+    unsigned most = is_trusted(clients, client) ? 1 : 0;
     ssize_t len =
         passing_receive(client->fd, &request, sizeof request, most, &passing, MSG_DONTWAIT);
 
@@ -117,7 +179,7 @@ static void serve(const struct clients *clients, struct client *client)
 
 static bool may_ask(const struct clients *clients, const struct client *client)
 {
-    return !client->answered && count_untaken(clients, client->uid) < CLIENTS_UNTAKEN_MAX;
+    return !client->answered && count_untaken(clients, client->peer.uid) < CLIENTS_UNTAKEN_MAX;
 }
 
 unsigned clients_watch(const struct clients *clients, struct pollfd *ret_fds)
@@ -208,7 +270,7 @@ static void add(struct clients *clients, int fd, int64_t now_ms)
     if (clients->count == CLIENTS_MAX)
         drop_oldest(clients);
     struct client *client = &clients->list[clients->count++];
-    *client = (struct client){.fd = fd, .uid = peer.uid, .since_ms = now_ms};
+    *client = (struct client){.fd = fd, .peer = peer, .since_ms = now_ms};
     /* Who asked before we looked is answered however many come behind. */
     if (may_ask(clients, client))
         serve(clients, client);

@@ -16,16 +16,17 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <sys/socket.h>
 
 #include "keeper/holding.h"
+#include "keeper/processes.h"
 
 #define CLIENTS_MAX 64u
 #define CLIENTS_UNTAKEN_MAX 32u
 
 struct client {
     int fd;
-    uid_t uid;
+    struct ucred peer;
     int64_t since_ms;
     bool answered; /* the descriptors are on their way */
     bool hung_up;  /* nothing more can come, but the answer is not seen to be taken */
@@ -36,12 +37,13 @@ struct clients {
     struct client list[CLIENTS_MAX]; /* in the order of their coming */
     unsigned count;
     struct holding *holding;
-    uid_t uid;       /* the keeper's own, which may PUT */
+    struct processes *processes;
+    uid_t uid;       /* the keeper's own, which may PUT and be told who is attached */
     int64_t rest_ms; /* no connection is accepted before; 0: now */
     bool rest_complained;
 };
 
-void clients_init(struct clients *clients, struct holding *holding);
+void clients_init(struct clients *clients, struct holding *holding, struct processes *processes);
 
 /* What is to be waited for: fills in at most CLIENTS_MAX, returns how many. */
 unsigned clients_watch(const struct clients *clients, struct pollfd *ret_fds);

@@ -1,9 +1,7 @@
 #include "keeper/holding.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,12 +9,6 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "usage/segment.h"
-
-/* The first descriptor that a service manager passes. */
-#define PASSED_FIRST 3
-
-/* More is none of our sets: the unit allows this many in the store (FileDescriptorStoreMax=). */
-#define PASSED_MAX 64
 
 /* "usage.", the area's id in hexadecimal, ".", the segment's number. */
 #define NAME_SIZE 64
@@ -144,106 +136,59 @@ enum keeper_status holding_put(struct holding *holding, const uint8_t area[KEEPE
     return status;
 }
 
-/* What was passed at the start, in the manager's order. */
-struct passed {
-    long count;  /* descriptors from PASSED_FIRST on */
-    char *names; /* with a ':' between each two; cut up as it is read */
-    const char *names_end;
-    unsigned placed; /* bit k: segment k was found */
-    const char *wrong;
-};
-
-static struct passed passed_read(void)
-{
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    struct passed passed = {.names = getenv("LISTEN_FDNAMES")};
-
-    if (pid != NULL && count != NULL && strtol(pid, NULL, 10) == getpid())
-        passed.count = strtol(count, NULL, 10);
-    if (passed.count < 0 || passed.count > PASSED_MAX) {
-        log_line(LOG_WARNING, "$LISTEN_FDS passes %s descriptors, which are none of ours", count);
-        passed.count = 0;
-    }
-    if (passed.names != NULL)
-        passed.names_end = passed.names + strlen(passed.names);
-    return passed;
-}
-
-/* Segment k of the area that all before it are of. */
-static const char *take_one(struct holding *holding, struct passed *passed, const char *name,
-                            int fd)
+/* Segment k of the area that all before it are of; bit k of *placed: it was found. */
+static const char *take_one(struct holding *holding, unsigned *placed, const char *name, int fd)
 {
     uint8_t area[KEEPER_AREA_BYTES];
     struct error error;
     unsigned k;
 
+    if (fd < 0)
+        return "is not open";
     if (!segment_parse(name, area, &k) || k >= USAGE_SEGMENTS_MAX || !is_named(area))
         return "is no segment";
-    if (passed->placed != 0 && memcmp(area, holding->area, sizeof area) != 0)
+    if (*placed != 0 && memcmp(area, holding->area, sizeof area) != 0)
         return "is another area's";
-    if ((passed->placed & 1u << k) != 0)
+    if ((*placed & 1u << k) != 0)
         return "was kept twice";
     if (usage_segment_check(fd, k, &error) != 0)
         return "is unfit";
     memcpy(holding->area, area, sizeof area);
     holding->segments.fds[k] = fd;
-    passed->placed |= 1u << k;
+    *placed |= 1u << k;
     return NULL;
 }
 
-/* Looks at all of them, whatever is wrong with one. */
-static void take_all(struct holding *holding, struct passed *passed)
+/* Looks at all of them, whatever is wrong with one; returns whether something was. */
+static bool take_all(struct holding *holding, const struct passed *passed)
 {
-    char *rest = passed->names;
+    unsigned placed = 0;
+    bool wrong = false;
 
-    for (int i = 0; i < passed->count; i++) {
-        const char *name = rest != NULL ? strsep(&rest, ":") : "";
-        int fd = PASSED_FIRST + i;
-        const char *wrong = fcntl(fd, F_SETFD, FD_CLOEXEC) == 0
-                                ? take_one(holding, passed, name, fd)
-                                : "is not open";
-        if (wrong != NULL && passed->wrong == NULL) {
-            passed->wrong = wrong;
+    for (unsigned i = 0; i < passed->count; i++) {
+        const char *name = passed->list[i].name;
+        const char *why = take_one(holding, &placed, name, passed->list[i].fd);
+        if (why != NULL && !wrong)
             log_line(LOG_WARNING, "what the service manager kept is dropped: \"%.*s\" %s",
-                     NAME_SIZE, name, wrong);
-        }
+                     NAME_SIZE, name, why);
+        wrong = wrong || why != NULL;
     }
     /* Bits without a gap, from the first on. */
-    if (passed->wrong == NULL && (passed->placed & (passed->placed + 1)) != 0) {
-        passed->wrong = "incomplete";
-        log_line(LOG_WARNING, "what the service manager kept is dropped: a segment is missing");
-    }
+    if (wrong || (placed & (placed + 1)) == 0)
+        return wrong;
+    log_line(LOG_WARNING, "what the service manager kept is dropped: a segment is missing");
+    return true;
 }
 
-/* strsep left the names one behind the other. */
-static void drop_all(const struct passed *passed)
+void holding_inherit(struct holding *ret_holding, struct passed *passed)
 {
-    const char *name = passed->names;
-
-    for (int i = 0; i < passed->count; i++) {
-        close(PASSED_FIRST + i);
-        if (name == NULL || name > passed->names_end)
-            continue;
-        if (name[0] != '\0')
-            forget(name);
-        name += strlen(name) + 1;
-    }
-}
-
-void holding_inherit(struct holding *ret_holding)
-{
-    struct passed passed = passed_read();
-
     *ret_holding = (struct holding){.segments = {.count = 0}};
-    take_all(ret_holding, &passed);
-    if (passed.wrong != NULL) {
-        drop_all(&passed);
+    if (take_all(ret_holding, passed)) {
+        for (unsigned i = 0; i < passed->count; i++)
+            passed_drop(passed, i);
         *ret_holding = (struct holding){.segments = {.count = 0}};
-    } else if (passed.count > 0) {
-        ret_holding->segments.count = (unsigned)passed.count;
-        log_line(LOG_NOTICE, "took back %ld segments that the service manager kept", passed.count);
+    } else if (passed->count > 0) {
+        ret_holding->segments.count = passed->count;
+        log_line(LOG_NOTICE, "took back %u segments that the service manager kept", passed->count);
     }
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
 }

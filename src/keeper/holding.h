@@ -3,8 +3,8 @@
  * core, usage, and of the daemon what any program of its user needs: lock, log, notify, privilege.
  *
  * It runs for months beside everybody's requests, so it does little: one thread, one poll loop,
- * nothing allocated after the start, nothing secret in it. It maps no segment, and so neither reads
- * nor writes one.
+ * nothing allocated after the start, nothing secret in it. It maps no segment of the area, and so
+ * neither reads nor writes one.
  *
  * holding.h - the area that is held: the descriptors of its segments, here and in the service
  * manager's store (notify.h), from which the next keeper gets them back after a crash.
@@ -12,6 +12,7 @@
 #ifndef KEEPER_HOLDING_H
 #define KEEPER_HOLDING_H
 
+#include "keeper/passed.h"
 #include "usage/keeper.h"
 #include "usage/passing.h"
 
@@ -20,9 +21,9 @@ struct holding {
     struct passing segments;         /* owned */
 };
 
-/* What the manager kept is taken out of the environment and into *ret_holding, if it is the whole
- * of one area; otherwise it is closed, forgotten by the manager and said in the log. */
-void holding_inherit(struct holding *ret_holding);
+/* What the manager kept goes into *ret_holding, if it is the whole of one area; otherwise it is
+ * closed, forgotten by the manager and said in the log. All of `passed` is meant. */
+void holding_inherit(struct holding *ret_holding, struct passed *passed);
 
 /* Puts a segment in its place, keeper.h says which. The descriptor is taken over in every case. */
 enum keeper_status holding_put(struct holding *holding, const uint8_t area[KEEPER_AREA_BYTES],

@@ -19,12 +19,14 @@
 #include "keeper/detach.h"
 #include "keeper/holding.h"
 #include "keeper/place.h"
+#include "keeper/processes.h"
 
 /* How often it is looked whether the socket is still ours, however much there is to do. */
 #define LOOK_MS 1000
 
 /* Descriptors that were sent and not yet taken count against the limit of open files: as many as
- * uids with CLIENTS_UNTAKEN_MAX of them will hardly come together. */
+ * uids with CLIENTS_UNTAKEN_MAX of them will hardly come together. PROCESS_LINES are open as well
+ * when everybody is attached; where this many are not allowed, whoever comes then has no line. */
 #define FILES 65536u
 
 static const char usage[] =
@@ -56,6 +58,7 @@ static const struct option long_options[] = {
 
 struct keeper {
     struct holding holding;
+    struct processes processes;
     struct place place;
     struct clients clients;
     int signals;
@@ -80,11 +83,11 @@ static int open_signals(int *ret_signals, struct error *error)
     return 0;
 }
 
-static int settle(const char *config_path, char ret_run_dir[PATH_MAX], struct error *error)
+static int settle(const char *config_path, char ret_run_dir[PATH_MAX], uint64_t *ret_files,
+                  struct error *error)
 {
     struct privilege privilege;
     struct config *config;
-    uint64_t files;
     int r = config_read(config_path, &config, error);
 
     if (r != 0)
@@ -93,7 +96,7 @@ static int settle(const char *config_path, char ret_run_dir[PATH_MAX], struct er
     if (r == 0)
         r = privilege_run_dir(config, &privilege, error);
     if (r == 0)
-        r = privilege_drop(&privilege, FILES, &files, error);
+        r = privilege_drop(&privilege, FILES, ret_files, error);
     memcpy(ret_run_dir, config->run_dir, PATH_MAX);
     config_free(config);
     return r;
@@ -119,14 +122,15 @@ static int wait_ms(const struct keeper *keeper, int64_t looked_ms)
 /* Until a signal comes, or the socket is somebody else's. */
 static void serve(struct keeper *keeper)
 {
-    struct pollfd fds[2 + CLIENTS_MAX] = {{.fd = keeper->signals, .events = POLLIN},
-                                          {.events = POLLIN}};
+    struct pollfd fds[3 + CLIENTS_MAX] = {{.fd = keeper->signals, .events = POLLIN},
+                                          {.events = POLLIN},
+                                          {.fd = keeper->processes.ended, .events = POLLIN}};
     int64_t looked_ms = clock_ms();
 
     for (;;) {
-        unsigned count = clients_watch(&keeper->clients, fds + 2);
+        unsigned count = clients_watch(&keeper->clients, fds + 3);
         fds[1].fd = clients_accepting(&keeper->clients) ? keeper->place.listener : -1;
-        if (poll(fds, 2 + count, wait_ms(keeper, looked_ms)) < 0 && errno != EINTR) {
+        if (poll(fds, 3 + count, wait_ms(keeper, looked_ms)) < 0 && errno != EINTR) {
             log_line(LOG_ERR, "cannot wait for connections: %s", strerror(errno));
             return;
         }
@@ -135,7 +139,9 @@ static void serve(struct keeper *keeper)
             log_line(LOG_NOTICE, "stopping");
             return;
         }
-        clients_serve(&keeper->clients, fds + 2, now_ms);
+        if ((fds[2].revents & POLLIN) != 0)
+            processes_reap(&keeper->processes);
+        clients_serve(&keeper->clients, fds + 3, now_ms);
         if ((fds[1].revents & POLLIN) != 0)
             clients_accept(&keeper->clients, keeper->place.listener, now_ms);
         if (now_ms - looked_ms < LOOK_MS)
@@ -153,7 +159,8 @@ static int start(struct keeper *keeper, const char *config_path, bool *ret_taken
                  struct error *error)
 {
     char run_dir[PATH_MAX];
-    int r = settle(config_path, run_dir, error);
+    uint64_t files = 0;
+    int r = settle(config_path, run_dir, &files, error);
 
     if (r == 0)
         r = open_signals(&keeper->signals, error);
@@ -161,6 +168,11 @@ static int start(struct keeper *keeper, const char *config_path, bool *ret_taken
         r = place_take(&keeper->place, run_dir, ret_taken, error);
     if (r == 0 && !*ret_taken)
         log_line(LOG_NOTICE, "another keeper serves %s already; nothing to do", run_dir);
+    if (r != 0 || !*ret_taken)
+        return r;
+    r = processes_start(&keeper->processes, files, error);
+    if (r != 0)
+        place_leave(&keeper->place);
     return r;
 }
 
@@ -168,12 +180,14 @@ static int start(struct keeper *keeper, const char *config_path, bool *ret_taken
 static int run(const char *config_path, int *report)
 {
     static struct keeper keeper;
+    struct passed passed;
     struct error error;
     bool taken = false;
 
     umask(0027);
-    /* Before anything is opened: what was passed has numbers of its own. */
-    holding_inherit(&keeper.holding);
+    passed_take(&passed);
+    processes_inherit(&keeper.processes, &passed);
+    holding_inherit(&keeper.holding, &passed);
     if (start(&keeper, config_path, &taken, &error) != 0) {
         log_line(LOG_ERR, "%s", error.text);
         notify_status(error.text);
@@ -182,7 +196,7 @@ static int run(const char *config_path, int *report)
     }
     if (!taken)
         return EX_OK;
-    clients_init(&keeper.clients, &keeper.holding);
+    clients_init(&keeper.clients, &keeper.holding, &keeper.processes);
     log_line(LOG_NOTICE, "serving: %s", keeper.place.path);
     notify_ready();
     detach_tell(report, EX_OK);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "usage/process.h"
 #include "usage/segment.h"
 
 /* The kernel shows a uid that a user namespace does not map as this one: it is nobody's. */
@@ -26,7 +27,8 @@ struct exchange {
     int64_t end_ms;
     struct keeper_request request;
     struct passing sent;
-    struct keeper_answer answer;
+    struct keeper_message message;
+    size_t len;              /* of it */
     struct passing received; /* at most `most` */
     unsigned most;
     struct error *error;
@@ -40,7 +42,8 @@ static int64_t clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int exchange_init(struct exchange *exchange, const char *run_dir, unsigned timeout_ms)
+static int exchange_init(struct exchange *exchange, const char *run_dir, unsigned timeout_ms,
+                         enum keeper_want want)
 {
     char *path = exchange->address.sun_path;
     size_t room = sizeof exchange->address.sun_path;
@@ -55,6 +58,7 @@ static int exchange_init(struct exchange *exchange, const char *run_dir, unsigne
     exchange->end_ms = clock_ms() + timeout_ms;
     exchange->request.magic = KEEPER_MAGIC;
     exchange->request.version = KEEPER_VERSION;
+    exchange->request.want = want;
     return 0;
 }
 
@@ -130,14 +134,28 @@ static int fail_shape(const struct exchange *exchange)
                      exchange->address.sun_path);
 }
 
-static int check_answer(const struct exchange *exchange, ssize_t len)
+/* Entries that the answer has to be followed by. */
+static size_t entries_due(const struct exchange *exchange)
 {
-    const struct keeper_answer *answer = &exchange->answer;
+    const struct keeper_answer *answer = &exchange->message.answer;
 
-    if (len != (ssize_t)sizeof *answer || answer->magic != KEEPER_MAGIC)
-        return fail_shape(exchange);
-    if (answer->version == KEEPER_VERSION)
+    if (answer->status != KEEPER_OK)
         return 0;
+    if (exchange->request.want == KEEPER_ATTACH)
+        return 1;
+    return exchange->request.want == KEEPER_PROCESSES ? answer->count : 0;
+}
+
+static int check_answer(const struct exchange *exchange)
+{
+    const struct keeper_answer *answer = &exchange->message.answer;
+
+    if (exchange->len < sizeof *answer || answer->magic != KEEPER_MAGIC)
+        return fail_shape(exchange);
+    if (answer->version == KEEPER_VERSION) {
+        size_t size = sizeof *answer + entries_due(exchange) * sizeof(struct keeper_process);
+        return exchange->len == size ? 0 : fail_shape(exchange);
+    }
     return error_set(exchange->error, CATLATCH_E_VERSION,
                      "%s: the usage keeper speaks version %u and this is version %u; restart it",
                      exchange->address.sun_path, answer->version, KEEPER_VERSION);
@@ -179,7 +197,7 @@ static ssize_t receive_bounded(struct exchange *exchange, int fd)
 
     errno = EAGAIN;
     while (len < 0 && set_patience(exchange, fd)) {
-        len = passing_receive(fd, &exchange->answer, sizeof exchange->answer, exchange->most,
+        len = passing_receive(fd, &exchange->message, sizeof exchange->message, exchange->most,
                               &exchange->received, 0);
         if (len < 0 && errno != EINTR)
             break;
@@ -194,8 +212,9 @@ static int ask(struct exchange *exchange, int fd, bool *ret_dropped)
 
     if (len == 0) {
         len = receive_bounded(exchange, fd);
+        exchange->len = len > 0 ? (size_t)len : 0;
         if (len > 0)
-            return check_answer(exchange, len);
+            return check_answer(exchange);
     }
     *ret_dropped = is_dropped(len, errno);
     if (*ret_dropped)
@@ -235,38 +254,61 @@ static int exchange_run(struct exchange *exchange)
     return r;
 }
 
-/* Segments are there or are not, and all of them are memory that cannot be taken away. */
-static int check_segments(const struct exchange *exchange)
+/* Descriptors, as the answer says: the area's segments, and `others` more. */
+static int check_count(const struct exchange *exchange, unsigned others)
 {
     static const uint8_t none[KEEPER_AREA_BYTES];
-    const struct keeper_answer *answer = &exchange->answer;
+    const struct keeper_answer *answer = &exchange->message.answer;
     bool named = memcmp(answer->area, none, sizeof none) != 0;
-    int r = 0;
 
-    if (answer->status != KEEPER_OK || answer->count != exchange->received.count ||
-        named != (answer->count > 0))
+    if (answer->status != KEEPER_OK || answer->count > USAGE_SEGMENTS_MAX ||
+        answer->count + others != exchange->received.count || named != (answer->count > 0))
         return fail_shape(exchange);
-    for (unsigned i = 0; i < answer->count && r == 0; i++)
-        r = usage_segment_check(exchange->received.fds[i], i, exchange->error);
-    return r == 0 ? 0 : (error_prefix(exchange->error, "%s", exchange->address.sun_path), r);
+    return 0;
+}
+
+/* Segments are there or are not, and all of them are memory that cannot be taken away. */
+static int check_segments(const struct exchange *exchange, unsigned others)
+{
+    int r = check_count(exchange, others);
+
+    for (unsigned i = 0; i < exchange->message.answer.count && r == 0; i++)
+        if ((r = usage_segment_check(exchange->received.fds[i], i, exchange->error)) != 0)
+            error_prefix(exchange->error, "%s", exchange->address.sun_path);
+    return r;
+}
+
+/* The last descriptor that came. */
+static int check_processes(const struct exchange *exchange)
+{
+    int r =
+        usage_process_check(exchange->received.fds[exchange->received.count - 1], exchange->error);
+
+    if (r != 0)
+        error_prefix(exchange->error, "%s", exchange->address.sun_path);
+    return r;
+}
+
+static void take_fetched(const struct exchange *exchange, struct usage_fetched *ret_fetched)
+{
+    memcpy(ret_fetched->area, exchange->message.answer.area, sizeof ret_fetched->area);
+    ret_fetched->segments = exchange->received;
+    ret_fetched->segments.count = exchange->message.answer.count;
 }
 
 int usage_fetch(const char *run_dir, const struct trust *trust, unsigned timeout_ms,
                 struct usage_fetched *ret_fetched, struct error *error)
 {
     struct exchange exchange = {.trust = trust, .error = error, .most = USAGE_SEGMENTS_MAX};
-    int r = exchange_init(&exchange, run_dir, timeout_ms);
+    int r = exchange_init(&exchange, run_dir, timeout_ms, KEEPER_GET);
 
-    exchange.request.want = KEEPER_GET;
     if (r == 0)
         r = exchange_run(&exchange);
-    if (r == 0 && (r = check_segments(&exchange)) != 0)
+    if (r == 0 && (r = check_segments(&exchange, 0)) != 0)
         passing_close(&exchange.received);
-    if (r != 0)
-        return r;
-    memcpy(ret_fetched->area, exchange.answer.area, sizeof ret_fetched->area);
-    ret_fetched->segments = exchange.received;
-    return 0;
+    if (r == 0)
+        take_fetched(&exchange, ret_fetched);
+    return r;
 }
 
 void usage_fetched_close(struct usage_fetched *fetched)
@@ -274,12 +316,120 @@ void usage_fetched_close(struct usage_fetched *fetched)
     passing_close(&fetched->segments);
 }
 
+static int check_attached(const struct exchange *exchange)
+{
+    int r = check_segments(exchange, 1);
+
+    if (r == 0)
+        r = check_processes(exchange);
+    if (r == 0 && exchange->message.entries[0].line >= PROCESS_LINES)
+        r = fail_shape(exchange);
+    return r;
+}
+
+int usage_attach(const char *run_dir, const struct trust *trust, unsigned timeout_ms,
+                 struct usage_attached *ret_attached, struct error *error)
+{
+    struct exchange exchange = {.trust = trust, .error = error, .most = PASSING_MAX};
+    int r = exchange_init(&exchange, run_dir, timeout_ms, KEEPER_ATTACH);
+
+    if (r == 0)
+        r = exchange_run(&exchange);
+    if (r == 0 && (r = check_attached(&exchange)) != 0)
+        passing_close(&exchange.received);
+    if (r != 0)
+        return r;
+    take_fetched(&exchange, &ret_attached->fetched);
+    ret_attached->processes = exchange.received.fds[exchange.received.count - 1];
+    ret_attached->line = exchange.message.entries[0].line;
+    return 0;
+}
+
+void usage_attached_close(struct usage_attached *attached)
+{
+    usage_fetched_close(&attached->fetched);
+    close(attached->processes);
+    attached->processes = -1;
+}
+
+int usage_detach(const char *run_dir, const struct trust *trust, unsigned timeout_ms, uint32_t line,
+                 struct error *error)
+{
+    struct exchange exchange = {.trust = trust, .error = error};
+    int r = exchange_init(&exchange, run_dir, timeout_ms, KEEPER_DETACH);
+
+    exchange.request.number = line;
+    if (r == 0)
+        r = exchange_run(&exchange);
+    if (r != 0 || exchange.message.answer.status == KEEPER_OK)
+        return r;
+    if (exchange.message.answer.status != KEEPER_DENIED)
+        return fail_shape(&exchange);
+    return error_set(error, CATLATCH_E_PERMISSION,
+                     "%s: the usage keeper has given line %u to no handle of this process",
+                     exchange.address.sun_path, line);
+}
+
+/* Lines rise from the one that was asked for. */
+static int check_list(const struct exchange *exchange)
+{
+    uint32_t least = exchange->request.number;
+
+    for (unsigned i = 0; i < exchange->message.answer.count; i++) {
+        uint32_t line = exchange->message.entries[i].line;
+        if (line < least || line == 0 || line >= PROCESS_LINES)
+            return fail_shape(exchange);
+        least = line + 1;
+    }
+    return 0;
+}
+
+static int check_page(const struct exchange *exchange)
+{
+    if (exchange->message.answer.status == KEEPER_DENIED)
+        return error_set(exchange->error, CATLATCH_E_PERMISSION,
+                         "%s: the usage keeper tells its own uid and root alone who is attached",
+                         exchange->address.sun_path);
+    if (exchange->message.answer.status != KEEPER_OK || exchange->received.count != 1)
+        return fail_shape(exchange);
+    int r = check_processes(exchange);
+    return r == 0 ? check_list(exchange) : r;
+}
+
+int usage_processes(const char *run_dir, const struct trust *trust, unsigned timeout_ms,
+                    uint32_t from, struct usage_processes *ret_processes, struct error *error)
+{
+    struct exchange exchange = {.trust = trust, .error = error, .most = 1};
+    int r = exchange_init(&exchange, run_dir, timeout_ms, KEEPER_PROCESSES);
+
+    exchange.request.number = from;
+    if (r == 0)
+        r = exchange_run(&exchange);
+    if (r == 0 && (r = check_page(&exchange)) != 0)
+        passing_close(&exchange.received);
+    if (r != 0)
+        return r;
+    unsigned count = exchange.message.answer.count;
+    memcpy(ret_processes->list, exchange.message.entries, count * sizeof ret_processes->list[0]);
+    ret_processes->count = count;
+    ret_processes->segment = exchange.received.fds[0];
+    uint32_t next = count < KEEPER_PAGE ? 0 : ret_processes->list[count - 1].line + 1;
+    ret_processes->next = next < PROCESS_LINES ? next : 0;
+    return 0;
+}
+
+void usage_processes_close(struct usage_processes *processes)
+{
+    close(processes->segment);
+    processes->segment = -1;
+}
+
 static int refuse_offer(const struct exchange *exchange)
 {
     const char *path = exchange->address.sun_path;
-    unsigned k = exchange->request.segment;
+    unsigned k = exchange->request.number;
 
-    switch ((enum keeper_status)exchange->answer.status) {
+    switch ((enum keeper_status)exchange->message.answer.status) {
     case KEEPER_OK:
         return 0;
     case KEEPER_DENIED:
@@ -294,7 +444,7 @@ static int refuse_offer(const struct exchange *exchange)
         return error_set(exchange->error, CATLATCH_E_CONFLICT,
                          "%s: segment %u is not the next one of the area that the keeper has (%u "
                          "of them)",
-                         path, k, exchange->answer.count);
+                         path, k, exchange->message.answer.count);
     case KEEPER_VERSION_UNKNOWN:
     case KEEPER_UNKNOWN:
         break;
@@ -306,10 +456,9 @@ int usage_offer(const char *run_dir, const struct trust *trust, unsigned timeout
                 const uint8_t area[KEEPER_AREA_BYTES], unsigned k, int fd, struct error *error)
 {
     struct exchange exchange = {.trust = trust, .error = error, .sent = {1, {fd}}};
-    int r = exchange_init(&exchange, run_dir, timeout_ms);
+    int r = exchange_init(&exchange, run_dir, timeout_ms, KEEPER_PUT);
 
-    exchange.request.want = KEEPER_PUT;
-    exchange.request.segment = k;
+    exchange.request.number = k;
     memcpy(exchange.request.area, area, sizeof exchange.request.area);
     if (r == 0)
         r = exchange_run(&exchange);

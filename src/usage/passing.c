@@ -52,18 +52,19 @@ ssize_t passing_receive(int socket, void *message, size_t size, unsigned most,
     ret_passing->count = 0;
     if (most > 0) {
         head.msg_control = control.bytes;
-        head.msg_controllen = CMSG_SPACE(most * sizeof(int));
+        /* Not CMSG_SPACE: in its padding the kernel would put one more than is meant. */
+        head.msg_controllen = CMSG_LEN(most * sizeof(int));
     }
     ssize_t len = recvmsg(socket, &head, flags | MSG_CMSG_CLOEXEC);
     if (len < 0)
         return len;
     take_descriptors(&head, ret_passing);
-    /* The kernel's rounding leaves room for one more than was meant. A message of no bytes cannot
-     * be told from the end, so it is the end, and what came with it goes. */
+    /* A message of no bytes cannot be told from the end, so it is the end, and what came with it
+     * goes. */
     if (len == 0)
         passing_close(ret_passing);
     int cut = MSG_TRUNC | (most > 0 ? MSG_CTRUNC : 0);
-    if ((head.msg_flags & cut) != 0 || ret_passing->count > most) {
+    if ((head.msg_flags & cut) != 0) {
         passing_close(ret_passing);
         errno = EBADMSG;
         return -1;

@@ -10,8 +10,8 @@
 
 #include "usage/layout.h"
 
-/* An area's segments at most. */
-#define PASSING_MAX USAGE_SEGMENTS_MAX
+/* An area's segments at most, and the process segment. */
+#define PASSING_MAX (USAGE_SEGMENTS_MAX + 1u)
 
 struct passing {
     unsigned count;

@@ -225,7 +225,7 @@ void keeper_trial_kill(struct keeper_trial *trial)
     keeper_trial_listen(trial);
 }
 
-static void keep(struct keeper_trial *trial, const char *name, int fd)
+void keeper_trial_keep(struct keeper_trial *trial, const char *name, int fd)
 {
     assert_true(trial->kept_count < KEEPER_TRIAL_KEPT_MAX);
     struct keeper_kept *kept = &trial->kept[trial->kept_count++];
@@ -237,6 +237,16 @@ static void forget(struct keeper_trial *trial, const char *name)
 {
     for (unsigned i = 0; i < trial->kept_count; i++) {
         if (strcmp(trial->kept[i].name, name) != 0)
+            continue;
+        close(trial->kept[i].fd);
+        trial->kept[i--] = trial->kept[--trial->kept_count];
+    }
+}
+
+void keeper_trial_lose(struct keeper_trial *trial, const char *start)
+{
+    for (unsigned i = 0; i < trial->kept_count; i++) {
+        if (strncmp(trial->kept[i].name, start, strlen(start)) != 0)
             continue;
         close(trial->kept[i].fd);
         trial->kept[i--] = trial->kept[--trial->kept_count];
@@ -257,7 +267,7 @@ static void obey(struct keeper_trial *trial, char *text, const struct passing *p
     }
     assert_int_equal(passing->count, stores ? 1 : 0);
     if (stores)
-        keep(trial, name, passing->fds[0]);
+        keeper_trial_keep(trial, name, passing->fds[0]);
     if (forgets)
         forget(trial, name);
 }

@@ -18,6 +18,9 @@
 #define KEEPER_TRIAL_PATH 108 /* a socket's */
 #define KEEPER_TRIAL_KEPT_MAX 64
 
+/* What the store holds of any keeper: the process segment and the roll. */
+#define KEEPER_TRIAL_KEPT_ALWAYS 2u
+
 struct keeper_kept {
     char name[256];
     int fd;
@@ -55,6 +58,12 @@ void keeper_trial_kill(struct keeper_trial *trial);
 
 /* Takes what it has told its manager up to now. */
 void keeper_trial_listen(struct keeper_trial *trial);
+
+/* Takes a descriptor for the next one. */
+void keeper_trial_keep(struct keeper_trial *trial, const char *name, int fd);
+
+/* Loses what was kept under names that begin so. */
+void keeper_trial_lose(struct keeper_trial *trial, const char *start);
 
 bool keeper_trial_said(const struct keeper_trial *trial, const char *text);
 

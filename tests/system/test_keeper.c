@@ -36,6 +36,7 @@
 #define OTHER_GID 4343435
 
 #define PATIENCE_MS KEEPER_TRIAL_PATIENCE_MS
+#define KEPT_ALWAYS KEEPER_TRIAL_KEPT_ALWAYS
 
 static struct keeper_trial trial;
 static struct error error;
@@ -668,8 +669,8 @@ static void the_socket_of_a_killed_keeper_is_replaced(void **state)
     keeper_trial_kill(&trial);
     assert_int_equal(fetch(&fetched), CATLATCH_E_UNAVAILABLE);
     assert_int_equal(access(trial.socket, F_OK), 0);
-    assert_int_equal(trial.kept_count, 1);
-    close(trial.kept[--trial.kept_count].fd);
+    assert_int_equal(trial.kept_count, KEPT_ALWAYS + 1);
+    keeper_trial_lose(&trial, "");
     keeper_trial_start(&trial);
     assert_int_equal(fetched_count(), 0);
 }
@@ -860,11 +861,13 @@ static void the_next_keeper_gets_the_area_back_from_the_service_manager(void **s
     _Atomic uint64_t *words = fetch_mapped(1);
     words[3] = 77;
     keeper_trial_kill(&trial);
-    assert_int_equal(trial.kept_count, 2);
+    assert_int_equal(trial.kept_count, KEPT_ALWAYS + 2);
     /* In whatever order they come. */
-    struct keeper_kept first = trial.kept[0];
-    trial.kept[0] = trial.kept[1];
-    trial.kept[1] = first;
+    for (unsigned i = 0, last = trial.kept_count - 1; i < last; i++, last--) {
+        struct keeper_kept first = trial.kept[i];
+        trial.kept[i] = trial.kept[last];
+        trial.kept[last] = first;
+    }
     keeper_trial_start(&trial);
     assert_int_equal(fetch(&fetched), 0);
     assert_memory_equal(fetched.area, area, sizeof area);
@@ -879,7 +882,7 @@ static void the_next_keeper_gets_the_area_back_from_the_service_manager(void **s
     /* And it goes on from there. */
     put(area, 2);
     keeper_trial_kill(&trial);
-    assert_int_equal(trial.kept_count, 3);
+    assert_int_equal(trial.kept_count, KEPT_ALWAYS + 3);
 }
 
 static void the_service_manager_keeps_no_area_that_was_replaced(void **state)
@@ -889,8 +892,8 @@ static void the_service_manager_keeps_no_area_that_was_replaced(void **state)
     put(area, 1);
     put(other_area, 0);
     keeper_trial_listen(&trial);
-    assert_int_equal(trial.kept_count, 1);
-    assert_string_equal(trial.kept[0].name, "usage.02020202020202020202020202020202.0");
+    assert_int_equal(trial.kept_count, KEPT_ALWAYS + 1);
+    assert_string_equal(trial.kept[KEPT_ALWAYS].name, "usage.02020202020202020202020202020202.0");
 }
 
 /* Starts with what is in the store now, which is no whole area: nothing of it is open then. */
@@ -901,16 +904,18 @@ static void assert_dropped(const char *line, unsigned descriptors)
     assert_true(keeper_trial_said(&trial, line));
     keeper_trial_await_descriptors(&trial, descriptors);
     keeper_trial_kill(&trial);
-    if (trial.kept_count == 1 && trial.kept[0].name[0] == '\0')
-        close(trial.kept[--trial.kept_count].fd); /* without a name it cannot be asked for */
-    assert_int_equal(trial.kept_count, 0);
+    for (unsigned i = 0; i < trial.kept_count; i++)
+        if (trial.kept[i].name[0] == '\0') { /* without a name it cannot be asked for */
+            close(trial.kept[i].fd);
+            trial.kept[i--] = trial.kept[--trial.kept_count];
+        }
+    assert_int_equal(trial.kept_count, KEPT_ALWAYS);
     assert_int_equal(truncate(trial.log, 0), 0);
 }
 
 static void keep(const char *name, int fd)
 {
-    snprintf(trial.kept[trial.kept_count].name, sizeof trial.kept[0].name, "%s", name);
-    trial.kept[trial.kept_count++].fd = fd;
+    keeper_trial_keep(&trial, name, fd);
 }
 
 #define NAME_1 "usage.01010101010101010101010101010101."

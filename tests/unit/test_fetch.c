@@ -196,7 +196,7 @@ static void an_answer_that_is_none_is_refused(void **state)
     assert_answer(&lie, CATLATCH_E_UNAVAILABLE, "closes the connection without an answer");
     lie = truth(2);
     lie.answer.version++;
-    assert_answer(&lie, CATLATCH_E_VERSION, "speaks version 2 and this is version 1");
+    assert_answer(&lie, CATLATCH_E_VERSION, "speaks version 3 and this is version 2");
 }
 
 static void more_or_fewer_descriptors_than_are_told_are_refused(void **state)
