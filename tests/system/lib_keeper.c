@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,6 +28,9 @@
 
 #include "lib_daemon.h"
 #include "usage/area.h"
+
+/* SO_PEERPIDFD, which headers have not yet. */
+#define PEERPIDFD 77
 
 static int bind_notify(const char *folder)
 {
@@ -96,6 +101,26 @@ static void pass_kept(const struct keeper_trial *trial)
     setenv("LISTEN_FDNAMES", names, 1);
 }
 
+/* The system knows the socket's option no more, in this process. */
+static void grow_older(void)
+{
+    const uint32_t option = offsetof(struct seccomp_data, args[2]) +
+                            (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof(uint32_t) : 0);
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, option),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PEERPIDFD, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(126);
+}
+
 static void become(const struct keeper_trial *trial)
 {
     const struct rlimit files = {trial->files, trial->files};
@@ -127,6 +152,8 @@ static void run(const struct keeper_trial *trial)
     if (trial->kept_count > 0)
         pass_kept(trial);
     become(trial);
+    if (trial->older)
+        grow_older();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     fexecve(fd, (char *const *)(uintptr_t)words, environ);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));

@@ -35,6 +35,7 @@ struct keeper_trial {
     uid_t uid;      /* 0: started as we are; otherwise as this user, */
     gid_t gid;      /* this group, */
     unsigned files; /* and with this limit of open files; 0: as we are */
+    bool older;     /* without SO_PEERPIDFD, as before Linux 6.5 */
     bool detaches;  /* with --detach: pid is the process that was called */
     pid_t pid;      /* 0: none runs */
     int pidfd;
