@@ -102,6 +102,7 @@ static void answer_attach(const struct clients *clients, struct client *client)
     answer_init(clients, &message.answer);
     processes_attach(clients->processes, client->fd, &client->peer, &message.entries[0]);
     send_answer(client, &message, message_size(1), &passing);
+    /* He does not know of his line; or he has gone, and it was another's by his pid: pidfd.h. */
     if (!client->answered)
         processes_release(clients->processes, message.entries[0].line);
 }

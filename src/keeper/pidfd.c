@@ -28,23 +28,6 @@ int pidfd_open_pid(pid_t pid)
     return fd;
 }
 
-static bool is_hung_up(int socket)
-{
-    struct pollfd look = {.fd = socket};
-
-    return poll(&look, 1, 0) != 0;
-}
-
-static int open_checked(int socket, pid_t pid)
-{
-    int fd = pidfd_open_pid(pid);
-
-    if (fd < 0 || !is_hung_up(socket))
-        return fd;
-    close(fd);
-    return -1;
-}
-
 static int open_exact(int socket, pid_t pid)
 {
 #ifdef SO_PEERPIDFD
@@ -56,7 +39,7 @@ static int open_exact(int socket, pid_t pid)
     if (errno != ENOPROTOOPT)
         return -1;
 #endif
-    return open_checked(socket, pid);
+    return pidfd_open_pid(pid);
 }
 
 int pidfd_of_peer(int socket, pid_t pid)

@@ -13,11 +13,10 @@
  * descriptor. `pid` is what SO_PEERCRED says. Close-on-exec, and the caller's.
  *
  * Linux 6.5 and newer give the descriptor of exactly this process (SO_PEERPIDFD). Before, it is
- * opened by its pid, which could be another process's by now. So the connection is looked at
- * afterwards: who connected has it open until he closes it or ends, so while it is up, and nobody
- * else was given it, the pid was his. Where somebody was (a fork between, which the library does
- * not do: its sockets are not inherited through exec, nor does it return with one), the line is a
- * process's that does not use it, until that ends.
+ * opened by its pid, which could be another process's by now. Then who connected has ended, and his
+ * connection with him: the answer finds nobody, so whatever was done for it is to be taken back
+ * (clients.c). Only where somebody else has the connection open too, a child of a fork in its
+ * midst, this goes unseen: a process has a line then that does not use it, until it ends.
  */
 int pidfd_of_peer(int socket, pid_t pid);
 

@@ -24,6 +24,7 @@
 
 #include <cmocka.h>
 
+#include "keeper/clients.h"
 #include "keeper/pidfd.h"
 #include "lib_keeper.h"
 #include "usage/process.h"
@@ -537,7 +538,7 @@ static void without_descriptors_left_there_is_no_line_but_the_area(void **state)
     keeper_trial_start(&trial);
     while (start_child(&plan) != 0)
         lines++;
-    assert_in_range(lines, 1, trial.files - 1);
+    assert_in_range(lines, 1, trial.files - CLIENTS_MAX);
     assert_int_equal(start_child(&plan), 0);
     assert_int_equal(count_listed(), lines);
     end_child(children[0]);
@@ -773,6 +774,38 @@ static int kept(const char *name)
     return -1;
 }
 
+static void *map_kept(const char *name, size_t size)
+{
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, kept(name), 0);
+
+    assert_true(base != MAP_FAILED);
+    return base;
+}
+
+/* As it is killed when the segment was written, and the roll not yet. */
+static void a_fold_in_which_the_keeper_is_killed_is_done_by_the_next(void **state)
+{
+    const struct plan plan = {.notes = 5};
+
+    (void)state;
+    uint32_t line = start_child(&plan);
+    keeper_trial_kill(&trial);
+    end_children();
+    struct roll *roll = map_kept("process.roll", sizeof *roll);
+    struct process_segment *segment = map_kept("process.segment", sizeof *segment);
+    roll->next[CATLATCH_VALID] = 5;
+    roll->folding = line;
+    roll->sequence = segment->lines[0].sequence = 1;
+    segment->lines[0].results[CATLATCH_VALID] = 5;
+    segment->lines[line].results[CATLATCH_VALID] = 0;
+    keeper_trial_start(&trial);
+    assert_int_equal(total(CATLATCH_VALID), 5);
+    assert_int_equal(listing.count, 0);
+    assert_int_equal(roll->folding, 0);
+    munmap(roll, sizeof *roll);
+    munmap(segment, sizeof *segment);
+}
+
 static void what_is_not_both_memories_is_not_taken_back(void **state)
 {
     struct handle handle;
@@ -854,6 +887,7 @@ int main(void)
         started(a_worker_that_scribbles_hurts_counts_and_nothing_else),
         started(what_is_scribbled_on_the_past_is_written_anew),
         started(the_next_keeper_knows_who_is_attached_and_what_was_counted),
+        started(a_fold_in_which_the_keeper_is_killed_is_done_by_the_next),
         started(a_pid_that_was_given_again_between_two_keepers_is_no_line),
         started(a_pid_that_was_given_again_before_the_answer_is_no_line),
         older(by_its_pid_alone_nobody_who_has_gone_is_taken_for_another),
