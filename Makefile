@@ -224,13 +224,14 @@ $(BUILD)/tsan/test_table_race: $(RACE_SOURCES) $(wildcard src/*/*.h)
 
 RACED_SOURCES := tests/unit/lib_usage.c tests/unit/lib_table.c \
 	$(sort $(wildcard src/core/*.c src/table/*.c src/usage/*.c))
-$(BUILD)/tsan/test_usage_race $(BUILD)/tsan/test_limit_race: $(BUILD)/tsan/%: tests/race/%.c \
+$(addprefix $(BUILD)/tsan/,test_usage_race test_limit_race test_process_race): $(BUILD)/tsan/%: tests/race/%.c \
 		$(RACED_SOURCES) $(wildcard src/*/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g -fsanitize=thread $(DEFINES) -Isrc -Isrc/include \
 		-o $@ $< $(RACED_SOURCES) -lcmocka $(LIB_LIBS)
 
-tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) $(addprefix $(BUILD)/tsan/,test_table_race test_usage_race test_limit_race)
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) \
+	$(addprefix $(BUILD)/tsan/,test_table_race test_usage_race test_limit_race test_process_race)
 
 demo: deps
 	@$(MAKE) --no-print-directory -s all tests

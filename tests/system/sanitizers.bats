@@ -39,6 +39,10 @@ fuzz() { # NAME
     TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_limit_race"
 }
 
+@test "workers that count, the keeper's folding and who reads the totals have no data race" {
+    TSAN_OPTIONS=halt_on_error=1 setarch -R "$CATLATCH_BUILD/tsan/test_process_race"
+}
+
 @test "any bytes as a table, and any operations on one" { fuzz table; }
 @test "any bytes as a usage area, and any operations on one" { fuzz usage; }
 @test "any text as rates, and any charges of their limits" { fuzz limit; }
