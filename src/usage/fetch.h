@@ -59,11 +59,17 @@ struct usage_attached {
  * caller's, who maps the segments and calls usage_attached_close: that closes descriptors, and the
  * line stays ours until usage_detach or the end of this process.
  *
+ * When: as the area is mapped, and again when the table names another area. A keeper that lost
+ * the area (it was killed, and no service manager kept anything) has another process segment as
+ * well, and what is noted in the old one is no more than lost. While the area stays, through
+ * restarts of the daemon and of a keeper that a manager restarts, the line stays.
+ *
  * Errors are usage_fetch's. After one the keeper may have kept a line for us, for as long as this
  * process lives.
  *
- * Fork: the child has the parent's line mapped and must not write there; it attaches itself. An
- * exec'd program has the line no more, and nobody else gets it until that ends: detach first.
+ * Fork: the child has the parent's line mapped and must not write there; it attaches itself. (What
+ * says which line it is may lie in a page that MADV_WIPEONFORK empties in a child.) An exec'd
+ * program has the line no more, and nobody else gets it until that ends: detach first.
  */
 int usage_attach(const char *run_dir, const struct trust *trust, unsigned timeout_ms,
                  struct usage_attached *ret_attached, struct error *error);

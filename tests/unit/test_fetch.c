@@ -26,6 +26,7 @@
 #include "lib_latch.h"
 #include "usage/area.h"
 #include "usage/fetch.h"
+#include "usage/process.h"
 
 /* Long enough for what answers at all. */
 #define PATIENCE_MS 20000u
@@ -77,8 +78,11 @@ static int listen_there(int backlog)
 
 /* A keeper that answers everything with this, until it is killed. */
 struct lie {
-    struct keeper_answer answer;
-    size_t size; /* of the answer; 0 and no descriptors: closes without one */
+    union {
+        struct keeper_answer answer;
+        struct keeper_message message;
+    };
+    size_t size; /* of the message; 0 and no descriptors: closes without one */
     struct passing passing;
 };
 
@@ -92,7 +96,7 @@ static void lie_for_ever(int listener, const struct lie *lie)
         (void)passing_receive(fd, &request, sizeof request, 1, &passing, 0);
         passing_close(&passing);
         if (lie->size > 0 || lie->passing.count > 0)
-            (void)passing_send(fd, &lie->answer, lie->size, &lie->passing, 0);
+            (void)passing_send(fd, &lie->message, lie->size, &lie->passing, 0);
         close(fd);
     }
 }
@@ -153,16 +157,22 @@ static struct lie truth(unsigned count)
     return lie;
 }
 
-static void assert_answer(struct lie *lie, int code, const char *message)
+static void assert_answer_to(int (*ask)(unsigned timeout_ms), struct lie *lie, int code,
+                             const char *message)
 {
     start_liar(lie);
     passing_close(&lie->passing);
-    if (fetch(PATIENCE_MS) != code)
+    if (ask(PATIENCE_MS) != code)
         fail_msg("%d and not %d: %s", error.code, code, error.text);
     if (message != NULL && strstr(error.text, message) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", error.text, message);
     tear_down(NULL);
     assert_int_equal(mkdir(folder, 0755), 0);
+}
+
+static void assert_answer(struct lie *lie, int code, const char *message)
+{
+    assert_answer_to(fetch, lie, code, message);
 }
 
 static void the_truth_is_believed(void **state)
@@ -236,6 +246,174 @@ static void memory_that_can_be_taken_away_is_refused(void **state)
     close(lie.passing.fds[2]);
     lie.passing.fds[2] = sealed(3);
     assert_answer(&lie, CATLATCH_E_DATA, "segment 2 is not ");
+}
+
+static int attach(unsigned timeout_ms)
+{
+    struct trust trust = trust_self();
+    struct usage_attached attached = {.line = 4711};
+    size_t before = latch_descriptors();
+
+    int r = usage_attach(folder, &trust, timeout_ms, &attached, &error);
+    if (r == 0)
+        usage_attached_close(&attached);
+    else
+        assert_int_equal(attached.line, 4711);
+    assert_int_equal(latch_descriptors(), before);
+    return r;
+}
+
+static int ask_processes(unsigned timeout_ms)
+{
+    struct trust trust = trust_self();
+    struct usage_processes processes = {.count = 4711};
+    size_t before = latch_descriptors();
+
+    int r = usage_processes(folder, &trust, timeout_ms, 5, &processes, &error);
+    if (r == 0)
+        usage_processes_close(&processes);
+    else
+        assert_int_equal(processes.count, 4711);
+    assert_int_equal(latch_descriptors(), before);
+    return r;
+}
+
+static int ask_detach(unsigned timeout_ms)
+{
+    struct trust trust = trust_self();
+
+    return usage_detach(folder, &trust, timeout_ms, 5, &error);
+}
+
+static int process_segment(size_t size, int seals)
+{
+    int fd = memfd_create("processes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, (off_t)size), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+#define SEALED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* As `truth`, with a line. */
+static struct lie attached_truth(unsigned count)
+{
+    struct lie lie = truth(count);
+
+    lie.passing.fds[lie.passing.count++] = process_segment(sizeof(struct process_segment), SEALED);
+    lie.message.entries[0] = (struct keeper_process){.pid = 1, .line = 7};
+    lie.size += sizeof lie.message.entries[0];
+    return lie;
+}
+
+static struct lie listed_truth(unsigned count)
+{
+    struct lie lie = attached_truth(0);
+
+    lie.answer.count = count;
+    for (unsigned i = 0; i < count; i++)
+        lie.message.entries[i].line = 5 + 2 * i;
+    lie.size = sizeof lie.answer + count * sizeof lie.message.entries[0];
+    return lie;
+}
+
+static void what_a_keeper_says_of_a_line_is_checked(void **state)
+{
+    const char *const none = "what answers is no usage keeper";
+    struct lie lie = attached_truth(0), all = attached_truth(USAGE_SEGMENTS_MAX);
+
+    (void)state;
+    assert_answer_to(attach, &lie, 0, NULL);
+    assert_answer_to(attach, &all, 0, NULL);
+    lie = attached_truth(2);
+    lie.size--;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(2);
+    lie.size = sizeof lie.answer;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(2);
+    lie.message.entries[0].line = PROCESS_LINES;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(2);
+    lie.answer.count = 3;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(2);
+    lie.answer.count = UINT32_MAX;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(2);
+    lie.answer.status = KEEPER_DENIED;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+    lie = attached_truth(USAGE_SEGMENTS_MAX);
+    lie.answer.count = USAGE_SEGMENTS_MAX + 1;
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, none);
+}
+
+static void replace_last(struct lie *lie, int fd)
+{
+    int *last = &lie->passing.fds[lie->passing.count - 1];
+
+    close(*last);
+    *last = fd;
+}
+
+static void a_process_segment_that_can_be_taken_away_is_refused(void **state)
+{
+    struct lie lie = attached_truth(1);
+
+    (void)state;
+    replace_last(&lie, process_segment(sizeof(struct process_segment), 0));
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, "the process segment is no memfd");
+    lie = attached_truth(1);
+    replace_last(&lie, process_segment(sizeof(struct process_segment) - 1, SEALED));
+    assert_answer_to(attach, &lie, CATLATCH_E_DATA, "the process segment is not ");
+    lie = listed_truth(1);
+    replace_last(&lie, process_segment(sizeof(struct process_segment), SEALED | F_SEAL_WRITE));
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, "the process segment cannot be written");
+}
+
+static void what_a_keeper_says_of_processes_is_checked(void **state)
+{
+    const char *const none = "what answers is no usage keeper";
+    struct lie lie = listed_truth(0), all = listed_truth(KEEPER_PAGE);
+
+    (void)state;
+    assert_answer_to(ask_processes, &lie, 0, NULL);
+    assert_answer_to(ask_processes, &all, 0, NULL);
+    lie = listed_truth(3);
+    lie.answer.count = 2;
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(3);
+    lie.answer.count = UINT32_MAX;
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(3);
+    lie.message.entries[0].line = 4; /* before what was asked for */
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(3);
+    lie.message.entries[2].line = lie.message.entries[1].line;
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(3);
+    lie.message.entries[2].line = PROCESS_LINES;
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(0);
+    passing_close(&lie.passing);
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_DATA, none);
+    lie = listed_truth(0);
+    lie.answer.status = KEEPER_DENIED;
+    assert_answer_to(ask_processes, &lie, CATLATCH_E_PERMISSION, "root alone who is attached");
+}
+
+static void what_a_keeper_says_of_a_line_that_is_given_back_is_checked(void **state)
+{
+    struct lie lie = truth(0);
+
+    (void)state;
+    assert_answer_to(ask_detach, &lie, 0, NULL);
+    lie.answer.status = KEEPER_DENIED;
+    assert_answer_to(ask_detach, &lie, CATLATCH_E_PERMISSION, "line 5");
+    lie.answer.status = KEEPER_UNKNOWN;
+    assert_answer_to(ask_detach, &lie, CATLATCH_E_DATA, "what answers is no usage keeper");
 }
 
 static void without_a_keeper_it_is_told_at_once(void **state)
@@ -387,6 +565,10 @@ int main(void)
         with_folder(an_answer_that_is_none_is_refused),
         with_folder(more_or_fewer_descriptors_than_are_told_are_refused),
         with_folder(memory_that_can_be_taken_away_is_refused),
+        with_folder(what_a_keeper_says_of_a_line_is_checked),
+        with_folder(a_process_segment_that_can_be_taken_away_is_refused),
+        with_folder(what_a_keeper_says_of_processes_is_checked),
+        with_folder(what_a_keeper_says_of_a_line_that_is_given_back_is_checked),
         with_folder(without_a_keeper_it_is_told_at_once),
         with_folder(a_silent_keeper_is_waited_for_as_long_as_was_said),
         with_folder(a_full_queue_is_waited_for_as_long_as_was_said),
