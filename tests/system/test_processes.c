@@ -795,7 +795,8 @@ static void a_fold_in_which_the_keeper_is_killed_is_done_by_the_next(void **stat
     struct process_segment *segment = map_kept("process.segment", sizeof *segment);
     roll->next[CATLATCH_VALID] = 5;
     roll->folding = line;
-    roll->sequence = segment->lines[0].sequence = 1;
+    roll->sequence = 1;
+    segment->lines[0].sequence = 1;
     segment->lines[0].results[CATLATCH_VALID] = 5;
     segment->lines[line].results[CATLATCH_VALID] = 0;
     keeper_trial_start(&trial);
