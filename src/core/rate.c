@@ -6,6 +6,7 @@
 
 #include "core/timespan.h"
 
+#define NS_PER_S UINT64_C(1000000000)
 #define MILLI 1000u
 
 /* The three texts of COUNT/PERIOD:BURST. Without a burst its bytes are NULL. */
@@ -296,4 +297,14 @@ size_t rate_cost_format(uint32_t milli, char ret_text[RATE_COST_TEXT_SIZE])
         len--;
     ret_text[len] = '\0';
     return (size_t)len;
+}
+
+struct limit_rule limit_rule_of(const struct rate *rate)
+{
+    if (!rate_is_sane(rate))
+        return (struct limit_rule){0};
+    uint64_t unit_ns = (rate->period_s * NS_PER_S + rate->count - 1) / rate->count;
+    return (struct limit_rule){.unit_ns = unit_ns,
+                               .tolerance_ns = unit_ns * rate->burst,
+                               .burst_milli = (uint64_t)rate->burst * MILLI};
 }

@@ -83,6 +83,16 @@ size_t rates_format(const struct rates *rates, char ret_text[RATES_TEXT_SIZE]);
 
 bool rates_equal(const struct rates *a, const struct rates *b);
 
+/* What a limit is counted with. All zeros: a limit that refuses everything. */
+struct limit_rule {
+    uint64_t unit_ns;      /* period / count, rounded up: at least 1000 */
+    uint64_t tolerance_ns; /* unit_ns * burst: below 2^55 */
+    uint64_t burst_milli;  /* thousandths of a unit: no request may cost more */
+};
+
+/* One division. A rate that is not sane gives zeros. */
+struct limit_rule limit_rule_of(const struct rate *rate);
+
 /*
  * What a request costs, in thousandths of a unit: "1", "0.5", "2.25" are 1000, 500, 2250. From a
  * thousandth, which is one nanosecond of the fastest rate, so that less could not be counted, to a

@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 27u
+#define KEY_PAIRS 28u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -21,6 +21,16 @@ static void pair_networks(struct reply *reply, const struct record *record)
     reply_array(reply, record->network_count);
     for (size_t i = 0; i < record->network_count; i++)
         reply_bulk(reply, text, network_format(&record->networks[i], text));
+}
+
+static void pair_rates(struct reply *reply, const struct record *record)
+{
+    char text[RATE_TEXT_SIZE];
+
+    reply_word(reply, "rates");
+    reply_array(reply, record->rates.count);
+    for (uint32_t i = 0; i < record->rates.count; i++)
+        reply_bulk(reply, text, rate_format(&record->rates.list[i], text));
 }
 
 static void pair_metadata(struct reply *reply, const struct record *record)
@@ -83,6 +93,7 @@ static void key_pairs(struct reply *reply, const struct op_key *key, int64_t now
     pair_text(reply, "comment", record->comment);
     pair_scopes(reply, record);
     pair_networks(reply, record);
+    pair_rates(reply, record);
     pair_metadata(reply, record);
     pair_id(reply, "rotated_from", record->rotated_from);
     pair_id(reply, "rotated_to", record->rotated_to);

@@ -64,6 +64,7 @@ enum field_kind {
     FIELD_SCOPE,
     FIELD_META,
     FIELD_NETWORK,
+    FIELD_RATE,
 };
 
 static const struct field {
@@ -81,6 +82,7 @@ static const struct field {
     {"SCOPE", 0, FIELD_SCOPE, 0},
     {"META", 0, FIELD_META, 0},
     {"ALLOW", 0, FIELD_NETWORK, 0},
+    {"RATE", 0, FIELD_RATE, 0},
     {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
     {"LAST_USED", offsetof(struct op_import, last_used_unix_s), FIELD_TIME, 0},
     {"NOT_BEFORE", offsetof(struct op_import, not_before_unix_s), FIELD_TIME, 0},
@@ -97,7 +99,7 @@ static const struct field {
 static bool is_repeated(const struct field *field)
 {
     return field->kind == FIELD_SCOPE || field->kind == FIELD_META || field->kind == FIELD_STATE ||
-           field->kind == FIELD_NETWORK;
+           field->kind == FIELD_NETWORK || field->kind == FIELD_RATE;
 }
 
 static bool take_text(struct taking *taking, const struct field *field, struct text value)
@@ -219,6 +221,16 @@ static bool take_network(struct taking *taking, struct text value)
     return true;
 }
 
+static bool take_rate(struct taking *taking, struct text value)
+{
+    struct rate rate;
+    struct error error;
+
+    return (rate_parse(value, &rate, &error) == 0 &&
+            rates_add(&taking->key->rates, &rate, &error) == 0) ||
+           refuse_key(taking, "RATE %s", error.text);
+}
+
 static bool take_value(struct taking *taking, const struct field *field)
 {
     struct text value = own_word(taking, taking->at + 1);
@@ -243,6 +255,8 @@ static bool take_value(struct taking *taking, const struct field *field)
         return take_meta(taking, value, own_word(taking, taking->at + 2));
     case FIELD_NETWORK:
         return take_network(taking, value);
+    case FIELD_RATE:
+        return take_rate(taking, value);
     }
     return false;
 }

@@ -126,6 +126,20 @@ static bool take_networks(struct call *call, struct op *op, const char *word,
                        word);
 }
 
+static bool take_rate(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    op->fields.has |= OP_HAS_RATES;
+    return options_rates(call, &op->fields.rates, word, values[0]);
+}
+
+/* The whole list; an empty one clears. */
+static bool take_rates(struct call *call, struct op *op, const char *word,
+                       const struct text *values)
+{
+    op->fields.has |= OP_HAS_RATES;
+    return values[0].len == 0 || options_rates(call, &op->fields.rates, word, values[0]);
+}
+
 static bool take_metadata(struct call *call, struct op *op, const char *word,
                           const struct text *values)
 {
@@ -145,6 +159,7 @@ void handle_key_create(struct call *call)
         {"COMMENT", 1, false, take_comment},
         {"SCOPE", 1, true, take_scope},
         {"ALLOW", 1, true, take_network},
+        {"RATE", 1, true, take_rate},
         {"META", 2, true, take_metadata},
     };
     struct op *op = call_op(call, OP_CREATE);
@@ -325,6 +340,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         {"comment", OP_HAS_COMMENT, take_comment},
         {"scopes", OP_HAS_SCOPES, take_scopes},
         {"allow", OP_HAS_NETWORKS, take_networks},
+        {"rate", OP_HAS_RATES, take_rates},
     };
     struct text field = values[0];
 
@@ -340,8 +356,8 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         return take_metadata(call, op, "meta.", pair);
     }
     return call_refuse(call, "INVALID",
-                       "%s knows the fields name, expires, not_before, comment, scopes, allow and "
-                       "meta.NAME; owner and environment of a key never change",
+                       "%s knows the fields name, expires, not_before, comment, scopes, allow, "
+                       "rate and meta.NAME; owner and environment of a key never change",
                        word);
 }
 

@@ -6,6 +6,8 @@
 #include "core/timespan.h"
 #include "daemon/command.h"
 #include "daemon/daemon.h"
+#include "daemon/pairs.h"
+#include "stack/charge.h"
 #include "stack/note.h"
 
 /* What the options behind the key say. */
@@ -124,10 +126,32 @@ struct verified {
     char scopes[CATLATCH_SCOPES_SIZE];
 };
 
+/* Three pairs, or four with when the next one can pass. */
+static size_t limit_pairs(const struct stack_limit_answer *limit)
+{
+    bool tells_retry =
+        limit->limit.retry_after_ms != 0 && limit->limit.retry_after_ms != LIMIT_NEVER;
+
+    return limit->rate == NULL ? 0 : 3 + (size_t)tells_retry;
+}
+
+static void write_limit(struct reply *reply, const struct stack_limit_answer *limit)
+{
+    char text[RATE_TEXT_SIZE];
+
+    reply_word(reply, "rate");
+    reply_bulk(reply, text, rate_format(limit->rate, text));
+    pair_count(reply, "remaining", limit->limit.remaining);
+    pair_count(reply, "reset_ms", limit->limit.reset_ms);
+    if (limit_pairs(limit) > 3)
+        pair_count(reply, "retry_after_ms", limit->limit.retry_after_ms);
+}
+
 /* What is not there is left out: a client's time goes with the number of values, and most keys have
  * neither scopes nor an end. */
 static void answer_matched(struct reply *reply, enum catlatch_result result,
-                           const struct table_hit *hit, const struct verified *key)
+                           const struct table_hit *hit, const struct verified *key,
+                           const struct stack_limit_answer *limit)
 {
     char id[CATLATCH_ID_SIZE];
     int64_t expires_unix_s = control_expires_unix_s(hit->control);
@@ -135,7 +159,8 @@ static void answer_matched(struct reply *reply, enum catlatch_result result,
          expires = expires_unix_s != 0;
 
     key_id_format(hit->id, id);
-    write_result(reply, result, 4 + (size_t)has_environment + has_scopes + expires);
+    write_result(reply, result,
+                 4 + (size_t)has_environment + has_scopes + expires + limit_pairs(limit));
     reply_literal(reply, "$2\r\nid\r\n");
     reply_bulk(reply, id, CATLATCH_ID_SIZE - 1);
     reply_literal(reply, "$4\r\nname\r\n");
@@ -150,6 +175,8 @@ static void answer_matched(struct reply *reply, enum catlatch_result result,
         write_scopes(reply, key->scopes);
     if (expires)
         write_expiry(reply, expires_unix_s);
+    if (limit->rate != NULL)
+        write_limit(reply, limit);
 }
 
 static bool read_key(const struct table_view *view, const struct table_hit *hit,
@@ -166,6 +193,7 @@ void handle_key_verify(struct call *call)
     struct text key = call_word(call, 1);
     struct stack_run run;
     struct verified verified;
+    struct stack_limit_answer limit;
 
     if (!parse_options(call, &options))
         return;
@@ -186,6 +214,7 @@ void handle_key_verify(struct call *call)
     enum catlatch_result result = stack_decide(&run, call->view);
     if (!options.is_dry)
         stack_note(&run, result, call->daemon->settings.config->record_address);
+    stack_limit_answer(options.service->charges, &limit);
     if (!run.matched)
         answer_unmatched(call->reply, result);
     else if (!read_key(call->view, &run.hit, &verified))
@@ -193,5 +222,5 @@ void handle_key_verify(struct call *call)
     else if (call->standing.confined && strcmp(call->standing.owner, verified.identity.owner) != 0)
         answer_unmatched(call->reply, CATLATCH_NOT_FOUND);
     else
-        answer_matched(call->reply, result, &run.hit, &verified);
+        answer_matched(call->reply, result, &run.hit, &verified, &limit);
 }

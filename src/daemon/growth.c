@@ -80,28 +80,35 @@ int growth_begin(struct growth *growth, struct error *error)
     return 0;
 }
 
-static uint32_t ref_in(const struct table_view *view, const struct digest *digest)
+static bool usage_in(const struct table_view *view, const struct digest *digest,
+                     struct table_usage *ret_usage)
 {
     struct table_hit hit;
 
-    return view != NULL && table_find(view, digest, &hit) == TABLE_HIT
-               ? (uint32_t)table_usage(view, hit.slot)
-               : 0;
+    if (view == NULL || table_find(view, digest, &hit) != TABLE_HIT)
+        return false;
+    *ret_usage = table_usage(view, hit.slot);
+    return true;
 }
 
 /* What readers have had until now, or an earlier step gave it. */
-static uint32_t take_ref(struct growth *growth, const struct record *record)
+static uint64_t take_usage(struct growth *growth, const struct record *record)
 {
-    uint32_t ref = ref_in(growth->previous, &record->digest);
+    struct table_usage usage = {0};
 
     if (growth->tally == NULL)
         return 0;
-    if (ref == 0)
-        ref = ref_in(&growth->fresh->writer.view, &record->digest);
-    if (ref == 0)
-        return tally_take(growth->tally, record->id);
-    tally_know(growth->tally, ref, record->id);
-    return ref;
+    if (!usage_in(growth->previous, &record->digest, &usage))
+        usage_in(&growth->fresh->writer.view, &record->digest, &usage);
+    if (usage.record == 0)
+        usage.record = tally_take(growth->tally, record->id);
+    else
+        tally_know(growth->tally, usage.record, record->id);
+    if (usage.block != 0)
+        keys_know_block(growth->tally, record, usage.block);
+    else if (record->rates.count > 0)
+        usage.block = keys_take_block(growth->tally, record);
+    return usage.record | (uint64_t)usage.block << 32;
 }
 
 static int publish_record(struct growth *growth, const struct record *record)
@@ -109,7 +116,7 @@ static int publish_record(struct growth *growth, const struct record *record)
     struct table_entry entry;
     struct table_claim claim;
     keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
-    entry.usage = take_ref(growth, record);
+    entry.usage = take_usage(growth, record);
     /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
     int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
     if (r == 0)

@@ -20,6 +20,7 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
         .scope_count = record->scope_count,
         .networks = record->networks,
         .network_count = record->network_count,
+        .rates = &record->rates,
         .expires_unix_s = record->expires_unix_s,
         .not_before_unix_s = record->not_before_unix_s,
         .well_formed = record_is_ours(record),
@@ -71,17 +72,18 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
     return r;
 }
 
-static int keep_claim(struct keys *keys, const struct table_claim *claim, struct error *error)
+static int keep_claim(struct keys *keys, const struct table_claim *claim,
+                      const struct keys_usage *taken, struct error *error)
 {
     if (keys->claim_count == keys->claim_room) {
         size_t room = keys->claim_room > 0 ? keys->claim_room * 2 : 64;
-        struct table_claim *larger = reallocarray(keys->claims, room, sizeof *larger);
+        struct keys_claim *larger = reallocarray(keys->claims, room, sizeof *larger);
         if (larger == NULL)
             return error_set(error, CATLATCH_E_MEMORY, "claiming room in the table");
         keys->claims = larger;
         keys->claim_room = room;
     }
-    keys->claims[keys->claim_count++] = *claim;
+    keys->claims[keys->claim_count++] = (struct keys_claim){*claim, *taken};
     return 0;
 }
 
@@ -91,6 +93,7 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
     if (old == NULL)
         return TABLE_ORDINARY;
     if (record->not_before_unix_s > old->not_before_unix_s || !record_networks_cover(record, old) ||
+        record_rates_narrow(&old->rates, &record->rates) ||
         (record->expires_unix_s != 0 &&
          (old->expires_unix_s == 0 || record->expires_unix_s < old->expires_unix_s)))
         return TABLE_NARROWING;
@@ -104,35 +107,38 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
     return TABLE_ORDINARY;
 }
 
-static void abandon(struct keys *keys, const struct table_claim *claim)
-{
-    table_abandon(keys->table, claim);
-    if (claim->old == TABLE_NO_SLOT && keys->sweeper.tally != NULL) /* a new key's */
-        tally_give_back(keys->sweeper.tally, (uint32_t)claim->usage);
-}
-
-int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
-               struct error *error)
+int keys_claim(struct keys *keys, const struct table_entry *entry, const struct record *record,
+               enum table_purpose purpose, struct error *error)
 {
     struct table_claim claim;
     struct table_entry own = *entry;
-    uint32_t ref;
-    bool taken = keys_take_ref(keys, entry, &ref);
-    own.usage = ref;
-    int r = table_claim(keys->table, &own, purpose, &claim);
-    if (r != 0 && taken)
-        tally_give_back(keys->sweeper.tally, ref);
+    struct keys_usage taken;
+    int r = keys_take_usage(keys, entry, record, &taken);
+    own.usage = taken.usage;
+    if (r == 0)
+        r = table_claim(keys->table, &own, purpose, &claim);
     if (r == CATLATCH_E_FULL)
         keys->table_full = true;
-    if (r != 0)
+    if (r != 0) {
+        keys_give_usage_back(keys, &taken);
         return error_set(error, r,
                          r == CATLATCH_E_FULL       ? "the table has no room"
                          : r == CATLATCH_E_CONFLICT ? "a key with this digest exists already"
                                                     : "the table cannot show this key");
-    r = keep_claim(keys, &claim, error);
-    if (r != 0)
-        abandon(keys, &claim);
+    }
+    r = keep_claim(keys, &claim, &taken, error);
+    if (r != 0) {
+        table_abandon(keys->table, &claim);
+        keys_give_usage_back(keys, &taken);
+    }
     return r;
+}
+
+void keys_abandon_newest(struct keys *keys)
+{
+    const struct keys_claim *claim = &keys->claims[--keys->claim_count];
+    table_abandon(keys->table, &claim->claim);
+    keys_give_usage_back(keys, &claim->taken);
 }
 
 int keys_write(struct run *run, const struct record *old, struct record *record,
@@ -153,7 +159,7 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
     /* A purged key's slot stays as it is until the next generation: it is refused already. */
     int r = kind == CHANGE_PURGED
                 ? 0
-                : keys_claim(run->keys, &entry, purpose_of(old, record), &op->error);
+                : keys_claim(run->keys, &entry, record, purpose_of(old, record), &op->error);
     if (r != 0)
         return r;
     if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
@@ -321,8 +327,8 @@ static int run_once(struct keys *keys, struct op *op)
         store_abort(run.txn);
     keys_owner_switched(&run, r == 0);
     if (r != 0)
-        for (; keys->claim_count > claims_before; keys->claim_count--)
-            abandon(keys, &keys->claims[keys->claim_count - 1]);
+        while (keys->claim_count > claims_before)
+            keys_abandon_newest(keys);
     return r;
 }
 
@@ -358,7 +364,7 @@ void keys_change(struct keys *keys, struct op *op)
 void keys_publish(struct keys *keys, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        table_publish(keys->table, &keys->claims[i]);
+        table_publish(keys->table, &keys->claims[i].claim);
     keys->claim_count -= count;
     if (keys->claim_count > 0)
         memmove(keys->claims, keys->claims + count, keys->claim_count * sizeof *keys->claims);

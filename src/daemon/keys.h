@@ -15,6 +15,18 @@
 #include "daemon/sweeper.h"
 #include "table/writer.h"
 
+/* What a key that is claimed has in the usage area, as a table_entry says it, and what of it was
+ * taken for this claim. */
+struct keys_usage {
+    uint64_t usage;
+    bool took_record, took_block;
+};
+
+struct keys_claim {
+    struct table_claim claim;
+    struct keys_usage taken;
+};
+
 struct keys {
     struct store *store;
     const struct config *config;
@@ -25,7 +37,7 @@ struct keys {
     struct store_buffer buffer; /* what was read last; results are copied out of it */
 
     /* Claims of all operations that are not published yet, in order. */
-    struct table_claim *claims;
+    struct keys_claim *claims;
     size_t claim_count;
     size_t claim_room;
     bool table_full; /* the last operation failed because the table has no room for it */
@@ -70,6 +82,12 @@ void keys_free(struct keys *keys);
 
 /* A key as the table is to show it. Texts stay the record's. */
 void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry);
+
+/* The keys that share the record's limits, by the id of the first. And a block for them: one that
+ * they have, or a new one; 0: there is no room. */
+uint64_t keys_limit_group(const struct record *record);
+uint32_t keys_take_block(struct tally *tally, const struct record *record);
+void keys_know_block(struct tally *tally, const struct record *record, uint32_t block);
 
 /* Says in the table which references were given out: before it is published, and before a slot with
  * a new one is. */

@@ -107,6 +107,7 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
     record->network_count = given->network_count;
     for (size_t i = 0; i < given->network_count; i++)
         record->networks[i] = given->networks[i];
+    record->rates = given->rates;
     for (size_t i = 0; i < given->metadata_count; i++)
         if (given->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = given->metadata[i];
@@ -194,7 +195,7 @@ static int write_record(struct run *run, const struct op_import *given, struct r
     /* The claim is a newer key's, in this batch; or it was made, and then the id was not free. */
     if (keys->claim_count == claims)
         return run->op->skips ? pass_over(run, record->id) : r;
-    table_abandon(keys->table, &keys->claims[--keys->claim_count]);
+    keys_abandon_newest(keys);
     return compare_stored(run, given);
 }
 

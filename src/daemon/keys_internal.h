@@ -22,18 +22,29 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record);
 int keys_write(struct run *run, const struct record *old, struct record *record,
                enum change_kind kind);
 
-/* Claims room in the table and remembers the claim for keys_publish. Returns 0, table_claim's codes
+/* Claims room in the table and remembers the claim for keys_publish. record NULL: flags alone
+ * change. Returns 0, table_claim's codes
  * (and sets keys->table_full for its E_FULL) or E_MEMORY. */
-int keys_claim(struct keys *keys, const struct table_entry *entry, enum table_purpose purpose,
-               struct error *error);
+int keys_claim(struct keys *keys, const struct table_entry *entry, const struct record *record,
+               enum table_purpose purpose, struct error *error);
 
-/* keys_usage.c: the reference of the entry's key in the usage area, 0 where it has none; true: it
- * was taken for this entry, a new key's. */
-bool keys_take_ref(struct keys *keys, const struct table_entry *entry, uint32_t *ret_ref);
+/* keys_usage.c: what the entry's key has in the usage area, as a table_entry says it, and what of
+ * it was taken just now. record NULL: it needs no more than it has. Returns 0, or E_FULL where
+ * there is no room for its limits before the next table. */
+int keys_take_usage(struct keys *keys, const struct table_entry *entry, const struct record *record,
+                    struct keys_usage *ret);
+void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken);
+
+/* The key's successor will share its limits: which block that is. Before the successor is written.
+ */
+void keys_know_group(struct keys *keys, const struct record *record);
 
 /* What is known of the use of a key at this moment. */
 int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
                struct error *error);
+
+/* Gives up the claim that was made last. */
+void keys_abandon_newest(struct keys *keys);
 
 /* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
 int keys_result(struct run *run, const struct record *record, bool changed,

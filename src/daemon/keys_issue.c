@@ -105,6 +105,7 @@ static void apply_fields(const struct op_fields *fields, struct record *record)
     memcpy(record->scopes, fields->scopes, sizeof record->scopes);
     record->network_count = fields->network_count;
     memcpy(record->networks, fields->networks, sizeof record->networks);
+    record->rates = fields->rates;
     for (size_t i = 0; i < fields->metadata_count; i++)
         if (fields->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = fields->metadata[i];
@@ -187,8 +188,10 @@ int keys_rotate(struct run *run, uint64_t id)
         return r;
     fresh.version = 0;
     fresh.rotated_from = id;
+    fresh.limit_group = old.limit_group != 0 ? old.limit_group : old.id;
     fresh.last_used_unix_s = 0;
     fresh.assumed_bits = 0;
+    keys_know_group(run->keys, &old);
     if ((r = keys_write(run, NULL, &fresh, CHANGE_ROTATED)) != 0)
         return r;
 

@@ -17,7 +17,7 @@ static int claim_flag(struct run *run, uint64_t id, bool suspended)
     if (r != 0 || record.revoked)
         return r;
     keys_entry(&record, suspended, &entry);
-    return keys_claim(keys, &entry, TABLE_NARROWING, &run->op->error);
+    return keys_claim(keys, &entry, NULL, TABLE_NARROWING, &run->op->error);
 }
 
 static int claim_flags(struct run *run, struct text owner, bool suspended)

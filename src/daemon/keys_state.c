@@ -128,6 +128,8 @@ static int update_fields(struct run *run, const struct record *old, struct recor
         fresh->network_count = fields->network_count;
         memcpy(fresh->networks, fields->networks, sizeof fresh->networks);
     }
+    if ((fields->has & OP_HAS_RATES) != 0)
+        fresh->rates = fields->rates;
     if ((fields->has & OP_HAS_METADATA) != 0 && (r = merge_metadata(run, fields, fresh)) != 0)
         return r;
     /* A key that ends sooner is no new grant, whatever the policy has become meanwhile. */

@@ -2,35 +2,103 @@
 #include "daemon/keys_internal.h"
 
 /* A key that an earlier claim shows, which readers do not see yet. */
-static bool find_claimed(const struct keys *keys, const struct digest *digest, uint32_t *ret_ref)
+static bool find_claimed(const struct keys *keys, const struct digest *digest,
+                         struct table_usage *ret_usage)
 {
     for (size_t i = keys->claim_count; i > 0; i--) {
-        const struct table_claim *claim = &keys->claims[i - 1];
+        const struct table_claim *claim = &keys->claims[i - 1].claim;
         if (table_slot_has(&keys->table->slots[claim->slot], digest)) {
-            *ret_ref = (uint32_t)claim->usage;
+            *ret_usage =
+                (struct table_usage){(uint32_t)claim->usage, (uint32_t)(claim->usage >> 32)};
             return true;
         }
     }
     return false;
 }
 
-bool keys_take_ref(struct keys *keys, const struct table_entry *entry, uint32_t *ret_ref)
+/* What the key has in the usage area, published or claimed. */
+static bool find_usage(const struct keys *keys, const struct digest *digest,
+                       struct table_usage *ret_usage)
 {
     const struct table_view *view = &keys->table->view;
     struct table_hit hit;
 
-    *ret_ref = 0;
-    if (keys->sweeper.tally == NULL)
-        return false;
-    if (table_find(view, &entry->digest, &hit) == TABLE_HIT) {
-        *ret_ref = (uint32_t)table_usage(view, hit.slot);
-        return false;
+    if (table_find(view, digest, &hit) != TABLE_HIT)
+        return find_claimed(keys, digest, ret_usage);
+    *ret_usage = table_usage(view, hit.slot);
+    return true;
+}
+
+uint64_t keys_limit_group(const struct record *record)
+{
+    return record->limit_group != 0 ? record->limit_group : record->id;
+}
+
+static bool shares_limits(const struct record *record)
+{
+    return record->limit_group != 0 || record->rotated_to != 0;
+}
+
+void keys_know_block(struct tally *tally, const struct record *record, uint32_t block)
+{
+    if (shares_limits(record))
+        tally_know_group(tally, keys_limit_group(record), block);
+}
+
+uint32_t keys_take_block(struct tally *tally, const struct record *record)
+{
+    bool shares = shares_limits(record);
+    uint32_t block = shares ? tally_group_block(tally, keys_limit_group(record)) : 0;
+
+    if (block == 0)
+        block = tally_take_block(tally);
+    if (block != 0)
+        keys_know_block(tally, record, block);
+    return block;
+}
+
+int keys_take_usage(struct keys *keys, const struct table_entry *entry, const struct record *record,
+                    struct keys_usage *ret)
+{
+    struct tally *tally = keys->sweeper.tally;
+    struct table_usage found = {0};
+
+    *ret = (struct keys_usage){.usage = 0};
+    if (tally == NULL)
+        return 0;
+    if (!find_usage(keys, &entry->digest, &found)) {
+        found.record = tally_take(tally, entry->id);
+        ret->took_record = found.record != 0;
     }
-    if (find_claimed(keys, &entry->digest, ret_ref))
-        return false;
-    *ret_ref = tally_take(keys->sweeper.tally, entry->id);
-    keys_tell_refs(keys->sweeper.tally, keys->table);
-    return *ret_ref != 0;
+    if (found.block == 0 && record != NULL && record->rates.count > 0) {
+        uint32_t before = tally_highest(tally);
+        found.block = keys_take_block(tally, record);
+        ret->took_block = tally_highest(tally) != before;
+        if (found.block == 0 && tally_area(tally) != NULL) {
+            keys_give_usage_back(keys, ret);
+            return CATLATCH_E_FULL;
+        }
+    }
+    ret->usage = found.record | (uint64_t)found.block << 32;
+    keys_tell_refs(tally, keys->table);
+    return 0;
+}
+
+void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken)
+{
+    if (taken->took_block)
+        tally_give_block_back(keys->sweeper.tally, (uint32_t)(taken->usage >> 32));
+    if (taken->took_record)
+        tally_give_back(keys->sweeper.tally, (uint32_t)taken->usage);
+}
+
+void keys_know_group(struct keys *keys, const struct record *record)
+{
+    struct table_usage usage = {0};
+
+    if (keys->sweeper.tally != NULL && find_usage(keys, &record->digest, &usage) &&
+        usage.block != 0)
+        tally_know_group(keys->sweeper.tally, keys_limit_group(record), usage.block);
 }
 
 void keys_tell_refs(const struct tally *tally, struct table_writer *table)
@@ -50,7 +118,7 @@ int keys_total(const struct keys *keys, const struct record *record, struct tota
     uint32_t ref = 0;
 
     if (table_find(view, &record->digest, &hit) == TABLE_HIT)
-        ref = (uint32_t)table_usage(view, hit.slot);
+        ref = table_usage(view, hit.slot).record;
     int r = sweeper_total(keys->store, keys->sweeper.tally, record->id, ref, now_unix_s, ret_total,
                           error);
     /* An import told of it. */

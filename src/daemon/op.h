@@ -56,6 +56,7 @@ enum {
     OP_HAS_SCOPES = 1 << 6,
     OP_HAS_METADATA = 1 << 7, /* OP_UPDATE: the pairs named; an empty value removes one */
     OP_HAS_NETWORKS = 1 << 8,
+    OP_HAS_RATES = 1 << 9,
 };
 
 struct op_fields {
@@ -72,6 +73,7 @@ struct op_fields {
     struct record_pair metadata[RECORD_METADATA_MAX];
     size_t network_count;
     struct network networks[NETWORKS_MAX]; /* none twice */
+    struct rates rates;
 };
 
 /* Conditions of OP_LIST, combined by AND; unset ones do not restrict. */
@@ -132,6 +134,7 @@ struct op_import {
     size_t metadata_count;
     const struct network *networks; /* none twice */
     size_t network_count;
+    struct rates rates;
 };
 
 /* One key that an operation touched or read. */

@@ -200,6 +200,20 @@ bool options_network(struct call *call, struct op_fields *fields, const char *wo
     return true;
 }
 
+bool options_rates(struct call *call, struct rates *rates, const char *word, struct text value)
+{
+    struct rates more;
+    struct error error;
+
+    if (rates_parse(value, &more, &error) != 0)
+        return call_refuse(call, "INVALID", "%s: %s", word, error.text);
+    for (uint32_t i = 0; i < more.count; i++) {
+        if (rates_add(rates, &more.list[i], &error) != 0)
+            return call_refuse(call, "INVALID", "%s %s", word, error.text);
+    }
+    return true;
+}
+
 static bool is_metadata_name(struct text name)
 {
     for (uint32_t i = 0; i < name.len; i++) {

@@ -46,6 +46,8 @@ bool options_scope(struct call *call, struct op_fields *fields, struct op *op, c
                    struct text value);
 bool options_network(struct call *call, struct op_fields *fields, const char *word,
                      struct text value);
+/* One or several rates with commas between them, beside those that are there. */
+bool options_rates(struct call *call, struct rates *rates, const char *word, struct text value);
 bool options_pair(struct call *call, struct op *op, const char *word, struct text name,
                   struct text value, struct record_pair *pairs, size_t *io_count);
 

@@ -28,6 +28,8 @@
 #define HAS_SCOPES 0x0200u
 #define HAS_METADATA 0x0400u
 #define HAS_NETWORKS 0x0800u
+#define HAS_RATES 0x1000u
+#define HAS_GROUP 0x2000u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
@@ -86,6 +88,25 @@ bool record_networks_cover(const struct record *wide, const struct record *narro
         if (!is_covered(wide, &narrow->networks[i]))
             return false;
     return narrow->network_count > 0;
+}
+
+static const struct rate *rate_of_period(const struct rates *rates, uint32_t period_s)
+{
+    for (uint32_t i = 0; i < rates->count; i++)
+        if (rates->list[i].period_s == period_s)
+            return &rates->list[i];
+    return NULL;
+}
+
+bool record_rates_narrow(const struct rates *old, const struct rates *fresh)
+{
+    for (uint32_t i = 0; i < fresh->count; i++) {
+        const struct rate *rate = &fresh->list[i];
+        const struct rate *before = rate_of_period(old, rate->period_s);
+        if (before == NULL || rate->count < before->count || rate->burst < before->burst)
+            return true;
+    }
+    return false;
 }
 
 struct record record_purged(const struct record *record)
@@ -170,7 +191,8 @@ static bool record_is_bounded(const struct record *record)
            record->environment_prefix.len <= KEY_PREFIX_MAX &&
            record->comment.len <= RECORD_COMMENT_MAX &&
            record->revoke_comment.len <= RECORD_COMMENT_MAX && scopes_are_bounded(record) &&
-           metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX;
+           metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX &&
+           rates_are_sane(&record->rates);
 }
 
 static void put_scopes(struct bytes_writer *writer, const struct record *record)
@@ -198,6 +220,16 @@ static void put_networks(struct bytes_writer *writer, const struct record *recor
         bytes_put(writer, bytes, network_encode(&record->networks[i], bytes));
 }
 
+static void put_rates(struct bytes_writer *writer, const struct rates *rates)
+{
+    bytes_put_u8(writer, (uint8_t)rates->count);
+    for (uint32_t i = 0; i < rates->count; i++) {
+        bytes_put_u32(writer, rates->list[i].count);
+        bytes_put_u32(writer, rates->list[i].period_s);
+        bytes_put_u32(writer, rates->list[i].burst);
+    }
+}
+
 static uint8_t record_flags(const struct record *record)
 {
     return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0) |
@@ -217,7 +249,8 @@ static unsigned fields_of(const struct record *record)
            (record->revoke_comment.len > 0 ? HAS_REVOKE_COMMENT : 0) |
            (record->scope_count > 0 ? HAS_SCOPES : 0) |
            (record->metadata_count > 0 ? HAS_METADATA : 0) |
-           (record->network_count > 0 ? HAS_NETWORKS : 0);
+           (record->network_count > 0 ? HAS_NETWORKS : 0) |
+           (record->rates.count > 0 ? HAS_RATES : 0) | (record->limit_group != 0 ? HAS_GROUP : 0);
 }
 
 static void put_fields(struct bytes_writer *writer, const struct record *record)
@@ -249,6 +282,10 @@ static void put_fields(struct bytes_writer *writer, const struct record *record)
         put_metadata(writer, record);
     if (fields & HAS_NETWORKS)
         put_networks(writer, record);
+    if (fields & HAS_RATES)
+        put_rates(writer, &record->rates);
+    if (fields & HAS_GROUP)
+        bytes_put_u64(writer, record->limit_group);
 }
 
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
@@ -319,6 +356,18 @@ static void take_networks(struct bytes_reader *reader, struct record *record)
             reader->failed = true;
 }
 
+static void take_rates(struct bytes_reader *reader, struct rates *rates)
+{
+    rates->count = bytes_take_u8(reader);
+    if (rates->count > RATES_MAX)
+        reader->failed = true;
+    for (uint32_t i = 0; !reader->failed && i < rates->count; i++) {
+        rates->list[i].count = bytes_take_u32(reader);
+        rates->list[i].period_s = bytes_take_u32(reader);
+        rates->list[i].burst = bytes_take_u32(reader);
+    }
+}
+
 static void take_digest(struct bytes_reader *reader, struct digest *ret_digest)
 {
     const unsigned char *bytes = bytes_take(reader, DIGEST_BYTES);
@@ -342,12 +391,16 @@ static void take_fields(struct bytes_reader *reader, struct record *record)
     record->revoke_comment =
         fields & HAS_REVOKE_COMMENT ? bytes_take_text(reader) : (struct text){NULL, 0};
     record->scope_count = record->metadata_count = record->network_count = 0;
+    record->rates.count = 0;
     if (fields & HAS_SCOPES)
         take_scopes(reader, record);
     if (fields & HAS_METADATA)
         take_metadata(reader, record);
     if (fields & HAS_NETWORKS)
         take_networks(reader, record);
+    if (fields & HAS_RATES)
+        take_rates(reader, &record->rates);
+    record->limit_group = fields & HAS_GROUP ? bytes_take_u64(reader) : 0;
     reader->failed |= fields_of(record) != fields;
 }
 
@@ -382,6 +435,8 @@ static void take_version_1(struct bytes_reader *reader, struct record *record)
     take_scopes(reader, record);
     take_metadata(reader, record);
     record->network_count = 0;
+    record->rates.count = 0;
+    record->limit_group = 0;
 }
 
 int record_decode(const void *bytes, size_t len, struct record *record)

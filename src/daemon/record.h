@@ -18,6 +18,7 @@
 #include "core/address.h"
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/rate.h"
 #include "core/text.h"
 
 #define RECORD_SCOPES_MAX 32u         /* for each key */
@@ -69,6 +70,8 @@ struct record {
     int64_t revoked_unix_s;    /* 0: is not */
     uint64_t rotated_from;     /* ids; 0: none */
     uint64_t rotated_to;
+    uint64_t limit_group;  /* the first of keys that came from each other by rotation, whose
+                              limits they share; 0: it has its own */
     uint32_t assumed_bits; /* entropy of a key issued elsewhere; 0: one of ours */
     struct text name;
     struct text owner;
@@ -83,6 +86,7 @@ struct record {
     struct record_pair metadata[RECORD_METADATA_MAX];
     size_t network_count; /* 0: it is confined to none */
     struct network networks[NETWORKS_MAX];
+    struct rates rates; /* none: as many as come */
 };
 
 /* Whether the key has the form of ours: it was issued here, or came in as a key of ours by its text
@@ -92,6 +96,10 @@ bool record_is_ours(const struct record *record);
 /* Whether every address that `narrow` may be used from is one of `wide`'s. Networks are compared
  * one by one: of two halves nobody makes out that they are a whole. */
 bool record_networks_cover(const struct record *wide, const struct record *narrow);
+
+/* Whether `fresh` lets less through in some way: a rate that is new or smaller, or another burst.
+ */
+bool record_rates_narrow(const struct rates *old, const struct rates *fresh);
 
 /* What is left of a revoked key when it is purged: id, digest, and when and why it was revoked. */
 struct record record_purged(const struct record *record);

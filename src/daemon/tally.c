@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,14 @@ struct tally {
     _Atomic(struct edition *) newest; /* NULL: no area yet */
     uint64_t *owners[USAGE_SEGMENTS_MAX];
     _Atomic uint32_t highest;
+    _Atomic bool has_blocks; /* somebody wanted one */
+    void *groups;            /* a tree of struct group */
+};
+
+/* Keys that share their limits. */
+struct group {
+    uint64_t id;
+    uint32_t block;
 };
 
 static const struct usage_area no_area = {.segment_count = 0};
@@ -193,6 +202,7 @@ void tally_free(struct tally *tally)
 {
     if (tally == NULL)
         return;
+    tdestroy(tally->groups, free);
     drop_area(tally);
     pthread_mutex_destroy(&tally->lock);
     free(tally->run_dir);
@@ -231,8 +241,13 @@ static int offer(struct tally *tally, const struct usage_area *area, unsigned fr
     return r;
 }
 
+/* What a key takes at most: a record, and a block behind one that is left out. */
+#define REFS_WITH_BLOCK 4u
+
 int tally_reserve(struct tally *tally, uint64_t key_count, struct error *error)
 {
+    if (atomic_load_explicit(&tally->has_blocks, memory_order_relaxed))
+        key_count *= REFS_WITH_BLOCK;
     int wanted = usage_segments_for(key_count + tally->highest);
     if (wanted < 0)
         return error_set(error, wanted, "no usage area holds %llu keys",
@@ -279,6 +294,42 @@ uint32_t tally_take(struct tally *tally, uint64_t key_id)
     return ++tally->highest;
 }
 
+uint32_t tally_take_block(struct tally *tally)
+{
+    uint32_t block = (tally_highest(tally) + 2) / 2 * 2; /* both records in one segment */
+
+    atomic_store_explicit(&tally->has_blocks, true, memory_order_relaxed);
+    if (owner_at(tally, block + 1) == NULL)
+        return 0;
+    atomic_store_explicit(&tally->highest, block + 1, memory_order_relaxed);
+    return block;
+}
+
+static int compare_groups(const void *left, const void *right)
+{
+    uint64_t a = ((const struct group *)left)->id, b = ((const struct group *)right)->id;
+    return (a > b) - (a < b);
+}
+
+uint32_t tally_group_block(const struct tally *tally, uint64_t group)
+{
+    const struct group wanted = {.id = group};
+    struct group **found = tfind(&wanted, &tally->groups, compare_groups);
+    return found != NULL ? (*found)->block : 0;
+}
+
+int tally_know_group(struct tally *tally, uint64_t group, uint32_t block)
+{
+    struct group *fresh = malloc(sizeof *fresh);
+    if (fresh == NULL)
+        return CATLATCH_E_MEMORY;
+    *fresh = (struct group){group, block};
+    struct group **found = tsearch(fresh, &tally->groups, compare_groups);
+    if (found == NULL || *found != fresh)
+        free(fresh);
+    return found != NULL ? 0 : CATLATCH_E_MEMORY;
+}
+
 void tally_give_back(struct tally *tally, uint32_t ref)
 {
     uint64_t *owner = owner_at(tally, ref);
@@ -286,6 +337,12 @@ void tally_give_back(struct tally *tally, uint32_t ref)
         return;
     *owner = 0;
     tally->highest--;
+}
+
+void tally_give_block_back(struct tally *tally, uint32_t block)
+{
+    if (block != 0 && tally_highest(tally) == block + 1)
+        atomic_store_explicit(&tally->highest, block - 1, memory_order_relaxed);
 }
 
 void tally_rewind(struct tally *tally, uint32_t highest)

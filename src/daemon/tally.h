@@ -46,8 +46,18 @@ const struct usage_area *tally_area(const struct tally *tally);
 /* A record for this key that nobody has; 0: no room is left. */
 uint32_t tally_take(struct tally *tally, uint64_t key_id);
 
+/* A block of limit words (usage_limits) that nobody has; 0: no room is left, and more will be asked
+ * for with the next table. */
+uint32_t tally_take_block(struct tally *tally);
+
+/* The block that the keys of a limit group share, told before; 0: it was not. Returns E_MEMORY if
+ * that cannot be kept. */
+uint32_t tally_group_block(const struct tally *tally, uint64_t group);
+int tally_know_group(struct tally *tally, uint64_t group, uint32_t block);
+
 /* Nobody saw the reference: the next key may have it. In the reverse order of taking. */
 void tally_give_back(struct tally *tally, uint32_t ref);
+void tally_give_block_back(struct tally *tally, uint32_t block);
 
 /* Nobody saw those above this one: they are given again. */
 void tally_rewind(struct tally *tally, uint32_t highest);

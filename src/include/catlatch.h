@@ -131,12 +131,21 @@ struct catlatch_request {
     const char *address;
 };
 
-/* What verify found. Everything behind `result` is opaque; catlatch_identity reads it. */
+/* What verify found. `opaque` is for catlatch_identity and catlatch_recheck. */
 struct catlatch_outcome {
     size_t size;
     enum catlatch_result result;
     uint32_t matched; /* 1: the digest was found, so catlatch_identity will know whose key it is */
     uint64_t opaque[8];
+
+    /* Of the rate limit that is the tightest: the one that refuses, or has the least left. */
+    uint32_t limit_count;          /* so many in limit_period_s; 0: no limit applied */
+    uint32_t limit_period_s;       /* seconds */
+    uint32_t limit_burst;          /* so many at once */
+    uint32_t limit_remaining;      /* whole requests that it would let pass now */
+    uint64_t limit_reset_ms;       /* until its burst is whole again */
+    uint64_t limit_retry_after_ms; /* RATE_LIMITED: when the next one can pass; UINT64_MAX: never,
+                                      for one costs more than the burst. 0 otherwise */
 };
 
 /* Whose key it is. Copies: nothing here points into shared memory. Times are Unix seconds. */

@@ -61,6 +61,8 @@ enum {
     CATLATCH_VOUCHES_NOT = 1 << 4,   /* knows no issued key from a made-up one: a service of nothing
                                         else would grant both, and is refused */
     CATLATCH_REFUSALS_ONLY = 1 << 5, /* finish is for what was not granted */
+    CATLATCH_PASSES_SILENTLY = 1 << 6, /* where `passes` hold, verify would say IGNORE, not VALID */
+    CATLATCH_CHARGES = 1 << 7,         /* asks host->charge */
 };
 
 /* One word behind the module's name: "live" is {"live", NULL}, "trust=10.0.0.0/8" is
@@ -110,6 +112,7 @@ enum {
     CATLATCH_CALL_RECORD_VALID = 1 << 3, /* record_state is VALID */
     CATLATCH_CALL_NO_NETWORKS = 1 << 4,  /* and the record may be used from everywhere */
     CATLATCH_CALL_NO_SCOPES = 1 << 5,    /* the request names none */
+    CATLATCH_CALL_NO_LIMITS = 1 << 6,    /* and the record has no rate limits */
 };
 
 /* Of which calls the answer is certain: where all these flags are set (and, unless `environments`
@@ -119,6 +122,15 @@ struct catlatch_passes {
     uint32_t flags;
     uint32_t environments;
 };
+
+/* What a module has the host charge to the limits of the key that was found. */
+struct catlatch_charge {
+    size_t size;
+    uint32_t cost_milli; /* thousandths of a unit; 1000 is one request */
+    uint32_t flags;      /* CATLATCH_CHARGE_... */
+};
+
+enum { CATLATCH_CHARGE_LOOK = 1 << 0 }; /* nothing is charged: whether it would be granted */
 
 struct catlatch_host;
 
@@ -172,6 +184,16 @@ struct catlatch_host {
 
     /* The name of the service. */
     const char *(*service)(const struct catlatch_call *call);
+
+    /* All of the key's limits, or none: VALID; RATE_LIMITED (nothing was charged); UNAVAILABLE (it
+     * cannot be told); IGNORE (nothing limits this key). In settle; with CATLATCH_CHARGE_LOOK in
+     * verify too. Needs CATLATCH_CHARGES. */
+    int (*charge)(const struct catlatch_call *call, const struct catlatch_charge *charge);
+
+    /* In undo: gives back what the line charged last, or forgoes it where others have charged
+     * since.
+     */
+    void (*take_back)(const struct catlatch_call *call);
 };
 
 /* The one object that a module exports. */

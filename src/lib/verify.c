@@ -9,6 +9,7 @@
 #include "lib/bearer.h"
 #include "lib/handle.h"
 #include "lib/sized.h"
+#include "stack/charge.h"
 #include "stack/decide.h"
 #include "stack/identity.h"
 #include "stack/note.h"
@@ -64,6 +65,7 @@ static enum catlatch_result read_request(const struct catlatch_request *request,
 /* What is known of one key on its way through: the answer already, or what to decide on. */
 struct item {
     enum catlatch_result result; /* VALID: to be decided */
+    bool decided;                /* it was, by a service */
     struct stack_run run;
 };
 
@@ -72,7 +74,7 @@ static void item_prepare(struct catlatch *handle, const struct catlatch_request 
 {
     struct stack_request asked;
 
-    item->run.matched = false;
+    item->run.matched = item->decided = false;
     item->result = read_request(request, &asked);
     if (item->result != CATLATCH_VALID)
         return;
@@ -88,6 +90,7 @@ static void item_settle(struct catlatch *handle, const struct table_view *view,
     if (item->result != CATLATCH_VALID)
         return;
     item->run.usage = usage;
+    item->decided = true;
     item->result = stack_decide(&item->run, view);
     stack_note(&item->run, item->result, handle->record_address);
 }
@@ -98,8 +101,33 @@ static const struct usage_area *usage_of(struct catlatch *handle, const struct t
     return view != NULL ? records_area(&handle->records, &handle->attach) : NULL;
 }
 
+/* Only for who asks: it takes some divisions. */
+static void tell_limit(const struct stack_charges *charges, struct catlatch_outcome *outcome)
+{
+    struct stack_limit_answer answer;
+
+    stack_limit_answer(charges, &answer);
+    if (answer.rate == NULL)
+        return;
+    outcome->limit_count = answer.rate->count;
+    outcome->limit_period_s = answer.rate->period_s;
+    outcome->limit_burst = answer.rate->burst;
+    outcome->limit_remaining = answer.limit.remaining;
+    outcome->limit_reset_ms = answer.limit.reset_ms;
+    outcome->limit_retry_after_ms = answer.limit.retry_after_ms;
+}
+
+/* Before the service decides again. */
 static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
 {
+    bool decided = item->decided && item->run.service->charges != NULL;
+
+    if (outcome->size >= SIZED_OUTCOME_LIMIT) {
+        memset(&outcome->limit_count, 0,
+               SIZED_OUTCOME_LIMIT - offsetof(struct catlatch_outcome, limit_count));
+        if (decided)
+            tell_limit(item->run.service->charges, outcome);
+    }
     outcome->result = item->result;
     outcome->matched = item->run.matched;
     memset(outcome->opaque, 0, sizeof outcome->opaque);
@@ -147,9 +175,12 @@ LIB_EXPORT enum catlatch_result catlatch_explain(
         return CATLATCH_INVALID_REQUEST;
     item_prepare(handle, request, &item);
     if (item.result == CATLATCH_VALID) {
+        const struct table_view *view = attach_view(&handle->attach);
+        item.decided = true;
+        item.run.usage = usage_of(handle, view);
         item.run.trace = &trace;
         item.run.call.flags |= CATLATCH_CALL_DRY;
-        item.result = stack_decide(&item.run, attach_view(&handle->attach));
+        item.result = stack_decide(&item.run, view);
         for (unsigned i = 0; i < handle->service->count; i++) {
             stack_tell_step(handle->service, &trace, i, &step);
             told(context, &step);

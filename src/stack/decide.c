@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "core/result.h"
+#include "stack/charge.h"
 #include "stack/host.h"
 #include "stack/judge.h"
 #include "usage/record.h"
@@ -32,7 +33,7 @@ static void prepare(struct stack_service *service, const struct stack_request *r
     run->trace = service->trace;
     run->matched = false;
     run->usage = NULL;
-    run->usage_ref = 0;
+    run->has = (struct table_usage){0};
 }
 
 void stack_prepare(struct stack_service *service, const struct stack_request *request,
@@ -87,15 +88,26 @@ static int environment_of(struct stack_run *run)
     return places->known[number];
 }
 
+/* Both are far from what is looked at until then. */
+static void prefetch_limits(const struct stack_run *run)
+{
+    struct usage_limits *words =
+        run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
+
+    table_prefetch_limits(run->view, run->hit.slot);
+    if (words != NULL)
+        __builtin_prefetch(words, 1);
+}
+
 static void take_record(struct stack_run *run)
 {
     struct catlatch_call *call = &run->call;
     const struct key_environments *known = &run->service->environments;
 
     call->lookup = CATLATCH_LOOKUP_HIT;
-    run->usage_ref = (uint32_t)table_usage(run->view, run->hit.slot);
+    run->has = table_usage(run->view, run->hit.slot);
     if (run->usage != NULL)
-        usage_prefetch(run->usage, run->usage_ref);
+        usage_prefetch(run->usage, run->has.record);
     call->record_state = (int)judge_record(run->view, &run->hit);
     call->environment = environment_of(run);
     if (call->environment == -2) {
@@ -107,6 +119,10 @@ static void take_record(struct stack_run *run)
         call->flags |= CATLATCH_CALL_RECORD_VALID;
     if ((run->hit.control & CONTROL_NETWORKS) == 0)
         call->flags |= CATLATCH_CALL_NO_NETWORKS;
+    if ((run->hit.control & CONTROL_LIMITS) == 0)
+        call->flags |= CATLATCH_CALL_NO_LIMITS;
+    else
+        prefetch_limits(run);
     if ((run->hit.control & CONTROL_WELL_FORMED) != 0 && call->key != NULL &&
         key_has_known_prefix(known, call->key, call->key_len))
         call->flags |= CATLATCH_CALL_WELL_FORMED;
@@ -350,8 +366,10 @@ static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *di
     int result = CATLATCH_VALID;
 
     dispatch->outage = false;
-    if (run->trace == NULL && is_certain(service, &run->call))
-        step = service->certain_end; /* each said `valid` without being asked */
+    if (run->trace == NULL && is_certain(service, &run->call)) {
+        step = service->certain_end; /* each said `valid`, or nothing, without being asked */
+        ignored = service->silent_lines;
+    }
     for (; step < end; step++) {
         run->call.state = step->state;
         result = step->verify(step->instance, &run->call);
@@ -385,6 +403,8 @@ static __attribute__((noinline)) enum catlatch_result decide_in_full(struct stac
 {
     const struct stack_service *service = run->service;
 
+    if (service->charges != NULL)
+        service->charges->count = 0;
     if (service->state_size > 0)
         memset(service->state, 0, service->state_size);
     if (run->trace != NULL)
@@ -408,6 +428,8 @@ enum catlatch_result stack_decide(struct stack_run *run, const struct table_view
         look_up(run);
     if (!service->is_quick || run->trace != NULL || !is_certain(service, &run->call))
         return decide_in_full(run);
+    if (service->charges != NULL)
+        service->charges->count = 0;
     run->matched = run->call.lookup == CATLATCH_LOOKUP_HIT;
     return CATLATCH_VALID;
 }

@@ -40,9 +40,9 @@ struct stack_run {
     struct stack_trace *trace;      /* NULL: nobody looks */
     const struct usage_area *usage; /* where workers count; NULL: nothing is counted */
     struct digest digest;
-    struct table_hit hit; /* if call.lookup is a hit */
-    uint32_t usage_ref;   /* of the key that was found; 0: none */
-    bool matched;         /* it is, and a line that decides by the record ran */
+    struct table_hit hit;   /* if call.lookup is a hit */
+    struct table_usage has; /* in the usage area, of the key that was found */
+    bool matched;           /* it is, and a line that decides by the record ran */
 };
 
 /* Hashes the text unless it is longer than any key (KEY_FOREIGN_MAX). Sets up *ret_run, facts and

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "stack/charge.h"
 #include "stack/decide.h"
 #include "stack/identity.h"
 
@@ -87,4 +88,6 @@ const struct catlatch_host stack_host_functions = {
     .tell = tell,
     .step = step,
     .service = service,
+    .charge = stack_charge,
+    .take_back = stack_take_back,
 };

@@ -15,9 +15,13 @@
         "(default)", 0, (char *)(uintptr_t)(control), (char *)(uintptr_t)(text) \
     }
 static const struct config_rule default_rules[] = {
-    BUILT_IN("requisite", "format"),          BUILT_IN("required", "table"),
-    BUILT_IN("required", "environment live"), BUILT_IN("required", "scope"),
-    BUILT_IN("required", "address"),          BUILT_IN("optional", "audit"),
+    BUILT_IN("requisite", "format"),
+    BUILT_IN("required", "table"),
+    BUILT_IN("required", "environment live"),
+    BUILT_IN("required", "scope"),
+    BUILT_IN("required", "address"),
+    BUILT_IN("required", "limit"),
+    BUILT_IN("optional", "audit"),
 };
 #define DEFAULT_RULES (sizeof default_rules / sizeof *default_rules)
 #define DEFAULT_ENVIRONMENT_RULE 2u

@@ -48,7 +48,7 @@ void stack_note(const struct stack_run *run, enum catlatch_result result,
                 enum config_address record)
 {
     struct usage_record *noted =
-        run->usage != NULL ? usage_record_at(run->usage, run->usage_ref) : NULL;
+        run->usage != NULL ? usage_record_at(run->usage, run->has.record) : NULL;
     struct address address;
     struct timespec now;
     uint64_t seen;
@@ -60,5 +60,5 @@ void stack_note(const struct stack_run *run, enum catlatch_result result,
     /* Once a second; a text takes longer to read than all the rest. */
     if (usage_is_due(words, now.tv_sec, &seen))
         usage_store_last(words, seen, now.tv_sec, read_address(run, record, &address));
-    usage_count(run->usage, run->usage_ref, words);
+    usage_count(run->usage, run->has.record, words);
 }

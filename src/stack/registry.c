@@ -21,7 +21,7 @@
 
 #define FLAGS_KNOWN                                                                             \
     (CATLATCH_MAY_BLOCK | CATLATCH_NEEDS_TABLE | CATLATCH_TAKES_SCOPES | CATLATCH_NEEDS_TRACE | \
-     CATLATCH_VOUCHES_NOT | CATLATCH_REFUSALS_ONLY)
+     CATLATCH_VOUCHES_NOT | CATLATCH_REFUSALS_ONLY | CATLATCH_PASSES_SILENTLY | CATLATCH_CHARGES)
 
 struct loaded {
     struct loaded *next;

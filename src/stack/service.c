@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "stack/charge.h"
 #include "stack/lines.h"
 #include "stack/registry.h"
 
 static const char *const STOCK[] = {
     "format", "table", "socket", "environment", "scope", "address",
-    "file",   "audit", "permit", "deny",        "debug",
+    "limit",  "file",  "audit",  "permit",      "deny",  "debug",
 };
 
 struct opening {
@@ -159,6 +160,7 @@ static void count_line(struct stack_service *service, unsigned number)
     service->takes_scopes |= (module->flags & CATLATCH_TAKES_SCOPES) != 0;
     service->state_size += state_room(module);
     service->needs_trace |= (step->flags & CATLATCH_NEEDS_TRACE) != 0;
+    service->charges_keys |= (module->flags & CATLATCH_CHARGES) != 0;
 }
 
 /* NULL: out of memory. */
@@ -243,6 +245,8 @@ static int make_memory(const struct opening *opening)
 
     if (service->needs_trace && (service->trace = calloc(1, sizeof *service->trace)) == NULL)
         return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    if (service->charges_keys && (service->charges = calloc(1, sizeof *service->charges)) == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
     if (service->state_size == 0)
         return 0;
     at = service->state = calloc(1, service->state_size);
@@ -295,6 +299,7 @@ static void find_certain(struct stack_service *service)
     struct catlatch_passes all = {.flags = 0, .environments = UINT32_MAX};
     struct stack_step *step = service->steps;
     bool somewhere = false, says = false;
+    uint64_t silent = 0;
 
     for (; step < service->steps + service->count && is_plain(step); step++) {
         const struct catlatch_passes *each = &step->passes;
@@ -302,7 +307,9 @@ static void find_certain(struct stack_service *service)
             continue; /* it is sure to say nothing */
         if (each->flags == 0 && each->environments == 0)
             break;
-        says = true;
+        bool is_silent = (step->module->flags & CATLATCH_PASSES_SILENTLY) != 0;
+        says |= !is_silent;
+        silent |= is_silent ? step->bit : 0;
         all.flags |= each->flags;
         somewhere |= each->environments != 0;
         all.environments &= each->environments != 0 ? each->environments : UINT32_MAX;
@@ -312,7 +319,9 @@ static void find_certain(struct stack_service *service)
     service->certain.environments = somewhere ? all.environments : 0;
     service->is_quick = service->certain_end == service->steps + service->count &&
                         service->count > 0 && service->table_lines != 0 && service->takes_scopes &&
-                        service->settle_lines == 0 && service->finish_granted_lines == 0;
+                        (service->settle_lines & ~silent) == 0 &&
+                        service->finish_granted_lines == 0;
+    service->silent_lines = silent;
 }
 
 static int steps_open(const struct opening *opening, const struct lines *lines)
@@ -392,6 +401,7 @@ void stack_close(struct stack_service *service)
     free(service->steps);
     free(service->state);
     free(service->trace);
+    free(service->charges);
     free(service);
 }
 

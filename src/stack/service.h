@@ -68,6 +68,9 @@ struct stack_service {
     uint64_t finish_granted_lines; /* of these, what wants to hear of grants too */
 
     struct stack_places places;
+    uint64_t silent_lines; /* before certain_end: sure to say nothing, of which they are certain */
+    struct stack_charges *charges; /* of the last decision; NULL: no line charges */
+    bool charges_keys;
     bool needs_trace;
     bool takes_scopes; /* a line sees to the scopes that a request names */
     bool elsewhere;    /* has lines that this host must not run: it answers UNAVAILABLE */

@@ -18,13 +18,14 @@
  *
  *      63            24 23      16 15       8   7    6      5      4      3      2    1  0
  *     +----------------+----------+----------+----+------+------+------+------+------+------+
- *     | expires_unix_s | reserved | environ. |res.| netw | form | nbef | susp | dis  | state|
+ *     | expires_unix_s | reserved | environ. |limi| netw | form | nbef | susp | dis  | state|
  *     +----------------+----------+----------+----+------+------+------+------+------+------+
  *
  * Rules.
  *  1. Forward only. EMPTY -> LIVE -> REVOKED or REPLACED; EMPTY -> REVOKED or REPLACED. EMPTY never
  *     returns, slots never move, a dead slot is not used again. Only a LIVE slot's flags and expiry
- *     change, both ways, inside its control word. `environ.`, `nbef`, `form` and `netw` never do.
+ *     change, both ways, inside its control word. `environ.`, `nbef`, `form`, `netw` and `limi`
+ *     never do.
  *  2. Everything in a slot but the control word is written once, while the control word is EMPTY,
  *     and published by a release store of the control word. A reader loads the control word first
  *     (acquire) and believes the rest only when it is not EMPTY.
@@ -59,6 +60,7 @@
 
 #include "core/address.h"
 #include "core/key.h"
+#include "core/rate.h"
 
 #define TABLE_MAGIC UINT64_C(0x656c626174746163) /* "cattable" on a little-endian host */
 #define TABLE_LAYOUT 2u
@@ -84,9 +86,10 @@
 #define CONTROL_NOT_BEFORE (UINT64_C(1) << 4)  /* the identity record holds a time */
 #define CONTROL_WELL_FORMED (UINT64_C(1) << 5) /* so is the text that has this digest */
 #define CONTROL_NETWORKS (UINT64_C(1) << 6)    /* confined: the identity record refers to them */
+#define CONTROL_LIMITS (UINT64_C(1) << 7)      /* it has rate limits, in front of the identity */
 #define CONTROL_ENVIRONMENT_SHIFT 8
-#define CONTROL_WRITE_ONCE                                         \
-    (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | CONTROL_NETWORKS | \
+#define CONTROL_WRITE_ONCE                                                          \
+    (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | CONTROL_NETWORKS | CONTROL_LIMITS | \
      UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT)
 #define CONTROL_EXPIRES_SHIFT 24
 #define CONTROL_EXPIRES_MAX ((INT64_C(1) << 40) - 1)
@@ -99,7 +102,8 @@ struct table_slot {
     _Atomic uint64_t id;
     _Atomic uint32_t identity_ref; /* side records, in units of 8 bytes from side_offset; */
     _Atomic uint32_t scopes_ref;   /* 0: none (the first unit of the side area is not used) */
-    _Atomic uint64_t usage;        /* once published: its record in the usage area, 0: none */
+    _Atomic uint64_t usage;        /* once published, in the usage area: its record, and in the
+                                      upper half its block of limit words; 0: none */
 };
 static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
 
@@ -110,6 +114,10 @@ static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
  * owner:    len(1) bytes                            shared by the owner's keys
  * scopes:   count(2) bytes_len(2) { len(1) bytes }  shared by keys with the same list
  * networks: count(2) bytes_len(2) { network }       likewise; each as network_encode writes it
+ * limits:   count(2) bytes_len(2) { limit }         likewise; each a struct table_side_limit
+ *
+ * With CONTROL_LIMITS a struct table_side_limits stands in front of the identity that the slot
+ * refers to, so that a reader finds it without a look at anything else.
  *
  * A key without networks, which most are, has no byte of them, and its control word says so: a
  * reader looks no further. Keys with the same list in the same order share one record.
@@ -127,6 +135,19 @@ struct table_side_list {
     uint16_t count;
     uint16_t bytes_len;
 };
+
+struct table_side_limits {
+    uint32_t limits_ref; /* 0: none */
+    uint32_t zero;
+};
+
+/* What the key's words in the usage area are counted with, made for who charges them. */
+struct table_side_limit {
+    struct rate rate;
+    uint32_t zero;
+    struct limit_rule rule;
+};
+static_assert(sizeof(struct table_side_limit) == 40, "the same for every compiler");
 
 struct table_environment {
     char name[24];

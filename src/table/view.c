@@ -339,6 +339,38 @@ int table_networks(const struct table_view *view, uint64_t number, uint64_t cont
     return 0;
 }
 
+void table_prefetch_limits(const struct table_view *view, uint64_t number)
+{
+    uint32_t ref = atomic_load_explicit(&view->slots[number].identity_ref, memory_order_relaxed);
+    const unsigned char *at =
+        ref > 1 ? side_at(view, ref - 1, 0, sizeof(struct table_side_limits)) : NULL;
+    if (at != NULL)
+        __builtin_prefetch(at);
+}
+
+int table_limits(const struct table_view *view, uint64_t number, uint64_t control,
+                 struct table_side_limit ret[RATES_MAX], unsigned *ret_count)
+{
+    struct table_side_limits head;
+    struct table_side_list fixed;
+    const unsigned char *at, *bytes;
+    *ret_count = 0;
+    if ((control & CONTROL_LIMITS) == 0)
+        return 0;
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    uint32_t ref = atomic_load_explicit(&view->slots[number].identity_ref, memory_order_relaxed);
+    if (ref <= 1 || (at = side_at(view, ref - 1, 0, sizeof head)) == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(&head, at, sizeof head);
+    if (read_list(view, head.limits_ref, &fixed, &bytes) != 0 || fixed.count == 0 ||
+        fixed.count > RATES_MAX || fixed.bytes_len != fixed.count * sizeof ret[0])
+        return CATLATCH_E_DATA;
+    memcpy(ret, bytes, fixed.bytes_len);
+    *ret_count = fixed.count;
+    return 0;
+}
+
 /* The entry of an environment, or NULL when there is none of that number. */
 static const struct table_environment *environment_at(const struct table_view *view,
                                                       unsigned number)

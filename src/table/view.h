@@ -78,11 +78,18 @@ enum table_found table_find(const struct table_view *view, const struct digest *
 /* Asks the processor to fetch the line that table_find will look at first. */
 void table_prefetch(const struct table_view *view, const struct digest *digest);
 
-/* The key's record in the usage area that the header names; 0: it has none. `slot` is a
- * table_hit's: relaxed, for it was written before the control word that the hit acquired. */
-static inline uint64_t table_usage(const struct table_view *view, uint64_t slot)
+/* What a key has in the usage area that the header names; 0: it has none. */
+struct table_usage {
+    uint32_t record; /* of its uses */
+    uint32_t block;  /* of its limits' words */
+};
+
+/* `slot` is a table_hit's: relaxed, for it was written before the control word that the hit
+ * acquired. */
+static inline struct table_usage table_usage(const struct table_view *view, uint64_t slot)
 {
-    return atomic_load_explicit(&view->slots[slot].usage, memory_order_relaxed);
+    uint64_t usage = atomic_load_explicit(&view->slots[slot].usage, memory_order_relaxed);
+    return (struct table_usage){(uint32_t)usage, (uint32_t)(usage >> 32)};
 }
 
 struct table_identity {
@@ -111,6 +118,14 @@ int table_allows(const struct table_view *view, uint64_t slot, const struct addr
  * be some in `ret` already. */
 int table_networks(const struct table_view *view, uint64_t slot, uint64_t control,
                    struct network ret[NETWORKS_MAX], size_t *ret_count);
+
+/* The key's rate limits; `control` is the slot's control word. Returns 0 or E_DATA, and then there
+ * may be some in `ret` already. */
+int table_limits(const struct table_view *view, uint64_t slot, uint64_t control,
+                 struct table_side_limit ret[RATES_MAX], unsigned *ret_count);
+
+/* Asks the processor for where a slot with CONTROL_LIMITS says which they are. */
+void table_prefetch_limits(const struct table_view *view, uint64_t slot);
 
 /* The environment's name copied out, "" for TABLE_ENVIRONMENT_NONE. Returns 0 or E_DATA. */
 int table_environment(const struct table_view *view, unsigned number,

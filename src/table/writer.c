@@ -7,15 +7,18 @@
 
 #define SCOPES_RECORD_MAX (sizeof(struct table_side_list) + CATLATCH_SCOPES_SIZE)
 #define NETWORKS_RECORD_MAX (sizeof(struct table_side_list) + NETWORKS_MAX * NETWORK_BYTES_MAX)
-#define IDENTITY_RECORD_MAX                                                           \
-    (sizeof(struct table_side_identity) + CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE + \
-     sizeof(uint32_t))
+#define LIMITS_RECORD_MAX \
+    (sizeof(struct table_side_list) + RATES_MAX * sizeof(struct table_side_limit))
+#define IDENTITY_RECORD_MAX                                                  \
+    (sizeof(struct table_side_limits) + sizeof(struct table_side_identity) + \
+     CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE + sizeof(uint32_t))
 
 /* The records of an entry's lists, which keys share; of length 0 where it has none. */
 struct lists {
-    size_t scopes_len, networks_len;
+    size_t scopes_len, networks_len, limits_len;
     unsigned char scopes[SCOPES_RECORD_MAX];
     unsigned char networks[NETWORKS_RECORD_MAX];
+    unsigned char limits[LIMITS_RECORD_MAX];
 };
 
 /* What a record takes of the side area. */
@@ -141,6 +144,11 @@ static struct probe probe_for(const struct table_writer *writer, const struct di
     return probe;
 }
 
+static bool has_limits(const struct table_entry *entry)
+{
+    return entry->rates != NULL && entry->rates->count > 0;
+}
+
 static int entry_control(const struct table_entry *entry, unsigned environment,
                          uint64_t *ret_control)
 {
@@ -152,6 +160,7 @@ static int entry_control(const struct table_entry *entry, unsigned environment,
                    (entry->not_before_unix_s != 0 ? CONTROL_NOT_BEFORE : 0) |
                    (entry->well_formed ? CONTROL_WELL_FORMED : 0) |
                    (entry->network_count > 0 ? CONTROL_NETWORKS : 0) |
+                   (has_limits(entry) ? CONTROL_LIMITS : 0) |
                    (uint64_t)environment << CONTROL_ENVIRONMENT_SHIFT |
                    (uint64_t)entry->expires_unix_s << CONTROL_EXPIRES_SHIFT;
     return 0;
@@ -196,6 +205,22 @@ static int encode_networks(const struct table_entry *entry, struct lists *ret)
     return 0;
 }
 
+static int encode_limits(const struct table_entry *entry, struct lists *ret)
+{
+    size_t at = sizeof(struct table_side_list);
+    unsigned count = has_limits(entry) ? entry->rates->count : 0;
+    if (count > 0 && !rates_are_sane(entry->rates))
+        return CATLATCH_E_DATA;
+    for (unsigned i = 0; i < count; i++) {
+        struct table_side_limit limit = {.rate = entry->rates->list[i],
+                                         .rule = limit_rule_of(&entry->rates->list[i])};
+        memcpy(ret->limits + at, &limit, sizeof limit);
+        at += sizeof limit;
+    }
+    ret->limits_len = list_record(ret->limits, count, at);
+    return 0;
+}
+
 static int check_texts(const struct table_entry *entry)
 {
     return entry->id != 0 && entry->owner.len < CATLATCH_TEXT_SIZE &&
@@ -237,6 +262,21 @@ static bool same_networks(const struct table_writer *writer, uint64_t number,
     return true;
 }
 
+static bool same_limits(const struct table_writer *writer, uint64_t number,
+                        const struct table_entry *entry)
+{
+    struct table_side_limit known[RATES_MAX];
+    unsigned count;
+    if (table_limits(&writer->view, number, slot_control(&writer->slots[number]), known, &count) !=
+            0 ||
+        count != (has_limits(entry) ? entry->rates->count : 0))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        if (!rate_equal(&known[i].rate, &entry->rates->list[i]))
+            return false;
+    return true;
+}
+
 /* Whether nothing but the control word tells the entry from what stands in the slot. */
 static bool same_write_once(const struct table_writer *writer, uint64_t number,
                             const struct table_entry *entry, uint64_t control,
@@ -250,7 +290,7 @@ static bool same_write_once(const struct table_writer *writer, uint64_t number,
            text_is(entry->name, known.name) && text_is(entry->owner, known.owner) &&
            text_is(entry->prefix, known.prefix) &&
            same_scopes(writer, &writer->slots[number], lists->scopes, lists->scopes_len) &&
-           same_networks(writer, number, entry);
+           same_networks(writer, number, entry) && same_limits(writer, number, entry);
 }
 
 /* An older record like this one or a new one; *ret_ref is 0 where there is none to make. */
@@ -267,7 +307,7 @@ static int append_records(struct table_writer *writer, const struct table_entry 
 {
     unsigned char
         record[IDENTITY_RECORD_MAX > CATLATCH_TEXT_SIZE ? IDENTITY_RECORD_MAX : CATLATCH_TEXT_SIZE];
-    uint32_t scopes_ref, networks_ref;
+    uint32_t scopes_ref, networks_ref, limits_ref;
     record[0] = (unsigned char)entry->owner.len;
     put_text(record + 1, entry->owner);
     struct table_side_identity fixed = {
@@ -278,11 +318,18 @@ static int append_records(struct table_writer *writer, const struct table_entry 
     };
     if (fixed.owner_ref == 0 ||
         share_list(writer, lists->scopes, lists->scopes_len, purpose, &scopes_ref) != 0 ||
-        share_list(writer, lists->networks, lists->networks_len, purpose, &networks_ref) != 0)
+        share_list(writer, lists->networks, lists->networks_len, purpose, &networks_ref) != 0 ||
+        share_list(writer, lists->limits, lists->limits_len, purpose, &limits_ref) != 0)
         return CATLATCH_E_FULL;
 
-    size_t at = sizeof fixed;
-    memcpy(record, &fixed, sizeof fixed);
+    size_t at = 0;
+    struct table_side_limits head = {.limits_ref = limits_ref};
+    if (limits_ref != 0) {
+        memcpy(record, &head, sizeof head);
+        at = sizeof head;
+    }
+    memcpy(record + at, &fixed, sizeof fixed);
+    at += sizeof fixed;
     at += put_text(record + at, entry->prefix);
     at += put_text(record + at, entry->name);
     if (networks_ref != 0) {
@@ -292,7 +339,7 @@ static int append_records(struct table_writer *writer, const struct table_entry 
     uint32_t identity_ref = side_append(writer, record, at, purpose);
     if (identity_ref == 0)
         return CATLATCH_E_FULL;
-    *ret_identity = identity_ref;
+    *ret_identity = identity_ref + (limits_ref != 0 ? (uint32_t)sizeof head / 8 : 0);
     *ret_scopes = scopes_ref;
     return 0;
 }
@@ -328,6 +375,14 @@ static int claim_slot(struct table_writer *writer, const struct table_entry *ent
     return fill_slot(writer, probe->free, entry, lists, purpose, claim->control);
 }
 
+/* What the key has it keeps; what it has not it gets. */
+static uint64_t kept_usage(const struct table_slot *slot, uint64_t fresh)
+{
+    uint64_t known = atomic_load_explicit(&slot->usage, memory_order_relaxed);
+    uint64_t record = known & UINT32_MAX, block = known >> 32;
+    return (record != 0 ? record : fresh & UINT32_MAX) | (block != 0 ? block : fresh >> 32) << 32;
+}
+
 int table_claim(struct table_writer *writer, const struct table_entry *entry,
                 enum table_purpose purpose, struct table_claim *ret_claim)
 {
@@ -337,7 +392,7 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
     int r;
 
     if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, &lists)) != 0 ||
-        (r = encode_networks(entry, &lists)) != 0 ||
+        (r = encode_networks(entry, &lists)) != 0 || (r = encode_limits(entry, &lists)) != 0 ||
         (r = environment_number(writer, entry, &environment)) != 0 ||
         (r = entry_control(entry, environment, &claim.control)) != 0)
         return r;
@@ -351,7 +406,7 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
             (control_state(slot_control(slot)) == SLOT_REVOKED && !entry->revoked))
             return CATLATCH_E_CONFLICT;
         if (control_state(atomic_load_explicit(&slot->control, memory_order_relaxed)) != SLOT_EMPTY)
-            claim.usage = atomic_load_explicit(&slot->usage, memory_order_relaxed);
+            claim.usage = kept_usage(slot, entry->usage);
     }
     /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
      * never want for room. */
@@ -422,6 +477,10 @@ static void unclaim(struct table_writer *writer, struct table_slot *slot)
     size_t len = sizeof fixed + fixed.prefix_len + fixed.name_len;
     if ((slot_control(slot) & CONTROL_NETWORKS) != 0)
         len += sizeof(uint32_t);
+    if ((slot_control(slot) & CONTROL_LIMITS) != 0) {
+        len += sizeof(struct table_side_limits);
+        at -= sizeof(struct table_side_limits);
+    }
     /* Unless a claim that failed later left a shared record behind it. */
     if (at + side_room(len) == writer->side_used)
         writer->side_used = at;

@@ -72,10 +72,12 @@ struct table_entry {
     size_t scope_count;
     const struct network *networks; /* that it is confined to; none: it is not */
     size_t network_count;
+    const struct rates *rates; /* NULL: none */
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
-    uint64_t
-        usage; /* its record in the usage area, 0: none; what a published slot of it says counts */
+    /* In the usage area: its record, and in the upper half its block of limit words; 0: none. What
+     * a published slot of it has counts. */
+    uint64_t usage;
     bool well_formed; /* the key's text is, by core/key.h: readers need not check it again */
     bool disabled;
     bool suspended; /* the owner is */

@@ -9,16 +9,6 @@ static_assert(NS_PER_S / RATE_PER_SECOND_MAX >= MILLI, "a thousandth of a unit i
 static_assert(RATE_PERIOD_MAX_S * NS_PER_S + RATE_COUNT_MAX < UINT64_C(1) << 55,
               "a tolerance, an increment and the clock add up in 64 bits");
 
-struct limit_rule limit_rule_of(const struct rate *rate)
-{
-    if (!rate_is_sane(rate))
-        return (struct limit_rule){0};
-    uint64_t unit_ns = (rate->period_s * NS_PER_S + rate->count - 1) / rate->count;
-    return (struct limit_rule){.unit_ns = unit_ns,
-                               .tolerance_ns = unit_ns * rate->burst,
-                               .burst_milli = (uint64_t)rate->burst * MILLI};
-}
-
 static bool is_affordable(const struct limit_rule *rule, uint32_t cost_milli)
 {
     return cost_milli > 0 && cost_milli <= rule->burst_milli;

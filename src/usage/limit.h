@@ -65,16 +65,6 @@ static_assert(LIMITS_MAX * sizeof(uint64_t) <= sizeof(struct usage_limits), "all
  * that is added to it overflows. */
 #define LIMIT_CLOCK_MAX_NS ((uint64_t)INT64_MAX)
 
-/* What a limit is counted with. All zeros: a limit that refuses everything. */
-struct limit_rule {
-    uint64_t unit_ns;      /* period / count, rounded up: at least 1000 */
-    uint64_t tolerance_ns; /* unit_ns * burst: below 2^55 */
-    uint64_t burst_milli;  /* thousandths of a unit: no request may cost more */
-};
-
-/* One division. A rate that is not sane gives zeros. */
-struct limit_rule limit_rule_of(const struct rate *rate);
-
 /* No two that are charged together have one word. */
 struct limit {
     const struct limit_rule *rule;

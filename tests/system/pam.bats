@@ -353,7 +353,7 @@ distance() {
     # The length of the owner's name in the log.
     [ "$(distance "$rest" "${unknown[0]}")" -lt 100 ]
     # A key that there is is counted, and where from.
-    [ "$(distance "$verify" "${unknown[1]}")" -lt 2500 ]
+    [ "$(distance "$verify" "${unknown[1]}")" -lt 500 ]
     # The names of a key that there is are copied.
     [ "$(distance "$identity" "${unknown[2]}")" -lt 1500 ]
 }

@@ -7,45 +7,28 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "lib_daemon.h"
+#include "lib_crowd.h"
 #include "usage/area.h"
 #include "usage/fetch.h"
 
-#define KEYS 24u
+#define KEYS CROWD_KEYS_MAX
 #define WORKERS 4u
-
-/* Each on a line of its own, so that workers do not wait for each other here. */
-struct tally_of_worker {
-    _Alignas(64) _Atomic uint64_t granted[KEYS];
-    _Atomic uint64_t verified;
-};
-
-struct shared {
-    _Atomic bool end;
-    struct tally_of_worker workers[WORKERS];
-};
 
 struct scene {
     struct trial trial;
-    struct trial_key keys[KEYS];
-    struct shared *shared;
-    pid_t workers[WORKERS];
+    struct crowd crowd;
 };
 
 static int open_with(void **state, const char *settings)
 {
     static struct scene scene;
-    memset(&scene, 0, sizeof scene);
     trial_open(&scene.trial, settings);
     trial_start(&scene.trial);
-    scene.shared =
-        mmap(NULL, sizeof *scene.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(scene.shared != MAP_FAILED);
+    crowd_open(&scene.crowd, &scene.trial);
     *state = &scene;
     return 0;
 }
@@ -64,71 +47,9 @@ static int open_slow(void **state)
 static int close_scene(void **state)
 {
     struct scene *scene = *state;
-    for (unsigned i = 0; i < WORKERS; i++)
-        if (scene->workers[i] > 0) {
-            kill(scene->workers[i], SIGKILL);
-            waitpid(scene->workers[i], NULL, 0);
-        }
-    munmap(scene->shared, sizeof *scene->shared);
+    crowd_close(&scene->crowd);
     trial_close(&scene->trial);
     return 0;
-}
-
-static void create_keys(struct scene *scene)
-{
-    char name[16];
-    redisContext *admin = trial_connect(&scene->trial);
-    for (unsigned i = 0; i < KEYS; i++) {
-        snprintf(name, sizeof name, "k%u", i);
-        trial_create(admin, name, "o", &scene->keys[i]);
-    }
-    redisFree(admin);
-}
-
-/* A child's: no assertions here. */
-static void work(const struct scene *scene, unsigned number)
-{
-    struct tally_of_worker *tally = &scene->shared->workers[number];
-    struct catlatch *latch = trial_attach_quietly(&scene->trial);
-    if (latch == NULL)
-        _exit(1);
-    for (uint64_t n = number; !atomic_load(&scene->shared->end); n++) {
-        unsigned key = (unsigned)(n * 7 % KEYS);
-        if (trial_verify(latch, scene->keys[key].raw) == CATLATCH_VALID)
-            atomic_fetch_add(&tally->granted[key], 1);
-        atomic_fetch_add(&tally->verified, 1);
-    }
-    catlatch_close(latch);
-    _exit(0);
-}
-
-static void start_worker(struct scene *scene, unsigned number)
-{
-    scene->workers[number] = fork();
-    assert_true(scene->workers[number] >= 0);
-    if (scene->workers[number] == 0)
-        work(scene, number);
-}
-
-static void await_work(const struct scene *scene, unsigned number, uint64_t more)
-{
-    _Atomic uint64_t *verified = &scene->shared->workers[number].verified;
-    uint64_t until = atomic_load(verified) + more;
-    while (atomic_load(verified) < until)
-        usleep(1000);
-}
-
-static void end_workers(struct scene *scene)
-{
-    int status;
-    atomic_store(&scene->shared->end, true);
-    for (unsigned i = 0; i < WORKERS; i++) {
-        if (scene->workers[i] <= 0)
-            continue;
-        assert_int_equal(waitpid(scene->workers[i], &status, 0), scene->workers[i]);
-        assert_int_equal(status, 0);
-        scene->workers[i] = 0;
-    }
 }
 
 static redisReply *get_key(redisContext *admin, const struct trial_key *key)
@@ -138,23 +59,13 @@ static redisReply *get_key(redisContext *admin, const struct trial_key *key)
     return reply;
 }
 
-static uint64_t number_of(redisContext *admin, const struct trial_key *key, const char *member)
-{
-    redisReply *reply = get_key(admin, key);
-    long long number = trial_number(reply, member);
-    freeReplyObject(reply);
-    assert_true(number >= 0);
-    return (uint64_t)number;
-}
-
 /* `lost`: what each key's count may be short of, for workers that were killed. */
-static void assert_counts_equal_grants(struct scene *scene, uint64_t lost)
+static void assert_counts_equal_grants(const struct scene *scene, uint64_t lost)
 {
     redisContext *admin = trial_connect(&scene->trial);
     for (unsigned i = 0; i < KEYS; i++) {
-        uint64_t granted = 0, counted = number_of(admin, &scene->keys[i], "use_count");
-        for (unsigned w = 0; w < WORKERS; w++)
-            granted += atomic_load(&scene->shared->workers[w].granted[i]);
+        uint64_t granted = crowd_granted(&scene->crowd, i);
+        uint64_t counted = crowd_number(admin, &scene->crowd.keys[i], "use_count");
         /* A killed worker may have counted what it could not tell us of any more. */
         assert_in_range(counted, granted - lost, granted + lost);
         assert_true(granted > 0);
@@ -176,9 +87,9 @@ static void counts_equal_grants_through_growth_kills_and_restarts(void **state)
 {
     struct scene *scene = *state;
     unsigned added = 0, rounds = trial_scale(4, 40);
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     for (unsigned i = 0; i < WORKERS; i++)
-        start_worker(scene, i);
+        crowd_start(&scene->crowd, i);
     for (unsigned round = 0; round < rounds; round++) {
         redisContext *admin = trial_connect(&scene->trial);
         uint64_t generation = trial_stat(admin, "generation");
@@ -186,30 +97,29 @@ static void counts_equal_grants_through_growth_kills_and_restarts(void **state)
             add_keys(admin, &added, added + 50);
         redisFree(admin);
         for (unsigned i = 0; i < WORKERS; i++)
-            await_work(scene, i, 1000);
+            crowd_await(&scene->crowd, i, 1000);
         trial_kill(&scene->trial);
         for (unsigned i = 0; i < WORKERS; i++)
-            await_work(scene, i, 1000);
+            crowd_await(&scene->crowd, i, 1000);
         trial_start(&scene->trial);
     }
-    end_workers(scene);
+    crowd_end(&scene->crowd);
     assert_counts_equal_grants(scene, 0);
 }
 
 static void a_killed_worker_loses_one_at_most(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     for (unsigned i = 0; i < WORKERS; i++)
-        start_worker(scene, i);
+        crowd_start(&scene->crowd, i);
     for (unsigned round = 0; round < trial_scale(10, 100); round++) {
         unsigned i = round % WORKERS;
-        await_work(scene, i, 500);
-        kill(scene->workers[i], SIGKILL);
-        waitpid(scene->workers[i], NULL, 0);
-        start_worker(scene, i);
+        crowd_await(&scene->crowd, i, 500);
+        crowd_kill(&scene->crowd, i);
+        crowd_start(&scene->crowd, i);
     }
-    end_workers(scene);
+    crowd_end(&scene->crowd);
     assert_counts_equal_grants(scene, trial_scale(10, 100));
 }
 
@@ -224,15 +134,15 @@ static uint64_t verify_times(struct catlatch *latch, const struct trial_key *key
 static void a_worker_that_starts_while_the_daemon_is_down_counts(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     trial_kill(&scene->trial);
     struct catlatch *latch = trial_attach(&scene->trial);
-    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(latch, &scene->crowd.keys[0], 5), 5);
     trial_start(&scene->trial);
     redisContext *admin = trial_connect(&scene->trial);
-    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 5);
-    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
-    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 10);
+    assert_int_equal(crowd_number(admin, &scene->crowd.keys[0], "use_count"), 5);
+    assert_int_equal(verify_times(latch, &scene->crowd.keys[0], 5), 5);
+    assert_int_equal(crowd_number(admin, &scene->crowd.keys[0], "use_count"), 10);
     redisFree(admin);
     catlatch_close(latch);
 }
@@ -275,16 +185,16 @@ static void await_keeper(const struct trial *trial)
 static void a_killed_keeper_is_started_again_and_nothing_is_lost(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     struct catlatch *before = trial_attach(&scene->trial);
-    assert_int_equal(verify_times(before, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(before, &scene->crowd.keys[0], 5), 5);
     kill_keeper(&scene->trial);
     await_keeper(&scene->trial);
     struct catlatch *after = trial_attach(&scene->trial);
-    assert_int_equal(verify_times(after, &scene->keys[0], 5), 5);
-    assert_int_equal(verify_times(before, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(after, &scene->crowd.keys[0], 5), 5);
+    assert_int_equal(verify_times(before, &scene->crowd.keys[0], 5), 5);
     redisContext *admin = trial_connect(&scene->trial);
-    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 15);
+    assert_int_equal(crowd_number(admin, &scene->crowd.keys[0], "use_count"), 15);
     redisFree(admin);
     catlatch_close(before);
     catlatch_close(after);
@@ -293,9 +203,9 @@ static void a_killed_keeper_is_started_again_and_nothing_is_lost(void **state)
 static void without_both_what_was_swept_is_known_and_counting_goes_on(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     struct catlatch *latch = trial_attach(&scene->trial);
-    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(latch, &scene->crowd.keys[0], 5), 5);
     redisContext *admin = trial_connect(&scene->trial);
     while (trial_stat(admin, "usage_swept") == 0)
         usleep(10000);
@@ -305,9 +215,9 @@ static void without_both_what_was_swept_is_known_and_counting_goes_on(void **sta
     trial_start(&scene->trial);
     await_keeper(&scene->trial);
     assert_int_equal(catlatch_refresh(latch), 0);
-    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(latch, &scene->crowd.keys[0], 5), 5);
     admin = trial_connect(&scene->trial);
-    assert_int_equal(number_of(admin, &scene->keys[0], "use_count"), 10);
+    assert_int_equal(crowd_number(admin, &scene->crowd.keys[0], "use_count"), 10);
     redisFree(admin);
     catlatch_close(latch);
 }
@@ -315,16 +225,16 @@ static void without_both_what_was_swept_is_known_and_counting_goes_on(void **sta
 static void an_orderly_end_stores_everything(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     struct catlatch *latch = trial_attach(&scene->trial);
     for (unsigned i = 0; i < KEYS; i++)
-        assert_int_equal(verify_times(latch, &scene->keys[i], i + 1), i + 1);
+        assert_int_equal(verify_times(latch, &scene->crowd.keys[i], i + 1), i + 1);
     trial_stop(&scene->trial);
     kill_keeper(&scene->trial);
     trial_start(&scene->trial);
     redisContext *admin = trial_connect(&scene->trial);
     for (unsigned i = 0; i < KEYS; i++)
-        assert_int_equal(number_of(admin, &scene->keys[i], "use_count"), i + 1);
+        assert_int_equal(crowd_number(admin, &scene->crowd.keys[i], "use_count"), i + 1);
     redisFree(admin);
     catlatch_close(latch);
 }
@@ -348,10 +258,10 @@ static void assert_text(redisContext *admin, const struct trial_key *key, const 
 static void a_revoked_key_tells_who_still_tries_it(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     struct catlatch *latch = trial_attach(&scene->trial);
     redisContext *admin = trial_connect(&scene->trial);
-    const struct trial_key *key = &scene->keys[0];
+    const struct trial_key *key = &scene->crowd.keys[0];
     assert_int_equal(verify_from(latch, key->raw, "203.0.113.9"), CATLATCH_VALID);
     redisReply *receipt = trial_ask(admin, "KEY.REVOKE %s", key->id);
     const redisReply *touched = trial_member(receipt, "keys")->element[0];
@@ -360,8 +270,8 @@ static void a_revoked_key_tells_who_still_tries_it(void **state)
     freeReplyObject(receipt);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(verify_from(latch, key->raw, "2001:db8::7"), CATLATCH_REVOKED);
-    assert_int_equal(number_of(admin, key, "use_count"), 1);
-    assert_int_equal(number_of(admin, key, "refused_count"), 3);
+    assert_int_equal(crowd_number(admin, key, "use_count"), 1);
+    assert_int_equal(crowd_number(admin, key, "refused_count"), 3);
     assert_text(admin, key, "last_refused_from", "2001:db8::7");
     assert_text(admin, key, "last_used_from", "203.0.113.9");
     redisFree(admin);
@@ -378,7 +288,7 @@ static void addresses_are_kept_as_the_policy_says(void **state)
         {"off", "", ""},
     };
     struct scene *scene = *state;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     redisContext *admin = trial_connect(&scene->trial);
     for (unsigned i = 0; i < 3; i++) {
         char settings[128];
@@ -386,10 +296,11 @@ static void addresses_are_kept_as_the_policy_says(void **state)
                  cases[i].policy);
         trial_configure(&scene->trial, settings);
         struct catlatch *latch = trial_attach(&scene->trial);
-        assert_int_equal(verify_from(latch, scene->keys[2 * i].raw, "203.0.113.9"), 1);
-        assert_int_equal(verify_from(latch, scene->keys[2 * i + 1].raw, "2001:db8:1:2:3::7"), 1);
-        assert_text(admin, &scene->keys[2 * i], "last_used_from", cases[i].ipv4);
-        assert_text(admin, &scene->keys[2 * i + 1], "last_used_from", cases[i].ipv6);
+        assert_int_equal(verify_from(latch, scene->crowd.keys[2 * i].raw, "203.0.113.9"), 1);
+        assert_int_equal(verify_from(latch, scene->crowd.keys[2 * i + 1].raw, "2001:db8:1:2:3::7"),
+                         1);
+        assert_text(admin, &scene->crowd.keys[2 * i], "last_used_from", cases[i].ipv4);
+        assert_text(admin, &scene->crowd.keys[2 * i + 1], "last_used_from", cases[i].ipv6);
         catlatch_close(latch);
     }
     redisFree(admin);
@@ -404,8 +315,8 @@ static void ignore_step(void *context, const struct catlatch_step *step)
 static void sockets_count_and_dry_runs_and_rechecks_do_not(void **state)
 {
     struct scene *scene = *state;
-    create_keys(scene);
-    const struct trial_key *key = &scene->keys[0];
+    crowd_create(&scene->crowd, KEYS);
+    const struct trial_key *key = &scene->crowd.keys[0];
     struct catlatch *latch = trial_attach(&scene->trial);
     redisContext *admin = trial_connect(&scene->trial);
     redisContext *verify = trial_connect_verify(&scene->trial);
@@ -415,17 +326,17 @@ static void sockets_count_and_dry_runs_and_rechecks_do_not(void **state)
 
     trial_do(verify, "KEY.VERIFY %s ADDRESS 192.0.2.1", key->raw);
     trial_do(verify, "AUTH %s", key->raw);
-    assert_int_equal(number_of(admin, key, "use_count"), 2);
+    assert_int_equal(crowd_number(admin, key, "use_count"), 2);
     assert_int_equal(catlatch_verify(latch, &request, &outcome), CATLATCH_VALID);
-    assert_int_equal(number_of(admin, key, "use_count"), 3);
+    assert_int_equal(crowd_number(admin, key, "use_count"), 3);
     assert_int_equal(catlatch_recheck(latch, &outcome, NULL), CATLATCH_VALID);
     assert_int_equal(catlatch_explain(latch, &request, &outcome, ignore_step, NULL),
                      CATLATCH_VALID);
-    assert_int_equal(number_of(admin, key, "use_count"), 3);
+    assert_int_equal(crowd_number(admin, key, "use_count"), 3);
     struct catlatch_request batch[3] = {request, request, request};
     struct catlatch_outcome outcomes[3] = {outcome, outcome, outcome};
     assert_int_equal(catlatch_verify_batch(latch, batch, outcomes, 3), 3);
-    assert_int_equal(number_of(admin, key, "use_count"), 6);
+    assert_int_equal(crowd_number(admin, key, "use_count"), 6);
     redisFree(admin);
     redisFree(verify);
     catlatch_close(latch);
@@ -437,13 +348,13 @@ static void a_worker_that_scribbles_harms_numbers_alone(void **state)
     struct scene *scene = *state;
     struct trust trust = trust_self();
     struct usage_fetched fetched;
-    create_keys(scene);
+    crowd_create(&scene->crowd, KEYS);
     struct catlatch *latch = trial_attach(&scene->trial);
     redisContext *admin = trial_connect(&scene->trial);
-    assert_int_equal(verify_times(latch, &scene->keys[0], 5), 5);
+    assert_int_equal(verify_times(latch, &scene->crowd.keys[0], 5), 5);
     while (trial_stat(admin, "usage_swept") == 0)
         usleep(10000);
-    trial_do(admin, "KEY.REVOKE %s", scene->keys[1].id);
+    trial_do(admin, "KEY.REVOKE %s", scene->crowd.keys[1].id);
     assert_int_equal(usage_fetch(scene->trial.run_dir, &trust, 1000, &fetched, NULL), 0);
     for (int byte = 0; byte <= 0xff; byte += 0x55) {
         for (unsigned k = 0; k < fetched.segments.count; k++) {
@@ -456,9 +367,9 @@ static void a_worker_that_scribbles_harms_numbers_alone(void **state)
         uint64_t rounds = trial_stat(admin, "usage_rounds");
         while (trial_stat(admin, "usage_rounds") < rounds + 2)
             usleep(10000);
-        assert_int_equal(trial_verify(latch, scene->keys[0].raw), CATLATCH_VALID);
-        assert_int_equal(trial_verify(latch, scene->keys[1].raw), CATLATCH_REVOKED);
-        assert_in_range(number_of(admin, &scene->keys[0], "use_count"), 5, 5 + 4);
+        assert_int_equal(trial_verify(latch, scene->crowd.keys[0].raw), CATLATCH_VALID);
+        assert_int_equal(trial_verify(latch, scene->crowd.keys[1].raw), CATLATCH_REVOKED);
+        assert_in_range(crowd_number(admin, &scene->crowd.keys[0], "use_count"), 5, 5 + 4);
         redisReply *page = trial_ask(admin, "KEY.LIST");
         assert_int_equal(trial_member(page, "keys")->elements, KEYS);
         freeReplyObject(page);

@@ -157,6 +157,24 @@ static const char *networks_differ(const struct table_view *view, const struct t
     return table_allows(view, hit->slot, NULL) == (count == 0) ? NULL : "allows no address";
 }
 
+static const char *limits_differ(const struct table_view *view, const struct table_hit *hit,
+                                 const struct table_entry *entry)
+{
+    struct table_side_limit limits[RATES_MAX];
+    unsigned count, wanted = entry->rates != NULL ? entry->rates->count : 0;
+    if (table_limits(view, hit->slot, hit->control, limits, &count) != 0)
+        return "limits damaged";
+    if (count != wanted)
+        return "number of limits";
+    for (unsigned i = 0; i < count; i++) {
+        struct limit_rule rule = limit_rule_of(&entry->rates->list[i]);
+        if (!rate_equal(&limits[i].rate, &entry->rates->list[i]) ||
+            memcmp(&limits[i].rule, &rule, sizeof rule) != 0)
+            return "limits";
+    }
+    return NULL;
+}
+
 static const char *environment_differs(const struct table_view *view, uint64_t control,
                                        const struct table_entry *entry)
 {
@@ -197,7 +215,9 @@ const char *table_hit_differs(const struct table_view *view, const struct table_
         return what;
     if ((what = scopes_differ(view, hit->slot, entry)) != NULL)
         return what;
-    return networks_differ(view, hit, entry);
+    if ((what = networks_differ(view, hit, entry)) != NULL)
+        return what;
+    return limits_differ(view, hit, entry);
 }
 
 const char *table_differs(const struct table_view *view, const struct table_entry *entry)

@@ -223,9 +223,75 @@ static void a_change_of_networks_is_a_new_slot_and_no_change_is_none(void **stat
     expect_replacement();
 }
 
+static void a_change_of_rates_is_a_new_slot_and_no_change_is_none(void **state)
+{
+    struct rates rates = {.count = 0};
+    (void)state;
+    key.entry.rates = &rates;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(rates_parse(text_of("100/1m"), &rates, NULL), 0); /* where there were none */
+    expect_replacement();
+    assert_int_equal(rates_parse(text_of("100/1m,5/1s:9"), &rates, NULL), 0); /* one more */
+    expect_replacement();
+    assert_int_equal(rates_parse(text_of("100/1m:99,5/1s:9"), &rates, NULL), 0);
+    expect_replacement();
+    uint64_t slots = table.writer.slots_used;
+    key.entry.disabled = true;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_shows(&table, &key.entry);
+    assert_int_equal(table.writer.slots_used, slots);
+    rates.count = 0; /* as many as come again */
+    expect_replacement();
+    rates.count = 1;
+    rates.list[0] = (struct rate){.count = 0, .period_s = 1, .burst = 1};
+    struct table_claim claim;
+    assert_int_equal(table_claim(&table.writer, &key.entry, TABLE_ORDINARY, &claim),
+                     CATLATCH_E_DATA);
+}
+
+static void rates_are_stored_once_and_an_abandoned_claim_leaves_nothing(void **state)
+{
+    struct rates rates;
+    struct sample_key other;
+    (void)state;
+    sample_key_init(&other, 2);
+    assert_int_equal(rates_parse(text_of("100/1m,1000/1h,5/1s"), &rates, NULL), 0);
+    key.entry.rates = other.entry.rates = &rates;
+    sample_key_confine(&other, "192.0.2.0/24");
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    uint64_t before = table.writer.side_used;
+    struct table_claim claim = claim_of(&other.entry);
+    uint64_t identity = sizeof(struct table_side_limits) + sizeof(struct table_side_identity) +
+                        other.entry.prefix.len + other.entry.name.len + sizeof(uint32_t);
+    uint64_t networks = 8; /* count, length, and four bytes of one network */
+    assert_int_equal(table.writer.side_used - before, (identity + 7) / 8 * 8 + networks);
+    table_abandon(&table.writer, &claim);
+    assert_int_equal(table.writer.side_used - before, networks);
+    assert_int_equal(heap_table_put(&table, &other.entry), 0);
+    assert_shows(&table, &key.entry);
+    assert_shows(&table, &other.entry);
+}
+
+/* What a key's record and block are, in the two halves that an entry has them. */
 static uint64_t usage_of(const struct digest *digest)
 {
-    return table_usage(&table.writer.view, slot_of(digest));
+    struct table_usage usage = table_usage(&table.writer.view, slot_of(digest));
+    return usage.record | (uint64_t)usage.block << 32;
+}
+
+static void a_key_gets_a_block_when_it_needs_one_and_keeps_it(void **state)
+{
+    (void)state;
+    key.entry.usage = 7;
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    key.entry.usage = 9 | UINT64_C(40) << 32;
+    key.entry.name = text_of("renamed");
+    expect_replacement();
+    assert_int_equal(usage_of(&key.entry.digest), 7 | UINT64_C(40) << 32);
+    key.entry.usage = UINT64_C(50) << 32;
+    key.entry.name = text_of("again");
+    expect_replacement();
+    assert_int_equal(usage_of(&key.entry.digest), 7 | UINT64_C(40) << 32);
 }
 
 static void a_key_keeps_its_record_of_usage_whatever_becomes_of_it(void **state)
@@ -961,6 +1027,9 @@ int main(void)
         EACH(changes_of_flags_and_expiry_take_no_slot),
         EACH(a_change_of_write_once_data_is_a_new_slot_and_marks_the_old),
         EACH(a_change_of_networks_is_a_new_slot_and_no_change_is_none),
+        EACH(a_change_of_rates_is_a_new_slot_and_no_change_is_none),
+        EACH(rates_are_stored_once_and_an_abandoned_claim_leaves_nothing),
+        EACH(a_key_gets_a_block_when_it_needs_one_and_keeps_it),
         EACH(a_key_keeps_its_record_of_usage_whatever_becomes_of_it),
         EACH(a_claim_beside_an_unpublished_one_has_the_record_that_it_names),
         EACH(the_old_state_shows_until_the_replacement_is_published),

@@ -183,8 +183,8 @@ int cmd_revoke(struct call *call)
     return status;
 }
 
-static const char *const set_fields[] = {"name",    "expires", "not_before",
-                                         "comment", "scopes",  "allow"};
+static const char *const set_fields[] = {"name",   "expires", "not_before", "comment",
+                                         "scopes", "allow",   "rate"};
 #define SET_FIELDS (sizeof set_fields / sizeof set_fields[0])
 
 static int field_unknown(const char *field, size_t len, struct error *error)
@@ -204,7 +204,7 @@ static int field_unknown(const char *field, size_t len, struct error *error)
                          nearest);
     return error_set(
         error, CATLATCH_E_ARGUMENT,
-        "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes, allow or "
+        "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes, allow, rate or "
         "meta.K");
 }
 

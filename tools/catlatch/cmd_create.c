@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "core/address.h"
+#include "core/rate.h"
 #include "moment.h"
 #include "output.h"
 #include "value.h"
@@ -49,12 +50,30 @@ static int network_words(const struct options *options, struct session_words *re
     return code;
 }
 
+static int rate_words(const struct options *options, struct session_words *request,
+                      struct error *error)
+{
+    const struct option_values *values = &options->values[OPTION_RATE];
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < values->count; i++) {
+        struct rates rates;
+        if (rates_parse(text_of(values->list[i]), &rates, error) != 0)
+            return error_set(error, CATLATCH_E_DATA, "--rate: %s", error->text);
+        code = session_pair(request, "RATE", values->list[i], error);
+    }
+    return code;
+}
+
 static int list_words(const struct options *options, struct session_words *request,
                       struct error *error)
 {
     const struct option_values *scopes = &options->values[OPTION_SCOPE];
     const struct option_values *pairs = &options->values[OPTION_META];
     int code = network_words(options, request, error);
+
+    if (code == 0)
+        code = rate_words(options, request, error);
 
     for (size_t i = 0; code == 0 && i < scopes->count; i++) {
         /* As a list it would be one scope that nothing asks for, and `update` could not set it. */

@@ -23,6 +23,7 @@ static const char *const fields[] = {
     "comment",
     "scopes",
     "allowed_networks",
+    "rates",
     "metadata",
     "rotated_from",
     "rotated_to",

@@ -26,6 +26,7 @@ static const char *const field_names[FIELDS] = {
     [FIELD_COMMENT] = "comment",
     [FIELD_SCOPES] = "scopes",
     [FIELD_ALLOWED_NETWORKS] = "allowed_networks",
+    [FIELD_RATES] = "rates",
     [FIELD_METADATA] = "metadata",
     [FIELD_ROTATED_FROM] = "rotated_from",
     [FIELD_ROTATED_TO] = "rotated_to",

@@ -34,6 +34,7 @@ enum field {
     FIELD_COMMENT,
     FIELD_SCOPES,
     FIELD_ALLOWED_NETWORKS,
+    FIELD_RATES,
     FIELD_METADATA,
     FIELD_ROTATED_FROM,
     FIELD_ROTATED_TO,
@@ -87,6 +88,7 @@ int identity_put(struct reading *reading);
 int state_put(struct reading *reading);
 int scopes_put(struct reading *reading);
 int networks_put(struct reading *reading);
+int rates_put(struct reading *reading);
 int metadata_put(struct reading *reading);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/address.h"
+#include "core/rate.h"
 #include "import_field.h"
 
 #define LIST_MAX 32u     /* scopes, pairs of metadata */
@@ -77,6 +78,36 @@ int networks_put(struct reading *reading)
             if (network_equal(&networks[j], &networks[i]))
                 return field_refuse(reading, FIELD_ALLOWED_NETWORKS, "names one twice");
     }
+    return code;
+}
+
+static int rate_put(struct reading *reading, const json_t *value, size_t number,
+                    struct rates *io_rates)
+{
+    struct text text = {json_string_value(value), (uint32_t)json_string_length(value)};
+    char shown[RATE_TEXT_SIZE];
+    struct rate rate;
+    struct error error;
+
+    if (text.bytes == NULL)
+        return field_refuse(reading, FIELD_RATES, "is no array of strings");
+    if (rate_parse(text, &rate, &error) != 0 || rates_add(io_rates, &rate, &error) != 0)
+        return error_set(reading->error, CATLATCH_E_DATA, "rates: number %zu %s", number,
+                         error.text);
+    return field_put_pair(reading, "RATE", shown, rate_format(&rate, shown));
+}
+
+/* As with networks: nothing that is there is taken for no limit. */
+int rates_put(struct reading *reading)
+{
+    const json_t *list = reading->values[FIELD_RATES];
+    struct rates rates = {.count = 0};
+    int code = 0;
+
+    if (list != NULL && !json_is_array(list))
+        return field_refuse(reading, FIELD_RATES, "is no array of strings");
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++)
+        code = rate_put(reading, json_array_get(list, i), i + 1, &rates);
     return code;
 }
 

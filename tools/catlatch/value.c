@@ -21,6 +21,7 @@ static enum kind kind_of(const char *name, const redisReply *value)
         {"growing", REDIS_REPLY_INTEGER, BOOLEAN},
         {"scopes", REDIS_REPLY_ARRAY, TEXTS},
         {"allowed_networks", REDIS_REPLY_ARRAY, TEXTS},
+        {"rates", REDIS_REPLY_ARRAY, TEXTS},
         {"metadata", REDIS_REPLY_ARRAY, TEXT_MAP},
         {"keys", REDIS_REPLY_ARRAY, MAPS},
         {"owners", REDIS_REPLY_ARRAY, MAPS},
