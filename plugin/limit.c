@@ -67,6 +67,8 @@ static int start(const struct catlatch_setup *setup, void **ret_instance)
         *ret_instance = limiting;
     else
         free(limiting);
+    if (r == 0 && !limiting->is_dry && !limiting->passes_missing)
+        *setup->cost_milli = limiting->cost_milli;
     return r;
 }
 

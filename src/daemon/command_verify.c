@@ -1,6 +1,7 @@
 /* KEY.VERIFY: the one command whose speed counts. No allocation, no formatting, no copy of the
  * request; the words of the reply's frame are constants. */
 #include <string.h>
+#include <time.h>
 
 #include "core/result.h"
 #include "core/timespan.h"
@@ -126,32 +127,39 @@ struct verified {
     char scopes[CATLATCH_SCOPES_SIZE];
 };
 
-/* Three pairs, or four with when the next one can pass. */
-static size_t limit_pairs(const struct stack_limit_answer *limit)
-{
-    bool tells_retry =
-        limit->limit.retry_after_ms != 0 && limit->limit.retry_after_ms != LIMIT_NEVER;
+/* The limit that is the tightest, if any applied. */
+struct shown_limit {
+    struct stack_limit limit;
+    struct limit_answer answer;
+};
 
-    return limit->rate == NULL ? 0 : 3 + (size_t)tells_retry;
+static bool tells_retry(const struct shown_limit *shown)
+{
+    return shown->answer.retry_after_ms != 0 && shown->answer.retry_after_ms != LIMIT_NEVER;
 }
 
-static void write_limit(struct reply *reply, const struct stack_limit_answer *limit)
+static size_t limit_pairs(const struct shown_limit *shown)
+{
+    return shown->limit.rate.count == 0 ? 0 : 3 + (size_t)tells_retry(shown);
+}
+
+static void write_limit(struct reply *reply, const struct shown_limit *shown)
 {
     char text[RATE_TEXT_SIZE];
 
     reply_word(reply, "rate");
-    reply_bulk(reply, text, rate_format(limit->rate, text));
-    pair_count(reply, "remaining", limit->limit.remaining);
-    pair_count(reply, "reset_ms", limit->limit.reset_ms);
-    if (limit_pairs(limit) > 3)
-        pair_count(reply, "retry_after_ms", limit->limit.retry_after_ms);
+    reply_bulk(reply, text, rate_format(&shown->limit.rate, text));
+    pair_count(reply, "remaining", shown->answer.remaining);
+    pair_count(reply, "reset_ms", shown->answer.reset_ms);
+    if (tells_retry(shown))
+        pair_count(reply, "retry_after_ms", shown->answer.retry_after_ms);
 }
 
 /* What is not there is left out: a client's time goes with the number of values, and most keys have
  * neither scopes nor an end. */
 static void answer_matched(struct reply *reply, enum catlatch_result result,
                            const struct table_hit *hit, const struct verified *key,
-                           const struct stack_limit_answer *limit)
+                           const struct shown_limit *limit)
 {
     char id[CATLATCH_ID_SIZE];
     int64_t expires_unix_s = control_expires_unix_s(hit->control);
@@ -175,7 +183,7 @@ static void answer_matched(struct reply *reply, enum catlatch_result result,
         write_scopes(reply, key->scopes);
     if (expires)
         write_expiry(reply, expires_unix_s);
-    if (limit->rate != NULL)
+    if (limit->limit.rate.count != 0)
         write_limit(reply, limit);
 }
 
@@ -193,7 +201,7 @@ void handle_key_verify(struct call *call)
     struct text key = call_word(call, 1);
     struct stack_run run;
     struct verified verified;
-    struct stack_limit_answer limit;
+    struct shown_limit limit;
 
     if (!parse_options(call, &options))
         return;
@@ -213,8 +221,10 @@ void handle_key_verify(struct call *call)
     run.usage = tally_area(call->daemon->tally);
     enum catlatch_result result = stack_decide(&run, call->view);
     if (!options.is_dry)
-        stack_note(&run, result, call->daemon->settings.config->record_address);
-    stack_limit_answer(options.service->charges, &limit);
+        stack_note(&run, result, call->daemon->settings.config->record_address, time(NULL));
+    stack_limit_tell(options.service->charges, &limit.limit);
+    if (limit.limit.rate.count != 0)
+        stack_limit_answer(&limit.limit, &limit.answer);
     if (!run.matched)
         answer_unmatched(call->reply, result);
     else if (!read_key(call->view, &run.hit, &verified))

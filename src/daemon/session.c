@@ -1,6 +1,7 @@
 #include "daemon/session.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "stack/judge.h"
 #include "stack/note.h"
@@ -95,7 +96,7 @@ static enum catlatch_result verify_by_hand(const struct verifier *verifier, stru
     stack_prepare(verifier->service, &request, &run);
     run.usage = verifier->usage;
     enum catlatch_result result = stack_decide(&run, verifier->view);
-    stack_note(&run, result, verifier->record_address);
+    stack_note(&run, result, verifier->record_address, time(NULL));
     return result;
 }
 

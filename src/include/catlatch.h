@@ -131,21 +131,24 @@ struct catlatch_request {
     const char *address;
 };
 
-/* What verify found. `opaque` is for catlatch_identity and catlatch_recheck. */
+/* What verify found. `opaque` is for catlatch_identity, catlatch_recheck and catlatch_limit. */
 struct catlatch_outcome {
     size_t size;
     enum catlatch_result result;
     uint32_t matched; /* 1: the digest was found, so catlatch_identity will know whose key it is */
     uint64_t opaque[8];
+};
 
-    /* Of the rate limit that is the tightest: the one that refuses, or has the least left. */
-    uint32_t limit_count;          /* so many in limit_period_s; 0: no limit applied */
-    uint32_t limit_period_s;       /* seconds */
-    uint32_t limit_burst;          /* so many at once */
-    uint32_t limit_remaining;      /* whole requests that it would let pass now */
-    uint64_t limit_reset_ms;       /* until its burst is whole again */
-    uint64_t limit_retry_after_ms; /* RATE_LIMITED: when the next one can pass; UINT64_MAX: never,
-                                      for one costs more than the burst. 0 otherwise */
+/* Of the rate limit that is the tightest: the one that refuses, or has the least left. */
+struct catlatch_limit {
+    size_t size;
+    uint32_t count;          /* so many */
+    uint32_t period_s;       /* in so many seconds, */
+    uint32_t burst;          /* and so many at once */
+    uint32_t remaining;      /* whole requests that it would let pass now */
+    uint64_t reset_ms;       /* until its burst is whole again */
+    uint64_t retry_after_ms; /* RATE_LIMITED: when the next one can pass; UINT64_MAX: never, for one
+                                costs more than the burst. 0 otherwise */
 };
 
 /* Whose key it is. Copies: nothing here points into shared memory. Times are Unix seconds. */
@@ -209,6 +212,12 @@ enum catlatch_result catlatch_recheck(struct catlatch *handle, const struct catl
  */
 int catlatch_identity(struct catlatch *handle, const struct catlatch_outcome *outcome,
                       struct catlatch_identity *ret_identity);
+
+/*
+ * What an outcome tells of the key's rate limits, as of its moment. Returns 0, E_NOT_FOUND (none
+ * applied) or E_ARGUMENT. Thread: any. Fork: safe. Blocks: never.
+ */
+int catlatch_limit(const struct catlatch_outcome *outcome, struct catlatch_limit *ret_limit);
 
 /*
  * Does off the request path what verify would do on it: re-attaches if there is a newer table, and

@@ -94,6 +94,11 @@ struct catlatch_setup {
 
     /* The module's own; init may write others for this instance. */
     struct catlatch_passes *passes;
+
+    /* 0. A module with CATLATCH_CHARGES may write what this instance charges, if of a valid record
+     * with limits verify would say VALID and settle return what host->charge does with this cost:
+     * so the host need not call either. */
+    uint32_t *cost_milli;
 };
 
 /* What the table says of the digest. */

@@ -228,6 +228,7 @@ static bool look_is_due(const struct attach *attach, uint64_t pulse, uint64_t no
 
 const struct table_view *attach_view_at(struct attach *attach, uint64_t now_ms)
 {
+    attach->now_ms = now_ms;
     uint64_t pulse = load_pulse(attach);
     bool superseded = attach->attached && pulse == TABLE_PULSE_SUPERSEDED;
 

@@ -40,6 +40,7 @@ struct attach {
     bool populated;     /* its pages were mapped ahead */
     bool looked;        /* looked_ms is set */
     uint64_t looked_ms; /* when the path was last looked at */
+    uint64_t now_ms;    /* what the clock said when the view was asked for last */
     dev_t device;       /* of the file that is mapped; while it is, no other has its inode */
     ino_t inode;
     struct trust trust; /* who may have made the table */
@@ -87,7 +88,7 @@ static inline const struct table_view *attach_view(struct attach *attach)
     uint64_t max_stale_ms = atomic_load_explicit(&header->max_stale_ms, memory_order_relaxed);
     /* The clock after the pulse: the other way round a thread that is held up between them would
      * take a beat meanwhile for one in the future. */
-    uint64_t now_ms = attach_clock_ms();
+    uint64_t now_ms = attach->now_ms = attach_clock_ms();
     if (__builtin_expect(attach_is_current(pulse, max_stale_ms, now_ms), 1))
         return &attach->view;
     return attach_view_at(attach, now_ms);

@@ -2,9 +2,20 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "core/huge.h"
 #include "usage/fetch.h"
+
+int64_t records_compare_clocks(struct records *records, uint64_t now_ms)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    records->clocked_ms = now_ms;
+    records->ahead_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)now_ms;
+    return records->ahead_ms;
+}
 
 static const unsigned char no_area[sizeof((struct usage_area *)0)->id];
 

@@ -26,6 +26,8 @@ struct records {
     bool whole;             /* it has all that this table needs */
     bool fits;              /* it is the area of this table */
     uint64_t looked_ms;     /* when the keeper was last asked; 0: never */
+    uint64_t clocked_ms; /* when the two clocks were last compared, on the one of attach.h; and */
+    int64_t ahead_ms;    /* how far the wall clock was ahead of it */
 };
 
 /* Unmaps. */
@@ -35,6 +37,18 @@ void records_end(struct records *records);
  * it was asked a moment ago. */
 const struct usage_area *records_follow(struct records *records, const struct attach *attach,
                                         unsigned patience_ms, bool now);
+
+/* The time of the wall, by the clock that attach_view read: once a second both are read. A wall
+ * clock that is set is followed within that second. */
+int64_t records_compare_clocks(struct records *records, uint64_t now_ms);
+
+static inline int64_t records_now_unix_s(struct records *records, uint64_t now_ms)
+{
+    int64_t ahead_ms = __builtin_expect(now_ms - records->clocked_ms < 1000, 1)
+                           ? records->ahead_ms
+                           : records_compare_clocks(records, now_ms);
+    return ((int64_t)now_ms + ahead_ms) / 1000;
+}
 
 /* The area that the attached table's references lead into; NULL: it is not to be had. Valid until
  * the next call. */

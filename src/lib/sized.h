@@ -19,8 +19,7 @@
 #define SIZED_OPTIONS SIZED_END(catlatch_options, flags)
 #define SIZED_REQUEST SIZED_END(catlatch_request, address)
 #define SIZED_OUTCOME SIZED_END(catlatch_outcome, opaque)
-/* What an outcome has of limits, of the second. */
-#define SIZED_OUTCOME_LIMIT SIZED_END(catlatch_outcome, limit_retry_after_ms)
+#define SIZED_LIMIT SIZED_END(catlatch_limit, retry_after_ms)
 #define SIZED_IDENTITY SIZED_END(catlatch_identity, not_before_unix_s)
 
 /* More is not a later release's but a forgotten initialisation. */

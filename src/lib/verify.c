@@ -65,7 +65,6 @@ static enum catlatch_result read_request(const struct catlatch_request *request,
 /* What is known of one key on its way through: the answer already, or what to decide on. */
 struct item {
     enum catlatch_result result; /* VALID: to be decided */
-    bool decided;                /* it was, by a service */
     struct stack_run run;
 };
 
@@ -74,7 +73,7 @@ static void item_prepare(struct catlatch *handle, const struct catlatch_request 
 {
     struct stack_request asked;
 
-    item->run.matched = item->decided = false;
+    item->run.matched = false;
     item->result = read_request(request, &asked);
     if (item->result != CATLATCH_VALID)
         return;
@@ -90,9 +89,10 @@ static void item_settle(struct catlatch *handle, const struct table_view *view,
     if (item->result != CATLATCH_VALID)
         return;
     item->run.usage = usage;
-    item->decided = true;
     item->result = stack_decide(&item->run, view);
-    stack_note(&item->run, item->result, handle->record_address);
+    if (usage != NULL)
+        stack_note(&item->run, item->result, handle->record_address,
+                   records_now_unix_s(&handle->records, handle->attach.now_ms));
 }
 
 /* The usage area of the table that is used now. */
@@ -101,42 +101,51 @@ static const struct usage_area *usage_of(struct catlatch *handle, const struct t
     return view != NULL ? records_area(&handle->records, &handle->attach) : NULL;
 }
 
-/* Only for who asks: it takes some divisions. */
-static void tell_limit(const struct stack_charges *charges, struct catlatch_outcome *outcome)
-{
-    struct stack_limit_answer answer;
-
-    stack_limit_answer(charges, &answer);
-    if (answer.rate == NULL)
-        return;
-    outcome->limit_count = answer.rate->count;
-    outcome->limit_period_s = answer.rate->period_s;
-    outcome->limit_burst = answer.rate->burst;
-    outcome->limit_remaining = answer.limit.remaining;
-    outcome->limit_reset_ms = answer.limit.reset_ms;
-    outcome->limit_retry_after_ms = answer.limit.retry_after_ms;
-}
+/* What an outcome keeps to itself: the digest, and behind it the limit. */
+#define LIMIT_AT DIGEST_WORDS
+static_assert(sizeof(struct digest) == LIMIT_AT * sizeof(uint64_t) &&
+                  sizeof(struct digest) + sizeof(struct stack_limit) <=
+                      sizeof(((struct catlatch_outcome *)0)->opaque),
+              "an outcome has room for both");
 
 /* Before the service decides again. */
 static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
 {
-    bool decided = item->decided && item->run.service->charges != NULL;
+    struct stack_limit limit;
 
-    if (outcome->size >= SIZED_OUTCOME_LIMIT) {
-        memset(&outcome->limit_count, 0,
-               SIZED_OUTCOME_LIMIT - offsetof(struct catlatch_outcome, limit_count));
-        if (decided)
-            tell_limit(item->run.service->charges, outcome);
-    }
     outcome->result = item->result;
     outcome->matched = item->run.matched;
     memset(outcome->opaque, 0, sizeof outcome->opaque);
-    if (item->run.matched)
-        memcpy(outcome->opaque, item->run.digest.word, sizeof item->run.digest);
+    if (!item->run.matched)
+        return;
+    memcpy(outcome->opaque, item->run.digest.word, sizeof item->run.digest);
+    if (item->run.service->charges == NULL || item->run.service->charges->count == 0)
+        return;
+    stack_limit_tell(item->run.service->charges, &limit);
+    memcpy(outcome->opaque + LIMIT_AT, &limit, sizeof limit);
 }
 
-static_assert(sizeof(struct digest) <= sizeof(((struct catlatch_outcome *)0)->opaque),
-              "an outcome has room for the digest");
+LIB_EXPORT int catlatch_limit(const struct catlatch_outcome *outcome,
+                              struct catlatch_limit *ret_limit)
+{
+    struct stack_limit limit;
+    struct limit_answer answer;
+
+    if (outcome == NULL || ret_limit == NULL || !sized_is_sane(outcome->size, SIZED_OUTCOME) ||
+        !sized_is_sane(ret_limit->size, SIZED_LIMIT))
+        return CATLATCH_E_ARGUMENT;
+    memcpy(&limit, outcome->opaque + LIMIT_AT, sizeof limit);
+    if (outcome->matched != 1 || limit.rate.count == 0)
+        return CATLATCH_E_NOT_FOUND;
+    stack_limit_answer(&limit, &answer);
+    ret_limit->count = limit.rate.count;
+    ret_limit->period_s = limit.rate.period_s;
+    ret_limit->burst = limit.rate.burst;
+    ret_limit->remaining = answer.remaining;
+    ret_limit->reset_ms = answer.reset_ms;
+    ret_limit->retry_after_ms = answer.retry_after_ms;
+    return 0;
+}
 
 LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
                                                 const struct catlatch_request *request,
@@ -176,7 +185,6 @@ LIB_EXPORT enum catlatch_result catlatch_explain(
     item_prepare(handle, request, &item);
     if (item.result == CATLATCH_VALID) {
         const struct table_view *view = attach_view(&handle->attach);
-        item.decided = true;
         item.run.usage = usage_of(handle, view);
         item.run.trace = &trace;
         item.run.call.flags |= CATLATCH_CALL_DRY;

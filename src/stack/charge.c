@@ -26,7 +26,7 @@ static bool find_limits(const struct stack_run *run, struct stack_charge *charge
     struct usage_limits *words =
         run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
 
-    if (words == NULL || table_limits(run->view, run->hit.slot, run->hit.control, charge->rules,
+    if (words == NULL || table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules,
                                       &charge->count) != 0)
         return false;
     for (unsigned i = 0; i < charge->count; i++)
@@ -47,22 +47,42 @@ static enum catlatch_result result_of(enum limit_verdict verdict)
     return CATLATCH_UNAVAILABLE;
 }
 
+/* NULL: it cannot be told. */
+static struct stack_charge *begin_charge(const struct stack_run *run)
+{
+    struct stack_charges *charges = run->service->charges;
+
+    if (charges == NULL || charges->count == STACK_CHARGES_MAX)
+        return NULL;
+    struct stack_charge *charge = &charges->list[charges->count];
+    if (!find_limits(run, charge))
+        return NULL;
+    charges->count++;
+    limits_look(charge->limits, charge->count, &charge->charge);
+    return charge;
+}
+
+enum catlatch_result stack_charge_plainly(struct stack_run *run, uint32_t cost_milli)
+{
+    struct stack_charge *charge = begin_charge(run);
+
+    if (charge == NULL)
+        return CATLATCH_UNAVAILABLE;
+    uint64_t now_ns = clock_ns(); /* behind the look: limit.h */
+    return result_of(limits_charge(charge->limits, &charge->charge, cost_milli, now_ns));
+}
+
 int stack_charge(const struct catlatch_call *call, const struct catlatch_charge *wanted)
 {
     const struct stack_run *run = run_of(call);
-    struct stack_charges *charges = run->service->charges;
-    bool looks = (wanted->flags & CATLATCH_CHARGE_LOOK) != 0;
 
     if (call->lookup != CATLATCH_LOOKUP_HIT || (run->hit.control & CONTROL_LIMITS) == 0)
         return CATLATCH_IGNORE;
-    if (charges == NULL || charges->count == STACK_CHARGES_MAX)
+    struct stack_charge *charge = begin_charge(run);
+    if (charge == NULL)
         return CATLATCH_UNAVAILABLE;
-    struct stack_charge *charge = &charges->list[charges->count];
-    if (!find_limits(run, charge))
-        return CATLATCH_UNAVAILABLE;
-    charges->count++;
-    limits_look(charge->limits, charge->count, &charge->charge);
-    uint64_t now_ns = clock_ns(); /* behind the look: limit.h */
+    bool looks = (wanted->flags & CATLATCH_CHARGE_LOOK) != 0;
+    uint64_t now_ns = clock_ns();
     return (int)result_of((looks ? limits_weigh : limits_charge)(charge->limits, &charge->charge,
                                                                  wanted->cost_milli, now_ns));
 }
@@ -77,21 +97,56 @@ void stack_take_back(const struct catlatch_call *call)
     limits_undo(charge->limits, &charge->charge);
 }
 
-void stack_limit_answer(const struct stack_charges *charges, struct stack_limit_answer *ret)
+void stack_limit_answer(const struct stack_limit *limit, struct limit_answer *ret)
 {
-    bool refused = false;
+    struct limit_rule rule = limit_rule_of(&limit->rate);
 
-    ret->rate = NULL;
-    for (unsigned i = 0; charges != NULL && i < charges->count && !refused; i++) {
-        const struct stack_charge *charge = &charges->list[i];
-        struct limit_answer answer;
-        limits_answer(charge->limits, &charge->charge, &answer);
-        if (answer.tightest >= charge->count)
-            continue;
-        refused = charge->charge.verdict == LIMIT_REFUSED;
-        if (ret->rate != NULL && !refused && answer.remaining_milli >= ret->limit.remaining_milli)
-            continue;
-        ret->rate = &charge->rules[answer.tightest].rate;
-        ret->limit = answer;
+    limit_answer(&rule, limit->level_ns, (enum limit_verdict)limit->verdict, limit->cost_milli,
+                 ret);
+}
+
+/* Of several limits some divisions tell which it is. */
+static unsigned tightest_of(const struct stack_charge *charge)
+{
+    struct limit_answer answer;
+
+    if (charge->count == 1)
+        return 0;
+    limits_answer(charge->limits, &charge->charge, &answer);
+    return answer.tightest;
+}
+
+static void tell_one(const struct stack_charge *charge, struct stack_limit *ret)
+{
+    unsigned i = tightest_of(charge);
+
+    *ret = (struct stack_limit){
+        .rate = charge->rules[i].rate,
+        .cost_milli = charge->charge.cost_milli,
+        .level_ns = limits_level_ns(charge->limits, &charge->charge, i),
+        .verdict = charge->charge.verdict,
+    };
+}
+
+static uint64_t remaining_milli(const struct stack_limit *limit)
+{
+    struct limit_answer answer;
+
+    stack_limit_answer(limit, &answer);
+    return answer.remaining_milli;
+}
+
+void stack_limit_tell(const struct stack_charges *charges, struct stack_limit *ret)
+{
+    ret->rate.count = 0;
+    if (charges == NULL || charges->count == 0)
+        return;
+    /* The line that was charged last is the one that refused, if any did. */
+    tell_one(&charges->list[charges->count - 1], ret);
+    for (unsigned i = 0; ret->verdict == LIMIT_GRANTED && i + 1 < charges->count; i++) {
+        struct stack_limit other;
+        tell_one(&charges->list[i], &other);
+        if (remaining_milli(&other) < remaining_milli(ret))
+            *ret = other;
     }
 }

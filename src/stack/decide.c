@@ -344,14 +344,27 @@ static __attribute__((noinline)) enum catlatch_result run_weighed(struct stack_r
     return outcome_of(dispatch);
 }
 
-/* Whether the service's first lines are sure of this call. */
-static bool is_certain(const struct stack_service *service, const struct catlatch_call *call)
+/* Whether the lines are sure of this call. */
+static bool is_certain(const struct catlatch_passes *passes, const struct catlatch_call *call)
 {
-    uint32_t environments = service->certain.environments;
+    uint32_t environments = passes->environments;
 
-    return (call->flags & service->certain.flags) == service->certain.flags &&
+    return (call->flags & passes->flags) == passes->flags &&
            (environments == 0 ||
             (call->environment >= 0 && (environments >> call->environment & 1) != 0));
+}
+
+/* The lines that need not be asked; NULL: there are none. */
+static const struct stack_certain *find_certain(const struct stack_run *run)
+{
+    const struct stack_service *service = run->service;
+
+    if (run->trace != NULL)
+        return NULL;
+    if (is_certain(&service->certain.passes, &run->call))
+        return &service->certain;
+    return is_certain(&service->certain_before.passes, &run->call) ? &service->certain_before
+                                                                   : NULL;
 }
 
 /* The usual way of a key that is granted, in which no line needs weighing: each says `valid`, which
@@ -366,9 +379,10 @@ static enum catlatch_result run_lines(struct stack_run *run, struct dispatch *di
     int result = CATLATCH_VALID;
 
     dispatch->outage = false;
-    if (run->trace == NULL && is_certain(service, &run->call)) {
-        step = service->certain_end; /* each said `valid`, or nothing, without being asked */
-        ignored = service->silent_lines;
+    const struct stack_certain *certain = find_certain(run);
+    if (certain != NULL) {
+        step = certain->end; /* each said `valid`, or nothing, without being asked */
+        ignored = certain->silent_lines;
     }
     for (; step < end; step++) {
         run->call.state = step->state;
@@ -403,8 +417,6 @@ static __attribute__((noinline)) enum catlatch_result decide_in_full(struct stac
 {
     const struct stack_service *service = run->service;
 
-    if (service->charges != NULL)
-        service->charges->count = 0;
     if (service->state_size > 0)
         memset(service->state, 0, service->state_size);
     if (run->trace != NULL)
@@ -417,6 +429,20 @@ static __attribute__((noinline)) enum catlatch_result decide_in_full(struct stac
     return result;
 }
 
+/* All lines but one are sure of the call, and that one charges. */
+static enum catlatch_result charge_alone(struct stack_run *run)
+{
+    const struct stack_service *service = run->service;
+    enum catlatch_result result = stack_charge_plainly(run, service->cost_milli);
+
+    if (result != CATLATCH_VALID) {
+        if (service->state_size > 0)
+            memset(service->state, 0, service->state_size);
+        finish_lines(run, service->finish_lines, result);
+    }
+    return result;
+}
+
 enum catlatch_result stack_decide(struct stack_run *run, const struct table_view *view)
 {
     const struct stack_service *service = run->service;
@@ -424,14 +450,23 @@ enum catlatch_result stack_decide(struct stack_run *run, const struct table_view
     run->view = view;
     if (service->elsewhere)
         return CATLATCH_UNAVAILABLE;
-    if (service->table_lines != 0)
-        look_up(run);
-    if (!service->is_quick || run->trace != NULL || !is_certain(service, &run->call))
-        return decide_in_full(run);
     if (service->charges != NULL)
         service->charges->count = 0;
-    run->matched = run->call.lookup == CATLATCH_LOOKUP_HIT;
-    return CATLATCH_VALID;
+    if (service->table_lines != 0)
+        look_up(run);
+    if (run->trace == NULL) {
+        if (service->is_quick && is_certain(&service->certain.passes, &run->call)) {
+            run->matched = run->call.lookup == CATLATCH_LOOKUP_HIT;
+            return CATLATCH_VALID;
+        }
+        if (service->cost_milli != 0 &&
+            (run->call.flags & (CATLATCH_CALL_DRY | CATLATCH_CALL_NO_LIMITS)) == 0 &&
+            is_certain(&service->certain_but_charge, &run->call)) {
+            run->matched = run->call.lookup == CATLATCH_LOOKUP_HIT;
+            return charge_alone(run);
+        }
+    }
+    return decide_in_full(run);
 }
 
 static const char *said(int result)

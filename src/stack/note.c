@@ -1,7 +1,6 @@
 #include "stack/note.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "usage/record.h"
 
@@ -45,20 +44,18 @@ static bool is_refusal(enum catlatch_result result)
 }
 
 void stack_note(const struct stack_run *run, enum catlatch_result result,
-                enum config_address record)
+                enum config_address record, int64_t now_unix_s)
 {
     struct usage_record *noted =
         run->usage != NULL ? usage_record_at(run->usage, run->has.record) : NULL;
     struct address address;
-    struct timespec now;
     uint64_t seen;
 
     if (noted == NULL || (result != CATLATCH_VALID && !is_refusal(result)))
         return;
     struct usage_words words = result == CATLATCH_VALID ? usage_uses(noted) : usage_refusals(noted);
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     /* Once a second; a text takes longer to read than all the rest. */
-    if (usage_is_due(words, now.tv_sec, &seen))
-        usage_store_last(words, seen, now.tv_sec, read_address(run, record, &address));
+    if (usage_is_due(words, now_unix_s, &seen))
+        usage_store_last(words, seen, now_unix_s, read_address(run, record, &address));
     usage_count(run->usage, run->has.record, words);
 }

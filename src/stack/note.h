@@ -11,6 +11,6 @@
 
 /* `run` was decided with this result. record: how much of the address is kept. */
 void stack_note(const struct stack_run *run, enum catlatch_result result,
-                enum config_address record);
+                enum config_address record, int64_t now_unix_s);
 
 #endif

@@ -68,6 +68,7 @@ static int instance_make(const struct opening *opening, const struct line *line,
         .message_size = sizeof message,
         .flags = &step->flags,
         .passes = &step->passes,
+        .cost_milli = &step->cost_milli,
     };
 
     if (module->init == NULL && line->argument_count > 0)
@@ -294,7 +295,8 @@ static bool is_plain(const struct stack_step *step)
 
 /* The first lines that have calls of which they are certain, and of which calls they all are: of no
  * environment, where each names others. */
-static void find_certain(struct stack_service *service)
+static struct stack_certain find_certain(const struct stack_service *service, bool up_to_silent,
+                                         const struct stack_step *left_out)
 {
     struct catlatch_passes all = {.flags = 0, .environments = UINT32_MAX};
     struct stack_step *step = service->steps;
@@ -303,25 +305,47 @@ static void find_certain(struct stack_service *service)
 
     for (; step < service->steps + service->count && is_plain(step); step++) {
         const struct catlatch_passes *each = &step->passes;
-        if (step->verify == verify_nothing && step->module->settle == NULL)
-            continue; /* it is sure to say nothing */
-        if (each->flags == 0 && each->environments == 0)
-            break;
         bool is_silent = (step->module->flags & CATLATCH_PASSES_SILENTLY) != 0;
+        if (step == left_out || (step->verify == verify_nothing && step->module->settle == NULL))
+            continue; /* it is sure to say nothing */
+        if ((each->flags == 0 && each->environments == 0) || (is_silent && up_to_silent))
+            break;
         says |= !is_silent;
         silent |= is_silent ? step->bit : 0;
         all.flags |= each->flags;
         somewhere |= each->environments != 0;
         all.environments &= each->environments != 0 ? each->environments : UINT32_MAX;
     }
-    service->certain_end = !says || (somewhere && all.environments == 0) ? service->steps : step;
-    service->certain.flags = all.flags;
-    service->certain.environments = somewhere ? all.environments : 0;
-    service->is_quick = service->certain_end == service->steps + service->count &&
-                        service->count > 0 && service->table_lines != 0 && service->takes_scopes &&
-                        (service->settle_lines & ~silent) == 0 &&
-                        service->finish_granted_lines == 0;
-    service->silent_lines = silent;
+    if (!says || (somewhere && all.environments == 0))
+        step = service->steps;
+    all.environments = somewhere ? all.environments : 0;
+    return (struct stack_certain){all, step, silent};
+}
+
+/* Whether nothing is to be done of calls that these lines are sure of: they are all there are. */
+static bool is_all(const struct stack_service *service, const struct stack_certain *certain,
+                   uint64_t settled)
+{
+    return certain->end == service->steps + service->count && service->count > 0 &&
+           service->table_lines != 0 && service->takes_scopes &&
+           (service->settle_lines & ~settled) == 0 && service->finish_granted_lines == 0;
+}
+
+static void find_ways(struct stack_service *service)
+{
+    service->certain = find_certain(service, false, NULL);
+    service->certain_before = find_certain(service, true, NULL);
+    service->is_quick = is_all(service, &service->certain, service->certain.silent_lines);
+    for (unsigned i = 0; i < service->count; i++) {
+        const struct stack_step *step = &service->steps[i];
+        if (step->cost_milli == 0 || !is_plain(step) || step->is_optional)
+            continue;
+        struct stack_certain others = find_certain(service, false, step);
+        if (others.silent_lines != 0 || !is_all(service, &others, step->bit))
+            continue;
+        service->certain_but_charge = others.passes;
+        service->cost_milli = step->cost_milli;
+    }
 }
 
 static int steps_open(const struct opening *opening, const struct lines *lines)
@@ -345,7 +369,7 @@ static int steps_open(const struct opening *opening, const struct lines *lines)
                          "%s: [service %s] looks no key up, so it would grant any that is well "
                          "formed; add \"required = table\"",
                          lines->list[0]->rule->file, service->name);
-    find_certain(service);
+    find_ways(service);
     service->plain_end = service->steps;
     while (service->plain_end < service->steps + service->count && is_plain(service->plain_end))
         service->plain_end++;

@@ -33,7 +33,8 @@ struct stack_step {
     uint8_t end; /* the line behind the substack that this one is in */
     bool is_optional;
     struct catlatch_passes passes;
-    uint32_t flags; /* of the instance */
+    uint32_t flags;      /* of the instance */
+    uint32_t cost_milli; /* likewise: that is all that it charges; 0: ask it */
 
     const struct catlatch_module *module; /* NULL: a substack begins */
     char *control;                        /* as it is written */
@@ -49,16 +50,27 @@ struct stack_places {
     signed char known[KEY_ENVIRONMENTS_MAX];
 };
 
+/* Lines that are sure of what they say, of calls that `passes` holds of. */
+struct stack_certain {
+    struct catlatch_passes passes;
+    struct stack_step *end; /* before it, every line would say `valid`, */
+    uint64_t silent_lines;  /* but these, which would say nothing */
+};
+
 struct stack_service {
     char name[CONFIG_NAME_MAX + 1];
     unsigned count;
     struct stack_step *steps;
     struct stack_step *plain_end; /* before it, what is `valid` is ok, and `ignore` ignored */
 
-    /* Before it, every line is sure to say `valid` of calls that `certain` holds of. */
-    struct stack_step *certain_end;
-    struct catlatch_passes certain;
-    bool is_quick; /* these are all lines, and none has more to do than to say so */
+    struct stack_certain certain;
+    struct stack_certain certain_before; /* the first line that may be silent: fewer lines, of more
+                                            calls */
+    bool is_quick; /* `certain` is about all lines, and none has more to do than to say so */
+
+    /* About all lines but one, which only charges this; 0: they are not. */
+    struct catlatch_passes certain_but_charge;
+    uint32_t cost_milli;
 
     /* Lines, by bit. */
     uint64_t all_lines;
@@ -68,7 +80,6 @@ struct stack_service {
     uint64_t finish_granted_lines; /* of these, what wants to hear of grants too */
 
     struct stack_places places;
-    uint64_t silent_lines; /* before certain_end: sure to say nothing, of which they are certain */
     struct stack_charges *charges; /* of the last decision; NULL: no line charges */
     bool charges_keys;
     bool needs_trace;

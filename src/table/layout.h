@@ -114,7 +114,8 @@ static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
  * owner:    len(1) bytes                            shared by the owner's keys
  * scopes:   count(2) bytes_len(2) { len(1) bytes }  shared by keys with the same list
  * networks: count(2) bytes_len(2) { network }       likewise; each as network_encode writes it
- * limits:   count(2) bytes_len(2) { limit }         likewise; each a struct table_side_limit
+ * limits:   count(2) bytes_len(2) zero(4) { limit } likewise; each a struct table_side_limit, which
+ *                                                   a reader looks at where it lies
  *
  * With CONTROL_LIMITS a struct table_side_limits stands in front of the identity that the slot
  * refers to, so that a reader finds it without a look at anything else.
@@ -148,6 +149,13 @@ struct table_side_limit {
     struct limit_rule rule;
 };
 static_assert(sizeof(struct table_side_limit) == 40, "the same for every compiler");
+
+/* What the record of limits begins with. */
+struct table_side_limit_list {
+    struct table_side_list list; /* its bytes_len counts `zero` too */
+    uint32_t zero;
+};
+static_assert(sizeof(struct table_side_limit_list) == 8, "limits are aligned behind it");
 
 struct table_environment {
     char name[24];

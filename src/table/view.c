@@ -349,11 +349,11 @@ void table_prefetch_limits(const struct table_view *view, uint64_t number)
 }
 
 int table_limits(const struct table_view *view, uint64_t number, uint64_t control,
-                 struct table_side_limit ret[RATES_MAX], unsigned *ret_count)
+                 const struct table_side_limit **ret_limits, unsigned *ret_count)
 {
     struct table_side_limits head;
-    struct table_side_list fixed;
-    const unsigned char *at, *bytes;
+    struct table_side_limit_list fixed;
+    const unsigned char *at;
     *ret_count = 0;
     if ((control & CONTROL_LIMITS) == 0)
         return 0;
@@ -363,11 +363,17 @@ int table_limits(const struct table_view *view, uint64_t number, uint64_t contro
     if (ref <= 1 || (at = side_at(view, ref - 1, 0, sizeof head)) == NULL)
         return CATLATCH_E_DATA;
     memcpy(&head, at, sizeof head);
-    if (read_list(view, head.limits_ref, &fixed, &bytes) != 0 || fixed.count == 0 ||
-        fixed.count > RATES_MAX || fixed.bytes_len != fixed.count * sizeof ret[0])
+    if ((at = side_at(view, head.limits_ref, 0, sizeof fixed)) == NULL)
         return CATLATCH_E_DATA;
-    memcpy(ret, bytes, fixed.bytes_len);
-    *ret_count = fixed.count;
+    memcpy(&fixed, at, sizeof fixed);
+    size_t len = fixed.list.count * sizeof(struct table_side_limit);
+    if (fixed.list.count == 0 || fixed.list.count > RATES_MAX ||
+        fixed.list.bytes_len != sizeof fixed.zero + len ||
+        (at = side_at(view, head.limits_ref, sizeof fixed, len)) == NULL)
+        return CATLATCH_E_DATA;
+    /* Records begin at multiples of 8, and so do these in them. */
+    *ret_limits = (const struct table_side_limit *)(const void *)at;
+    *ret_count = fixed.list.count;
     return 0;
 }
 

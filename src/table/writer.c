@@ -8,7 +8,7 @@
 #define SCOPES_RECORD_MAX (sizeof(struct table_side_list) + CATLATCH_SCOPES_SIZE)
 #define NETWORKS_RECORD_MAX (sizeof(struct table_side_list) + NETWORKS_MAX * NETWORK_BYTES_MAX)
 #define LIMITS_RECORD_MAX \
-    (sizeof(struct table_side_list) + RATES_MAX * sizeof(struct table_side_limit))
+    (sizeof(struct table_side_limit_list) + RATES_MAX * sizeof(struct table_side_limit))
 #define IDENTITY_RECORD_MAX                                                  \
     (sizeof(struct table_side_limits) + sizeof(struct table_side_identity) + \
      CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE + sizeof(uint32_t))
@@ -207,10 +207,11 @@ static int encode_networks(const struct table_entry *entry, struct lists *ret)
 
 static int encode_limits(const struct table_entry *entry, struct lists *ret)
 {
-    size_t at = sizeof(struct table_side_list);
+    size_t at = sizeof(struct table_side_limit_list);
     unsigned count = has_limits(entry) ? entry->rates->count : 0;
     if (count > 0 && !rates_are_sane(entry->rates))
         return CATLATCH_E_DATA;
+    memset(ret->limits, 0, at);
     for (unsigned i = 0; i < count; i++) {
         struct table_side_limit limit = {.rate = entry->rates->list[i],
                                          .rule = limit_rule_of(&entry->rates->list[i])};
@@ -265,9 +266,9 @@ static bool same_networks(const struct table_writer *writer, uint64_t number,
 static bool same_limits(const struct table_writer *writer, uint64_t number,
                         const struct table_entry *entry)
 {
-    struct table_side_limit known[RATES_MAX];
+    const struct table_side_limit *known;
     unsigned count;
-    if (table_limits(&writer->view, number, slot_control(&writer->slots[number]), known, &count) !=
+    if (table_limits(&writer->view, number, slot_control(&writer->slots[number]), &known, &count) !=
             0 ||
         count != (has_limits(entry) ? entry->rates->count : 0))
         return false;

@@ -38,6 +38,11 @@ static inline bool has_room(const struct limit_rule *rule, uint32_t cost_milli, 
            level_ns + increment_of(rule, cost_milli) <= rule->tolerance_ns;
 }
 
+static inline uint64_t bounded(uint64_t now_ns)
+{
+    return now_ns < LIMIT_CLOCK_MAX_NS ? now_ns : LIMIT_CLOCK_MAX_NS;
+}
+
 void limits_look(const struct limit *limits, unsigned count, struct limit_charge *ret)
 {
     ret->verdict = LIMIT_REFUSED;
@@ -53,7 +58,7 @@ enum limit_verdict limits_weigh(const struct limit *limits, struct limit_charge 
                                 uint32_t cost_milli, uint64_t now_ns)
 {
     charge->cost_milli = cost_milli;
-    charge->now_ns = now_ns < LIMIT_CLOCK_MAX_NS ? now_ns : LIMIT_CLOCK_MAX_NS;
+    charge->now_ns = bounded(now_ns);
     charge->verdict = LIMIT_GRANTED;
     for (unsigned i = 0; i < charge->count; i++) {
         uint64_t level_ns = level_of(limits[i].rule, charge->seen[i], charge->now_ns);
@@ -109,9 +114,26 @@ static void give_back(const struct limit *limits, struct limit_charge *charge)
     }
 }
 
+/* Of one limit there is nothing to weigh first: it is charged, or not. */
+static enum limit_verdict charge_alone(const struct limit *limit, struct limit_charge *charge)
+{
+    uint64_t looked = charge->seen[0];
+
+    charge->verdict = charge_one(limit, charge, &charge->seen[0], &charge->wrote[0]);
+    charge->charged = charge->verdict == LIMIT_GRANTED;
+    if (charge->verdict == LIMIT_REFUSED && charge->seen[0] == looked)
+        heal(limit, charge);
+    return charge->verdict;
+}
+
 enum limit_verdict limits_charge(const struct limit *limits, struct limit_charge *charge,
                                  uint32_t cost_milli, uint64_t now_ns)
 {
+    if (charge->count == 1) {
+        charge->cost_milli = cost_milli;
+        charge->now_ns = bounded(now_ns);
+        return charge_alone(limits, charge);
+    }
     if (limits_weigh(limits, charge, cost_milli, now_ns) != LIMIT_GRANTED) {
         heal(limits, charge);
         return charge->verdict;
@@ -158,20 +180,21 @@ static uint64_t remaining_milli_of(const struct limit_rule *rule, uint64_t level
     return (uint64_t)((unsigned __int128)room_ns * MILLI / rule->unit_ns);
 }
 
-static struct limit_answer answer_of(const struct limit *limits, const struct limit_charge *charge,
-                                     unsigned i)
+uint64_t limits_level_ns(const struct limit *limits, const struct limit_charge *charge, unsigned i)
 {
-    const struct limit_rule *rule = limits[i].rule;
     uint64_t word = i < charge->charged ? charge->wrote[i] : charge->seen[i];
-    uint64_t level_ns = level_of(rule, word, charge->now_ns);
-    struct limit_answer answer = {.tightest = i,
-                                  .remaining_milli = remaining_milli_of(rule, level_ns),
-                                  .reset_ms = ms_of(level_ns)};
 
-    answer.remaining = (uint32_t)(answer.remaining_milli / MILLI);
-    if (charge->verdict != LIMIT_GRANTED)
-        answer.retry_after_ms = wait_ms(rule, charge->cost_milli, level_ns);
-    return answer;
+    return level_of(limits[i].rule, word, charge->now_ns);
+}
+
+void limit_answer(const struct limit_rule *rule, uint64_t level_ns, enum limit_verdict verdict,
+                  uint32_t cost_milli, struct limit_answer *ret)
+{
+    *ret = (struct limit_answer){.remaining_milli = remaining_milli_of(rule, level_ns),
+                                 .reset_ms = ms_of(level_ns)};
+    ret->remaining = (uint32_t)(ret->remaining_milli / MILLI);
+    if (verdict != LIMIT_GRANTED)
+        ret->retry_after_ms = wait_ms(rule, cost_milli, level_ns);
 }
 
 static bool is_tighter(const struct limit_answer *a, const struct limit_answer *b)
@@ -189,7 +212,10 @@ void limits_answer(const struct limit *limits, const struct limit_charge *charge
     struct limit_answer tightest = {.tightest = LIMITS_MAX};
 
     for (unsigned i = 0; i < charge->count; i++) {
-        struct limit_answer answer = answer_of(limits, charge, i);
+        struct limit_answer answer;
+        limit_answer(limits[i].rule, limits_level_ns(limits, charge, i), charge->verdict,
+                     charge->cost_milli, &answer);
+        answer.tightest = i;
         if (i == 0 || is_tighter(&answer, &tightest))
             tightest = answer;
     }

@@ -138,4 +138,10 @@ struct limit_answer {
 void limits_answer(const struct limit *limits, const struct limit_charge *charge,
                    struct limit_answer *ret);
 
+/* The same of one limit, for who keeps no more of it than its level: how much of its tolerance is
+ * used, in ns, as limits_answer would see it. `tightest` is 0. */
+uint64_t limits_level_ns(const struct limit *limits, const struct limit_charge *charge, unsigned i);
+void limit_answer(const struct limit_rule *rule, uint64_t level_ns, enum limit_verdict verdict,
+                  uint32_t cost_milli, struct limit_answer *ret);
+
 #endif

@@ -167,30 +167,29 @@ static void an_outcome_tells_what_is_left_and_when_to_come_again(void **state)
 {
     struct scene *scene = *state;
     struct catlatch_outcome outcome = {.size = sizeof outcome};
+    struct catlatch_limit limit = {.size = sizeof limit};
     crowd_create(&scene->crowd, 2);
     limit_key(scene, 0, "1000/1h,2/10m");
     assert_int_equal(verify(scene, 0, &outcome), CATLATCH_VALID);
-    assert_int_equal(outcome.limit_count, 2);
-    assert_int_equal(outcome.limit_period_s, 600);
-    assert_int_equal(outcome.limit_burst, 2);
-    assert_int_equal(outcome.limit_remaining, 1);
-    assert_in_range(outcome.limit_reset_ms, 290000, 300000);
-    assert_int_equal(outcome.limit_retry_after_ms, 0);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_int_equal(limit.count, 2);
+    assert_int_equal(limit.period_s, 600);
+    assert_int_equal(limit.burst, 2);
+    assert_int_equal(limit.remaining, 1);
+    assert_in_range(limit.reset_ms, 290000, 300000);
+    assert_int_equal(limit.retry_after_ms, 0);
     assert_int_equal(verify(scene, 0, &outcome), CATLATCH_VALID);
-    assert_int_equal(outcome.limit_remaining, 0);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_int_equal(limit.remaining, 0);
     assert_int_equal(verify(scene, 0, &outcome), CATLATCH_RATE_LIMITED);
-    assert_in_range(outcome.limit_retry_after_ms, 290000, 300000);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_in_range(limit.retry_after_ms, 290000, 300000);
     assert_int_equal(verify(scene, 1, &outcome), CATLATCH_VALID);
-    assert_int_equal(outcome.limit_count, 0);
-    /* A caller that was built before limits has no room for them. */
-    struct {
-        struct catlatch_outcome outcome;
-        char behind[8];
-    } old = {.outcome.size = offsetof(struct catlatch_outcome, limit_count)};
-    memset(&old.outcome.limit_count, 0x5a,
-           sizeof old - offsetof(struct catlatch_outcome, limit_count));
-    assert_int_equal(verify(scene, 0, &old.outcome), CATLATCH_RATE_LIMITED);
-    assert_int_equal(old.outcome.limit_count, 0x5a5a5a5a);
+    assert_int_equal(catlatch_limit(&outcome, &limit), CATLATCH_E_NOT_FOUND);
+    assert_int_equal(trial_verify(scene->latch, "cc_live_nobody"), CATLATCH_MALFORMED);
+    assert_int_equal(catlatch_limit(NULL, &limit), CATLATCH_E_ARGUMENT);
+    limit.size = 8;
+    assert_int_equal(catlatch_limit(&outcome, &limit), CATLATCH_E_ARGUMENT);
 }
 
 static void what_is_refused_for_another_reason_consumes_nothing(void **state)
@@ -229,6 +228,7 @@ static void several_rates_are_charged_together_and_a_batch_one_by_one(void **sta
     enum { BATCH = 8 };
     struct catlatch_request requests[BATCH];
     struct catlatch_outcome outcomes[BATCH];
+    struct catlatch_limit limit = {.size = sizeof limit};
     crowd_create(&scene->crowd, 1);
     limit_key(scene, 0, "5/366d,100/365d");
     scene->latch = trial_attach(&scene->trial);
@@ -241,12 +241,14 @@ static void several_rates_are_charged_together_and_a_batch_one_by_one(void **sta
     assert_int_equal(catlatch_verify_batch(scene->latch, requests, outcomes, BATCH), 5);
     for (unsigned i = 0; i < BATCH; i++) {
         assert_int_equal(outcomes[i].result, i < 5 ? CATLATCH_VALID : CATLATCH_RATE_LIMITED);
-        assert_int_equal(outcomes[i].limit_remaining, i < 5 ? 4 - i : 0);
+        assert_int_equal(catlatch_limit(&outcomes[i], &limit), 0);
+        assert_int_equal(limit.remaining, i < 5 ? 4 - i : 0);
     }
     limit_key(scene, 0, "100/365d"); /* five of which are gone */
     struct catlatch_outcome outcome = {.size = sizeof outcome};
     assert_int_equal(verify(scene, 0, &outcome), CATLATCH_VALID);
-    assert_int_equal(outcome.limit_burst, 100);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_int_equal(limit.burst, 100);
 }
 
 static void a_rotated_key_shares_its_limits_with_its_successor(void **state)

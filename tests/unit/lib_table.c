@@ -160,9 +160,9 @@ static const char *networks_differ(const struct table_view *view, const struct t
 static const char *limits_differ(const struct table_view *view, const struct table_hit *hit,
                                  const struct table_entry *entry)
 {
-    struct table_side_limit limits[RATES_MAX];
+    const struct table_side_limit *limits;
     unsigned count, wanted = entry->rates != NULL ? entry->rates->count : 0;
-    if (table_limits(view, hit->slot, hit->control, limits, &count) != 0)
+    if (table_limits(view, hit->slot, hit->control, &limits, &count) != 0)
         return "limits damaged";
     if (count != wanted)
         return "number of limits";

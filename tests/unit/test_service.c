@@ -91,7 +91,8 @@ static void default_that_nobody_wrote_demands_a_live_key_of_the_live_environment
     expect_line(service, 2, "required", "environment");
     expect_line(service, 3, "required", "scope");
     expect_line(service, 4, "required", "address");
-    expect_line(service, 5, "optional", "audit");
+    expect_line(service, 5, "required", "limit");
+    expect_line(service, 6, "optional", "audit");
     stack_close(service);
     strcpy(world.config.environments.list[0].name, "prod");
     assert_int_equal(stack_open(&world.config, "default", STACK_HOST_ANY, &service, NULL), 0);

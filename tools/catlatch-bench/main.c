@@ -32,20 +32,24 @@
 /* Milliseconds, on any machine far below the three seconds of a stale heartbeat. */
 #define VERIFIES_PER_BEAT 20000
 
-enum subject { PRIVATE, DIRECT, VERIFY, BATCHED, SUBJECTS };
+enum subject { PRIVATE, DIRECT, VERIFY, COUNTED, LIMITED, BATCHED, SUBJECTS };
 
 static const char *const subject_names[SUBJECTS] = {
-    [PRIVATE] = "private table",
-    [DIRECT] = "the same checks, no stack",
-    [VERIFY] = "catlatch_verify",
-    [BATCHED] = "catlatch_verify_batch(16)",
+    [PRIVATE] = "private table",           [DIRECT] = "the same checks, no stack",
+    [VERIFY] = "catlatch_verify",          [COUNTED] = "... and the use counted",
+    [LIMITED] = "... and a limit charged", [BATCHED] = "catlatch_verify_batch(16)",
+};
+
+/* A table, and the library on it. */
+struct worker {
+    struct published *published;
+    struct catlatch *latch;
 };
 
 struct bench {
     struct keys keys;
     struct private_table *private_table;
-    struct published *published;
-    struct catlatch *latch;
+    struct worker workers[SUBJECTS]; /* of those that have one */
     struct direct direct;
     size_t at; /* the key that comes next */
 };
@@ -70,14 +74,16 @@ static size_t run_direct(struct bench *bench, size_t first, size_t count)
     return granted;
 }
 
-static size_t run_verify(const struct bench *bench, size_t first, size_t count)
+static size_t run_verify(const struct bench *bench, enum subject subject, size_t first,
+                         size_t count)
 {
+    struct catlatch *latch = bench->workers[subject].latch;
     struct catlatch_request request = {.size = sizeof request, .key_len = KEYS_TEXT_LEN};
     struct catlatch_outcome outcome = {.size = sizeof outcome};
     size_t granted = 0;
     for (size_t i = first; i < first + count; i++) {
         request.key = bench->keys.texts[i];
-        granted += catlatch_verify(bench->latch, &request, &outcome) == CATLATCH_VALID;
+        granted += catlatch_verify(latch, &request, &outcome) == CATLATCH_VALID;
     }
     return granted;
 }
@@ -97,7 +103,7 @@ static size_t run_batched(const struct bench *bench, size_t first, size_t count)
             requests[i].key = bench->keys.texts[first + i];
             requests[i].key_len = KEYS_TEXT_LEN;
         }
-        granted += catlatch_verify_batch(bench->latch, requests, outcomes, some);
+        granted += catlatch_verify_batch(bench->workers[VERIFY].latch, requests, outcomes, some);
         first += some;
         count -= some;
     }
@@ -112,7 +118,9 @@ static size_t run_subject(struct bench *bench, enum subject subject, size_t firs
     case DIRECT:
         return run_direct(bench, first, count);
     case VERIFY:
-        return run_verify(bench, first, count);
+    case COUNTED:
+    case LIMITED:
+        return run_verify(bench, subject, first, count);
     case BATCHED:
         return run_batched(bench, first, count);
     case SUBJECTS:
@@ -132,7 +140,9 @@ static double round_ns(struct bench *bench, enum subject subject)
             some = VERIFIES_PER_ROUND - done;
         if (some > VERIFIES_PER_BEAT)
             some = VERIFIES_PER_BEAT;
-        published_beat(bench->published);
+        for (unsigned i = 0; i < SUBJECTS; i++)
+            if (bench->workers[i].published != NULL)
+                published_beat(bench->workers[i].published);
         if (run_subject(bench, subject, first, some) != some)
             errx(EX_SOFTWARE, "%s did not grant every key", subject_names[subject]);
         done += some;
@@ -161,30 +171,56 @@ static void measure(struct bench *bench, unsigned rounds)
     fflush(stdout);
 }
 
-static void open_bench(size_t key_count, const char *modules, struct bench *bench)
+static void open_worker(struct bench *bench, enum subject subject, const char *modules,
+                        struct published_kind kind)
 {
+    struct worker *worker = &bench->workers[subject];
     struct error error = {0};
     char message[256] = "";
     struct catlatch_options options = {.size = sizeof options};
 
+    if (published_make(&bench->keys, modules, kind, &worker->published, &error) != 0)
+        errx(error_exit_status(error.code), "%s", error.text);
+    options.config_path = published_config(worker->published);
+    int r = catlatch_open(&options, &worker->latch, message, sizeof message);
+    if (r != 0)
+        errx(error_exit_status(r), "%s", message);
+    if (kind.counted)
+        published_count(worker->published, worker->latch);
+}
+
+static void close_worker(struct worker *worker)
+{
+    if (worker->published == NULL)
+        return;
+    published_uncount(worker->latch);
+    catlatch_close(worker->latch);
+    published_free(worker->published);
+}
+
+static void open_bench(size_t key_count, const char *modules, struct bench *bench)
+{
+    struct error error = {0};
+
     if (keys_make(key_count, &bench->keys) != 0 ||
         private_table_make(&bench->keys, &bench->private_table) != 0)
         errx(EX_OSERR, "out of memory for %zu keys", key_count);
-    if (published_make(&bench->keys, modules, &bench->published, &error) != 0 ||
-        direct_open(&bench->direct, published_run_dir(bench->published), &error) != 0)
+    open_worker(bench, VERIFY, modules, (struct published_kind){false, false});
+    open_worker(bench, COUNTED, modules, (struct published_kind){true, false});
+    open_worker(bench, LIMITED, modules, (struct published_kind){true, true});
+    if (direct_open(&bench->direct, published_run_dir(bench->workers[VERIFY].published), &error) !=
+        0)
         errx(error_exit_status(error.code), "%s", error.text);
-    options.config_path = published_config(bench->published);
-    int r = catlatch_open(&options, &bench->latch, message, sizeof message);
-    published_hide(bench->published);
-    if (r != 0)
-        errx(error_exit_status(r), "%s", message);
+    for (unsigned i = 0; i < SUBJECTS; i++)
+        if (bench->workers[i].published != NULL)
+            published_hide(bench->workers[i].published);
 }
 
 static void close_bench(struct bench *bench)
 {
-    catlatch_close(bench->latch);
+    for (unsigned i = 0; i < SUBJECTS; i++)
+        close_worker(&bench->workers[i]);
     direct_close(&bench->direct);
-    published_free(bench->published);
     private_table_free(bench->private_table);
     keys_free(&bench->keys);
 }

@@ -13,6 +13,7 @@
 
 #include "core/boot.h"
 #include "core/huge.h"
+#include "lib/handle.h"
 #include "table/writer.h"
 
 #define KEYS_PER_OWNER 10
@@ -25,6 +26,8 @@ struct published {
     void *base;
     size_t size;
     struct table_writer writer;
+    struct published_kind kind;
+    struct usage_area area; /* of one whose uses are counted; as a worker has it mapped */
 };
 
 static int make_folder(struct published *published, struct error *error)
@@ -52,7 +55,8 @@ static int write_config(const struct published *published, const char *modules, 
         file,
         "[daemon]\nrun_dir = %s\nstate_dir = %s/state\n%s%s\n[environments]\nlive = " KEYS_PREFIX
         "\n[service default]\nrequisite = format\nrequired = table\n"
-        "required = environment live\nrequired = scope\nrequired = address\noptional = audit\n",
+        "required = environment live\nrequired = scope\nrequired = address\nrequired = limit\n"
+        "optional = audit\n",
         published->run_dir, published->folder, modules != NULL ? "module_dir = " : "",
         modules != NULL ? modules : "");
     bool failed = fchmod(fileno(file), 0600) != 0;
@@ -80,6 +84,20 @@ static int map_file(struct published *published, struct error *error)
                                      published->size >> 20, published->folder);
 }
 
+static const struct rates no_limit_at_all = {
+    1, {{.count = RATE_PER_SECOND_MAX, .period_s = 1, .burst = RATE_PER_SECOND_MAX}}};
+
+/* A record for each key, and where limits are charged a block behind it. */
+static uint32_t records_of_key(const struct published *published)
+{
+    return published->kind.limited ? 4 : 1;
+}
+
+static uint32_t ref_of(const struct published *published, size_t number)
+{
+    return (uint32_t)(number + 1) * records_of_key(published);
+}
+
 static int put_key(struct published *published, const struct keys *keys, size_t number)
 {
     char owner[32], name[32];
@@ -91,6 +109,12 @@ static int put_key(struct published *published, const struct keys *keys, size_t 
         .environment_prefix = text_of(KEYS_PREFIX),
         .well_formed = true,
     };
+    if (published->kind.counted)
+        entry.usage = ref_of(published, number);
+    if (published->kind.limited) {
+        entry.rates = &no_limit_at_all;
+        entry.usage |= (uint64_t)(ref_of(published, number) + 2) << 32;
+    }
     snprintf(owner, sizeof owner, "owner-%zu", number / KEYS_PER_OWNER);
     snprintf(name, sizeof name, "a name of 20: %06zu", number % 1000000);
     entry.owner = text_of(owner);
@@ -100,6 +124,29 @@ static int put_key(struct published *published, const struct keys *keys, size_t 
     if (r == 0)
         table_publish(&published->writer, &claim);
     return r;
+}
+
+/* As the daemon makes it, but that nobody else gets it. */
+static int make_area(struct published *published, size_t key_count, struct error *error)
+{
+    struct usage_area *area = &published->area;
+    int count = usage_segments_for((key_count + 1) * records_of_key(published));
+    if (count < 0)
+        return error_set(error, count, "no usage area holds %zu keys", key_count);
+    for (unsigned k = 0; k < (unsigned)count; k++) {
+        size_t size = usage_segment_size(k);
+        int fd = memfd_create("usage", MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
+            return error_errno(error, errno, "a segment of %zu bytes", size);
+        void *base = huge_map(fd, size, PROT_READ | PROT_WRITE);
+        close(fd);
+        if (base == MAP_FAILED)
+            return error_errno(error, errno, "a segment of %zu bytes", size);
+        huge_populate(base, size);
+        area->segments[k] = base;
+        area->segment_count = k + 1;
+    }
+    return 0;
 }
 
 static int fill(struct published *published, const struct table_params *params,
@@ -114,27 +161,31 @@ static int fill(struct published *published, const struct table_params *params,
     return 0;
 }
 
-int published_make(const struct keys *keys, const char *modules, struct published **ret_published,
-                   struct error *error)
+int published_make(const struct keys *keys, const char *modules, struct published_kind kind,
+                   struct published **ret_published, struct error *error)
 {
     struct table_params params = {
         .generation = 1,
         .epoch = 1,
         .seed = {UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707345)},
         .capacity = keys->count,
-        .side_bytes_per_key = TABLE_SIDE_BYTES_PER_KEY,
+        .side_bytes_per_key = TABLE_SIDE_BYTES_PER_KEY + (kind.limited ? 8 : 0),
+        .usage_area = {kind.counted},
         .created_unix_s = (uint64_t)time(NULL),
     };
     struct published *published = calloc(1, sizeof *published);
     if (published == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "out of memory");
+    published->kind = kind;
     published->base = MAP_FAILED;
     published->size = table_size(&params);
     int r = boot_id_read(params.boot_id);
     if (r != 0)
         error_set(error, r, "/proc/sys/kernel/random/boot_id cannot be read");
     if (r == 0 && (r = make_folder(published, error)) == 0 &&
-        (r = write_config(published, modules, error)) == 0 && (r = map_file(published, error)) == 0)
+        (r = write_config(published, modules, error)) == 0 &&
+        (r = map_file(published, error)) == 0 &&
+        (!kind.counted || (r = make_area(published, keys->count, error)) == 0))
         r = fill(published, &params, keys, error);
     if (r != 0) {
         published_free(published);
@@ -161,8 +212,23 @@ void published_free(struct published *published)
         return;
     if (published->base != MAP_FAILED)
         munmap(published->base, published->size);
+    for (unsigned k = 0; k < published->area.segment_count; k++)
+        munmap(published->area.segments[k], usage_segment_size(k));
     published_hide(published);
     free(published);
+}
+
+void published_count(const struct published *published, struct catlatch *latch)
+{
+    latch->records = (struct records){.area = published->area,
+                                      .generation = published->writer.view.generation,
+                                      .whole = true,
+                                      .fits = true};
+}
+
+void published_uncount(struct catlatch *latch)
+{
+    latch->records = (struct records){.generation = 0};
 }
 
 const char *published_run_dir(const struct published *published)
