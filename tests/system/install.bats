@@ -123,6 +123,7 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/lib/catlatch/environment.so
 ./usr/local/lib/catlatch/file.so
 ./usr/local/lib/catlatch/format.so
+./usr/local/lib/catlatch/limit.so
 ./usr/local/lib/catlatch/permit.so
 ./usr/local/lib/catlatch/scope.so
 ./usr/local/lib/catlatch/socket.so
