@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 28u
+#define KEY_PAIRS 30u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -31,6 +31,22 @@ static void pair_rates(struct reply *reply, const struct record *record)
     reply_array(reply, record->rates.count);
     for (uint32_t i = 0; i < record->rates.count; i++)
         reply_bulk(reply, text, rate_format(&record->rates.list[i], text));
+}
+
+/* Two pairs. */
+static void pair_uses(struct reply *reply, const struct op_key *key)
+{
+    char text[ALLOWANCE_TEXT_SIZE];
+    const struct allowance *allowance = &key->record.allowance;
+
+    if (allowance->uses == 0) {
+        pair_word(reply, "uses", NULL);
+        pair_word(reply, "uses_remaining", NULL);
+        return;
+    }
+    reply_word(reply, "uses");
+    reply_bulk(reply, text, allowance_format(allowance, text));
+    pair_count(reply, "uses_remaining", key->uses_left);
 }
 
 static void pair_metadata(struct reply *reply, const struct record *record)
@@ -94,6 +110,7 @@ static void key_pairs(struct reply *reply, const struct op_key *key, int64_t now
     pair_scopes(reply, record);
     pair_networks(reply, record);
     pair_rates(reply, record);
+    pair_uses(reply, key);
     pair_metadata(reply, record);
     pair_id(reply, "rotated_from", record->rotated_from);
     pair_id(reply, "rotated_to", record->rotated_to);

@@ -128,11 +128,13 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     changer->keys.store = options->store;
     changer->keys.config = options->config;
     changer->keys.sweeper = (struct sweeper){.store = options->store, .tally = options->tally};
+    changer->keys.uses = (struct uses){.store = options->store, .tally = options->tally};
     retention_begin(&changer->retention, options->store);
     changer->growth = (struct growth){
         .store = options->store,
         .suspended = &changer->keys.suspended,
         .tally = options->tally,
+        .uses = &changer->keys.uses,
         .run_dir = changer->run_dir,
         .wake = wake,
         .context = changer,

@@ -71,6 +71,7 @@ struct changer {
     struct flusher flusher;
     struct pending pending;
     uint64_t told_unbelieved; /* records of usage that the log told of */
+    bool gives_uses;          /* not all keys with an allowance were looked at yet */
     bool flushes_usage;       /* the flusher is at it for nobody who waits */
     uint64_t expected_keys;   /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;

@@ -137,6 +137,19 @@ static void give_usage_back(struct changer *changer)
         changer->growth.previous = &changer->growth.old->writer.view;
 }
 
+/* What a start finds too little of, in an area that is new above all, before anybody waits for it.
+ */
+static int give_uses(struct changer *changer, struct error *error)
+{
+    bool more = true;
+    int r = 0;
+
+    while (r == 0 && more)
+        r = uses_step(&changer->keys.uses, SIZE_MAX, time(NULL), (int64_t)generation_now_ms(),
+                      &more, error);
+    return r;
+}
+
 int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error)
 {
     struct generation_found found;
@@ -152,6 +165,8 @@ int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct e
     take_usage_over(changer);
     r = build_first(changer, error);
     give_usage_back(changer);
+    if (r == 0)
+        r = give_uses(changer, error);
     if (r != 0 || (r = generation_mark_others(changer->run_dir, changer_current(changer)->number,
                                               recorded.number, &marked, error)) != 0)
         return r;

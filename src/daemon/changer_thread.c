@@ -20,6 +20,9 @@
  * the one before. The area holds what is left. */
 #define LAST_SWEEP_MS 5000u
 
+/* Keys with prepaid uses that one step looks at: a millisecond, where none needs any. */
+#define USES_LOOKED_AT 10000u
+
 /* After a failure to make one, the next try comes no sooner than this. */
 #define GROW_RETRY_MS 5000u
 
@@ -412,6 +415,25 @@ static bool step_sweep(struct changer *changer, bool due)
     return sweeper->active;
 }
 
+/* Blocks of prepaid uses get more before they are used up. Returns 0, or what ends the process. */
+static int step_uses(struct changer *changer, bool due, bool *io_busy, struct error *error)
+{
+    struct error why = {0};
+
+    if (!due && !changer->gives_uses)
+        return 0;
+    int r = settle(changer, error);
+    if (r != 0)
+        return r;
+    if (uses_step(&changer->keys.uses, USES_LOOKED_AT, realtime_ms() / 1000,
+                  (int64_t)generation_now_ms(), &changer->gives_uses, &why) != 0) {
+        error_prefix(&why, "uses that were bought could not be given to workers");
+        changer_warn(changer, &why);
+    }
+    *io_busy |= changer->gives_uses;
+    return 0;
+}
+
 /* True if the next step can be taken at once. */
 static bool step_spread(struct changer *changer)
 {
@@ -663,6 +685,10 @@ void changer_thread(void *context)
         busy = step_growth(changer);
         busy |= step_spread(changer);
         busy |= step_sweep(changer, work.sweep);
+        if (step_uses(changer, work.sweep, &busy, &error) != 0) {
+            changer_fail(changer, &error);
+            return;
+        }
         if (check_store(changer))
             return;
     }

@@ -21,7 +21,7 @@ const struct command command_table[] = {
      "Whose key is this, and may it pass?"},
     {"KEY.CREATE", WRITE, COMMAND_CHANGE, 3, 0, true, handle_key_create, answer_created, "key",
      "NAME name [OWNER owner] [ENV environment] [EXPIRES time] [NOT_BEFORE time] [COMMENT text] "
-     "[SCOPE scope]... [ALLOW network]... [RATE rate]... [META name value]...",
+     "[SCOPE scope]... [ALLOW network]... [RATE rate]... [USES uses] [META name value]...",
      "Issues a key; the reply is the only place where it is ever shown"},
     {"KEY.LIST", READ, COMMAND_READ, 1, 0, true, handle_key_list, answer_keys, "key",
      "[CURSOR cursor] [LIMIT count] [OWNER owner] [PREFIX prefix] [ENV environment] [STATE state] "

@@ -65,6 +65,8 @@ enum field_kind {
     FIELD_META,
     FIELD_NETWORK,
     FIELD_RATE,
+    FIELD_USES,
+    FIELD_USES_LEFT,
 };
 
 static const struct field {
@@ -83,6 +85,8 @@ static const struct field {
     {"META", 0, FIELD_META, 0},
     {"ALLOW", 0, FIELD_NETWORK, 0},
     {"RATE", 0, FIELD_RATE, 0},
+    {"USES", 0, FIELD_USES, 0},
+    {"USES_LEFT", 0, FIELD_USES_LEFT, 0},
     {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
     {"LAST_USED", offsetof(struct op_import, last_used_unix_s), FIELD_TIME, 0},
     {"NOT_BEFORE", offsetof(struct op_import, not_before_unix_s), FIELD_TIME, 0},
@@ -231,6 +235,28 @@ static bool take_rate(struct taking *taking, struct text value)
            refuse_key(taking, "RATE %s", error.text);
 }
 
+static bool take_uses(struct taking *taking, struct text value)
+{
+    struct error error;
+
+    return allowance_parse(value, &taking->key->allowance, &error) == 0 ||
+           refuse_key(taking, "USES %s", error.text);
+}
+
+static bool take_uses_left(struct taking *taking, struct text value)
+{
+    uint64_t left = 0;
+
+    for (uint32_t i = 0; i < value.len && left <= ALLOWANCE_USES_MAX; i++) {
+        char c = value.bytes[i];
+        left = c >= '0' && c <= '9' ? 10 * left + (uint64_t)(c - '0') : UINT64_MAX;
+    }
+    taking->key->has_uses_left = true;
+    taking->key->uses_left = left;
+    return (value.len > 0 && left <= ALLOWANCE_USES_MAX) ||
+           refuse_key(taking, "USES_LEFT is no number of uses");
+}
+
 static bool take_value(struct taking *taking, const struct field *field)
 {
     struct text value = own_word(taking, taking->at + 1);
@@ -257,6 +283,10 @@ static bool take_value(struct taking *taking, const struct field *field)
         return take_network(taking, value);
     case FIELD_RATE:
         return take_rate(taking, value);
+    case FIELD_USES:
+        return take_uses(taking, value);
+    case FIELD_USES_LEFT:
+        return take_uses_left(taking, value);
     }
     return false;
 }

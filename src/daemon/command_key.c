@@ -140,6 +140,16 @@ static bool take_rates(struct call *call, struct op *op, const char *word,
     return values[0].len == 0 || options_rates(call, &op->fields.rates, word, values[0]);
 }
 
+/* An empty value takes it away. */
+static bool take_uses(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    struct error error;
+
+    op->fields.has |= OP_HAS_ALLOWANCE;
+    return values[0].len == 0 || allowance_parse(values[0], &op->fields.allowance, &error) == 0 ||
+           call_refuse(call, "INVALID", "%s %s", word, error.text);
+}
+
 static bool take_metadata(struct call *call, struct op *op, const char *word,
                           const struct text *values)
 {
@@ -160,6 +170,7 @@ void handle_key_create(struct call *call)
         {"SCOPE", 1, true, take_scope},
         {"ALLOW", 1, true, take_network},
         {"RATE", 1, true, take_rate},
+        {"USES", 1, false, take_uses},
         {"META", 2, true, take_metadata},
     };
     struct op *op = call_op(call, OP_CREATE);
@@ -341,6 +352,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         {"scopes", OP_HAS_SCOPES, take_scopes},
         {"allow", OP_HAS_NETWORKS, take_networks},
         {"rate", OP_HAS_RATES, take_rates},
+        {"uses", OP_HAS_ALLOWANCE, take_uses},
     };
     struct text field = values[0];
 
@@ -357,7 +369,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
     }
     return call_refuse(call, "INVALID",
                        "%s knows the fields name, expires, not_before, comment, scopes, allow, "
-                       "rate and meta.NAME; owner and environment of a key never change",
+                       "rate, uses and meta.NAME; owner and environment of a key never change",
                        word);
 }
 

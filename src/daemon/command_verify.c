@@ -131,6 +131,7 @@ struct verified {
 struct shown_limit {
     struct stack_limit limit;
     struct limit_answer answer;
+    int64_t refill_unix_s; /* of uses that are spent; 0: never, or they are not */
 };
 
 static bool tells_retry(const struct shown_limit *shown)
@@ -140,13 +141,19 @@ static bool tells_retry(const struct shown_limit *shown)
 
 static size_t limit_pairs(const struct shown_limit *shown)
 {
-    return shown->limit.rate.count == 0 ? 0 : 3 + (size_t)tells_retry(shown);
+    size_t refill = shown->refill_unix_s != 0;
+
+    return refill + (shown->limit.rate.count == 0 ? 0 : 3 + (size_t)tells_retry(shown));
 }
 
 static void write_limit(struct reply *reply, const struct shown_limit *shown)
 {
     char text[RATE_TEXT_SIZE];
 
+    if (shown->refill_unix_s != 0)
+        pair_time(reply, "refills_at", shown->refill_unix_s);
+    if (shown->limit.rate.count == 0)
+        return;
     reply_word(reply, "rate");
     reply_bulk(reply, text, rate_format(&shown->limit.rate, text));
     pair_count(reply, "remaining", shown->answer.remaining);
@@ -183,8 +190,20 @@ static void answer_matched(struct reply *reply, enum catlatch_result result,
         write_scopes(reply, key->scopes);
     if (expires)
         write_expiry(reply, expires_unix_s);
-    if (limit->limit.rate.count != 0)
-        write_limit(reply, limit);
+    write_limit(reply, limit);
+}
+
+static void find_limit(const struct stack_charges *charges, enum catlatch_result result,
+                       struct shown_limit *ret)
+{
+    struct stack_uses uses;
+
+    stack_limit_tell(charges, &ret->limit);
+    if (ret->limit.rate.count != 0)
+        stack_limit_answer(&ret->limit, &ret->answer);
+    ret->refill_unix_s = 0;
+    if (result == CATLATCH_USAGE_EXCEEDED && stack_uses_tell(charges, &uses))
+        ret->refill_unix_s = uses.refill_unix_s;
 }
 
 static bool read_key(const struct table_view *view, const struct table_hit *hit,
@@ -222,9 +241,7 @@ void handle_key_verify(struct call *call)
     enum catlatch_result result = stack_decide(&run, call->view);
     if (!options.is_dry)
         stack_note(&run, result, call->daemon->settings.config->record_address, time(NULL));
-    stack_limit_tell(options.service->charges, &limit.limit);
-    if (limit.limit.rate.count != 0)
-        stack_limit_answer(&limit.limit, &limit.answer);
+    find_limit(options.service->charges, result, &limit);
     if (!run.matched)
         answer_unmatched(call->reply, result);
     else if (!read_key(call->view, &run.hit, &verified))

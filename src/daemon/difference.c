@@ -77,6 +77,11 @@ static struct text rates_text(const struct record *record, char room[RATES_TEXT_
     return (struct text){room, (uint32_t)rates_format(&record->rates, room)};
 }
 
+static struct text allowance_text(const struct record *record, char room[ALLOWANCE_TEXT_SIZE])
+{
+    return (struct text){room, (uint32_t)allowance_format(&record->allowance, room)};
+}
+
 static struct text metadata_value(const struct record *record, struct text name)
 {
     for (size_t i = 0; i < record->metadata_count; i++)
@@ -136,6 +141,8 @@ void difference_find(const struct record *old, const struct record *fresh,
     add(&finding, "allowed_networks", networks_text(old, room->networks[0]),
         networks_text(fresh, room->networks[1]));
     add(&finding, "rates", rates_text(old, room->rates[0]), rates_text(fresh, room->rates[1]));
+    add(&finding, "uses", allowance_text(old, room->allowances[0]),
+        allowance_text(fresh, room->allowances[1]));
     add(&finding, "rotated_from", id_text(old->rotated_from, room->ids[0]),
         id_text(fresh->rotated_from, room->ids[1]));
     add(&finding, "rotated_to", id_text(old->rotated_to, room->ids[2]),

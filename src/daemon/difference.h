@@ -12,6 +12,7 @@ struct difference_room {
     char scopes[2][RECORD_SCOPES_BYTES_MAX + 1];
     char networks[2][NETWORKS_MAX * NETWORK_TEXT_SIZE];
     char rates[2][RATES_TEXT_SIZE];
+    char allowances[2][ALLOWANCE_TEXT_SIZE];
     char ids[4][CATLATCH_ID_SIZE];
     char bits[2][12];
     char metadata[2 * RECORD_METADATA_MAX][sizeof "metadata." + RECORD_METADATA_NAME_MAX];

@@ -106,8 +106,12 @@ static uint64_t take_usage(struct growth *growth, const struct record *record)
         tally_know(growth->tally, usage.record, record->id);
     if (usage.block != 0)
         keys_know_block(growth->tally, record, usage.block);
-    else if (record->rates.count > 0)
+    else if (keys_has_limits(record))
         usage.block = keys_take_block(growth->tally, record);
+    if (growth->uses != NULL && growth->old == NULL && record->allowance.uses != 0 &&
+        !record->revoked)
+        uses_know(growth->uses, keys_limit_group(record), &record->allowance,
+                  record->created_unix_s, usage.block);
     return usage.record | (uint64_t)usage.block << 32;
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 #include "daemon/tally.h"
+#include "daemon/uses.h"
 
 /* Keys or changes that one step takes over: a few milliseconds of work. */
 #define GROWTH_SLICE 2048u
@@ -26,6 +27,7 @@ struct growth {
     struct store *store;
     const struct suspended *suspended;
     struct tally *tally; /* NULL: no use is counted */
+    struct uses *uses;   /* NULL likewise */
     const char *run_dir;
     void (*wake)(void *context); /* the making thread calls it when it is done */
     void *context;

@@ -21,6 +21,7 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
         .networks = record->networks,
         .network_count = record->network_count,
         .rates = &record->rates,
+        .has_uses = record->allowance.uses != 0,
         .expires_unix_s = record->expires_unix_s,
         .not_before_unix_s = record->not_before_unix_s,
         .well_formed = record_is_ours(record),
@@ -83,7 +84,7 @@ static int keep_claim(struct keys *keys, const struct table_claim *claim,
         keys->claims = larger;
         keys->claim_room = room;
     }
-    keys->claims[keys->claim_count++] = (struct keys_claim){*claim, *taken};
+    keys->claims[keys->claim_count++] = (struct keys_claim){*claim, *taken, NULL};
     return 0;
 }
 
@@ -94,6 +95,7 @@ static enum table_purpose purpose_of(const struct record *old, const struct reco
         return TABLE_ORDINARY;
     if (record->not_before_unix_s > old->not_before_unix_s || !record_networks_cover(record, old) ||
         record_rates_narrow(&old->rates, &record->rates) ||
+        (record->allowance.uses != 0 && !allowance_equal(&old->allowance, &record->allowance)) ||
         (record->expires_unix_s != 0 &&
          (old->expires_unix_s == 0 || record->expires_unix_s < old->expires_unix_s)))
         return TABLE_NARROWING;
@@ -139,6 +141,7 @@ void keys_abandon_newest(struct keys *keys)
     const struct keys_claim *claim = &keys->claims[--keys->claim_count];
     table_abandon(keys->table, &claim->claim);
     keys_give_usage_back(keys, &claim->taken);
+    free(claim->gift);
 }
 
 int keys_write(struct run *run, const struct record *old, struct record *record,
@@ -164,6 +167,8 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
         return r;
     if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
         return r;
+    if (kind != CHANGE_PURGED && (r = keys_begin_uses(run, old, record)) != 0)
+        return r;
     op->epoch = change.epoch;
     op->sequence = change.sequence;
     return 0;
@@ -176,7 +181,7 @@ int keys_result(struct run *run, const struct record *record, bool changed, stru
     *key = (struct op_key){.changed = changed};
     if (keys_keep(op, record, &key->record) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
-    int r = keys_total(run->keys, record, &key->total, &op->error);
+    int r = keys_show_usage(run->keys, key, &op->error);
     if (r != 0)
         return r;
     op->key_count++;
@@ -363,8 +368,10 @@ void keys_change(struct keys *keys, struct op *op)
 
 void keys_publish(struct keys *keys, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        keys_give_uses(keys, &keys->claims[i]);
         table_publish(keys->table, &keys->claims[i].claim);
+    }
     keys->claim_count -= count;
     if (keys->claim_count > 0)
         memmove(keys->claims, keys->claims + count, keys->claim_count * sizeof *keys->claims);
@@ -372,7 +379,10 @@ void keys_publish(struct keys *keys, size_t count)
 
 void keys_free(struct keys *keys)
 {
+    for (size_t i = 0; i < keys->claim_count; i++)
+        free(keys->claims[i].gift);
     free(keys->claims);
+    uses_free(&keys->uses);
     suspended_clear(&keys->suspended);
     *keys = (struct keys){0};
 }

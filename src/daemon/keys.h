@@ -13,6 +13,7 @@
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 #include "daemon/sweeper.h"
+#include "daemon/uses.h"
 #include "table/writer.h"
 
 /* What a key that is claimed has in the usage area, as a table_entry says it, and what of it was
@@ -22,9 +23,18 @@ struct keys_usage {
     bool took_record, took_block;
 };
 
+/* What becomes of an allowance that was changed, once that is on the disk. */
+struct keys_gift {
+    uint64_t group;
+    int64_t created_unix_s;
+    struct allowance allowance;
+    struct uses_gift gift;
+};
+
 struct keys_claim {
     struct table_claim claim;
     struct keys_usage taken;
+    struct keys_gift *gift; /* NULL: none. Owned */
 };
 
 struct keys {
@@ -32,6 +42,7 @@ struct keys {
     const struct config *config;
     struct table_writer *table; /* of the generation that readers see */
     struct sweeper sweeper;     /* and its tally, which may be none */
+    struct uses uses;
     struct suspended suspended;
     int64_t now_unix_ms;        /* set by the caller before each batch */
     struct store_buffer buffer; /* what was read last; results are copied out of it */
@@ -86,6 +97,7 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
 /* The keys that share the record's limits, by the id of the first. And a block for them: one that
  * they have, or a new one; 0: there is no room. */
 uint64_t keys_limit_group(const struct record *record);
+bool keys_has_limits(const struct record *record);
 uint32_t keys_take_block(struct tally *tally, const struct record *record);
 void keys_know_block(struct tally *tally, const struct record *record, uint32_t block);
 

@@ -108,6 +108,7 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
     for (size_t i = 0; i < given->network_count; i++)
         record->networks[i] = given->networks[i];
     record->rates = given->rates;
+    record->allowance = given->allowance;
     for (size_t i = 0; i < given->metadata_count; i++)
         if (given->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = given->metadata[i];
@@ -185,7 +186,9 @@ static int write_record(struct run *run, const struct op_import *given, struct r
         return pass_over(run, hit.id);
     if (record->id == 0)
         record->id = store_new_id(keys->store);
+    run->uses_left = given->has_uses_left ? &given->uses_left : NULL;
     int r = keys_write(run, NULL, record, CHANGE_IMPORTED);
+    run->uses_left = NULL;
     if (r == 0) {
         count_imported(run, record);
         return 0;

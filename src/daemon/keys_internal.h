@@ -10,8 +10,9 @@ struct run {
     struct op *op;
     struct store_txn *txn;
     int64_t now_unix_s;
-    struct text suspended; /* the owner that is being suspended; empty: none */
-    struct text resumed;   /* the owner that is being resumed */
+    struct text suspended;     /* the owner that is being suspended; empty: none */
+    struct text resumed;       /* the owner that is being resumed */
+    const uint64_t *uses_left; /* of a key that comes in with less than its whole allowance */
 };
 
 /* Reads the key that is to be changed. A key of another owner than the one that the operation is
@@ -42,6 +43,14 @@ void keys_know_group(struct keys *keys, const struct record *record);
 /* What is known of the use of a key at this moment. */
 int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
                struct error *error);
+
+/* Puts what is known of its use into a result. */
+int keys_show_usage(const struct keys *keys, struct op_key *key, struct error *error);
+
+/* If the key's allowance is new or another: stores what it begins with, and leaves to the claim
+ * that was made last what its block gets. Before it is published, keys_give_uses gives that. */
+int keys_begin_uses(struct run *run, const struct record *old, const struct record *record);
+void keys_give_uses(struct keys *keys, struct keys_claim *claim);
 
 /* Gives up the claim that was made last. */
 void keys_abandon_newest(struct keys *keys);

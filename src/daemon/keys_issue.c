@@ -106,6 +106,7 @@ static void apply_fields(const struct op_fields *fields, struct record *record)
     record->network_count = fields->network_count;
     memcpy(record->networks, fields->networks, sizeof record->networks);
     record->rates = fields->rates;
+    record->allowance = fields->allowance;
     for (size_t i = 0; i < fields->metadata_count; i++)
         if (fields->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = fields->metadata[i];

@@ -85,7 +85,7 @@ static int look_at(void *context, const struct record *stored)
     struct op_key *key = &op->keys[op->key_count];
     if (keys_keep(op, &record, &key->record) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
-    int r = keys_total(listing->keys, &record, &key->total, &op->error);
+    int r = keys_show_usage(listing->keys, key, &op->error);
     if (r != 0)
         return r;
     op->key_count++;

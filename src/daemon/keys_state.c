@@ -130,6 +130,8 @@ static int update_fields(struct run *run, const struct record *old, struct recor
     }
     if ((fields->has & OP_HAS_RATES) != 0)
         fresh->rates = fields->rates;
+    if ((fields->has & OP_HAS_ALLOWANCE) != 0)
+        fresh->allowance = fields->allowance;
     if ((fields->has & OP_HAS_METADATA) != 0 && (r = merge_metadata(run, fields, fresh)) != 0)
         return r;
     /* A key that ends sooner is no new grant, whatever the policy has become meanwhile. */

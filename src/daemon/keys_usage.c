@@ -1,4 +1,6 @@
 /* Which record of the usage area is a key's, and what is known of its use. */
+#include <stdlib.h>
+
 #include "daemon/keys_internal.h"
 
 /* A key that an earlier claim shows, which readers do not see yet. */
@@ -32,6 +34,11 @@ static bool find_usage(const struct keys *keys, const struct digest *digest,
 uint64_t keys_limit_group(const struct record *record)
 {
     return record->limit_group != 0 ? record->limit_group : record->id;
+}
+
+bool keys_has_limits(const struct record *record)
+{
+    return record->rates.count > 0 || record->allowance.uses > 0;
 }
 
 static bool shares_limits(const struct record *record)
@@ -70,7 +77,7 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
         found.record = tally_take(tally, entry->id);
         ret->took_record = found.record != 0;
     }
-    if (found.block == 0 && record != NULL && record->rates.count > 0) {
+    if (found.block == 0 && record != NULL && keys_has_limits(record)) {
         uint32_t before = tally_highest(tally);
         found.block = keys_take_block(tally, record);
         ret->took_block = tally_highest(tally) != before;
@@ -127,4 +134,76 @@ int keys_total(const struct keys *keys, const struct record *record, struct tota
         ret_total->used.has_from = false;
     }
     return r;
+}
+
+static int show_uses(const struct keys *keys, struct op_key *key, struct error *error)
+{
+    const struct record *record = &key->record;
+    uint64_t group = keys_limit_group(record);
+    struct table_usage usage = {0};
+    struct total total = key->total;
+    int r = 0;
+
+    if (record->allowance.uses == 0 || record->purged)
+        return 0;
+    if (group != record->id)
+        r = store_total(keys->store, group, &total, error);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
+        return r;
+    find_usage(keys, &record->digest, &usage);
+    key->uses_left = uses_left_milli(&keys->uses, &total, usage.block) / USES_MILLI;
+    return 0;
+}
+
+int keys_show_usage(const struct keys *keys, struct op_key *key, struct error *error)
+{
+    int r = keys_total(keys, &key->record, &key->total, error);
+
+    return r != 0 ? r : show_uses(keys, key, error);
+}
+
+/* A successor goes on with what there is. */
+static bool begins(const struct record *old, const struct record *record)
+{
+    return old == NULL ? record->allowance.uses != 0 && record->limit_group == 0
+                       : !allowance_equal(&old->allowance, &record->allowance);
+}
+
+int keys_begin_uses(struct run *run, const struct record *old, const struct record *record)
+{
+    struct keys *keys = run->keys;
+    uint64_t group = keys_limit_group(record);
+    struct total total = {.used = {.count = 0}};
+
+    if (!begins(old, record))
+        return 0;
+    struct keys_gift *gift = calloc(1, sizeof *gift);
+    if (gift == NULL)
+        return error_set(&run->op->error, CATLATCH_E_MEMORY, "changing a key's uses");
+    keys->claims[keys->claim_count - 1].gift = gift;
+    *gift = (struct keys_gift){
+        .group = group, .created_unix_s = record->created_unix_s, .allowance = record->allowance};
+    int r = store_total(keys->store, group, &total, &run->op->error);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
+        return r;
+    uint64_t left = run->uses_left != NULL ? *run->uses_left : record->allowance.uses;
+    uses_begin(&keys->uses, record, left * USES_MILLI, run->now_unix_s, &total, &gift->gift);
+    return store_put_total(run->txn, group, &total, &run->op->error);
+}
+
+void keys_give_uses(struct keys *keys, struct keys_claim *claim)
+{
+    const struct usage_area *area = tally_area(keys->sweeper.tally);
+    struct keys_gift *gift = claim->gift;
+    uint32_t block = (uint32_t)(claim->claim.usage >> 32);
+    struct usage_limits *words = area != NULL ? usage_limits_at(area, block) : NULL;
+
+    if (gift == NULL)
+        return;
+    if (words != NULL && gift->allowance.uses != 0)
+        uses_reset(words, &gift->gift);
+    /* Without memory for it the block is not filled again before a restart. */
+    uses_know(&keys->uses, gift->group, &gift->allowance, gift->created_unix_s, block);
+    free(gift);
+    claim->gift = NULL;
 }

@@ -57,6 +57,7 @@ enum {
     OP_HAS_METADATA = 1 << 7, /* OP_UPDATE: the pairs named; an empty value removes one */
     OP_HAS_NETWORKS = 1 << 8,
     OP_HAS_RATES = 1 << 9,
+    OP_HAS_ALLOWANCE = 1 << 10,
 };
 
 struct op_fields {
@@ -74,6 +75,7 @@ struct op_fields {
     size_t network_count;
     struct network networks[NETWORKS_MAX]; /* none twice */
     struct rates rates;
+    struct allowance allowance;
 };
 
 /* Conditions of OP_LIST, combined by AND; unset ones do not restrict. */
@@ -135,12 +137,16 @@ struct op_import {
     const struct network *networks; /* none twice */
     size_t network_count;
     struct rates rates;
+    struct allowance allowance;
+    bool has_uses_left;
+    uint64_t uses_left; /* of the allowance; otherwise all of it */
 };
 
 /* One key that an operation touched or read. */
 struct op_key {
     struct record record;
     struct total total; /* what is known of its use */
+    uint64_t uses_left; /* of an allowance */
     bool changed;       /* OP_REVOKE of a revoked key and the like: false, and no error */
     const char *raw;    /* OP_CREATE, OP_ROTATE: the key itself, once; NULL otherwise */
     size_t raw_len;

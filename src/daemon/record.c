@@ -30,6 +30,7 @@
 #define HAS_NETWORKS 0x0800u
 #define HAS_RATES 0x1000u
 #define HAS_GROUP 0x2000u
+#define HAS_ALLOWANCE 0x4000u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
@@ -192,7 +193,7 @@ static bool record_is_bounded(const struct record *record)
            record->comment.len <= RECORD_COMMENT_MAX &&
            record->revoke_comment.len <= RECORD_COMMENT_MAX && scopes_are_bounded(record) &&
            metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX &&
-           rates_are_sane(&record->rates);
+           rates_are_sane(&record->rates) && allowance_is_sane(&record->allowance);
 }
 
 static void put_scopes(struct bytes_writer *writer, const struct record *record)
@@ -250,7 +251,8 @@ static unsigned fields_of(const struct record *record)
            (record->scope_count > 0 ? HAS_SCOPES : 0) |
            (record->metadata_count > 0 ? HAS_METADATA : 0) |
            (record->network_count > 0 ? HAS_NETWORKS : 0) |
-           (record->rates.count > 0 ? HAS_RATES : 0) | (record->limit_group != 0 ? HAS_GROUP : 0);
+           (record->rates.count > 0 ? HAS_RATES : 0) | (record->limit_group != 0 ? HAS_GROUP : 0) |
+           (record->allowance.uses != 0 ? HAS_ALLOWANCE : 0);
 }
 
 static void put_fields(struct bytes_writer *writer, const struct record *record)
@@ -286,6 +288,11 @@ static void put_fields(struct bytes_writer *writer, const struct record *record)
         put_rates(writer, &record->rates);
     if (fields & HAS_GROUP)
         bytes_put_u64(writer, record->limit_group);
+    if (fields & HAS_ALLOWANCE) {
+        bytes_put_u64(writer, record->allowance.uses);
+        bytes_put_u32(writer, record->allowance.refill);
+        bytes_put_u32(writer, record->allowance.interval_s);
+    }
 }
 
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
@@ -401,6 +408,12 @@ static void take_fields(struct bytes_reader *reader, struct record *record)
     if (fields & HAS_RATES)
         take_rates(reader, &record->rates);
     record->limit_group = fields & HAS_GROUP ? bytes_take_u64(reader) : 0;
+    record->allowance = (struct allowance){.uses = 0};
+    if (fields & HAS_ALLOWANCE) {
+        record->allowance.uses = bytes_take_u64(reader);
+        record->allowance.refill = bytes_take_u32(reader);
+        record->allowance.interval_s = bytes_take_u32(reader);
+    }
     reader->failed |= fields_of(record) != fields;
 }
 
@@ -437,6 +450,7 @@ static void take_version_1(struct bytes_reader *reader, struct record *record)
     record->network_count = 0;
     record->rates.count = 0;
     record->limit_group = 0;
+    record->allowance = (struct allowance){.uses = 0};
 }
 
 int record_decode(const void *bytes, size_t len, struct record *record)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "core/allowance.h"
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/rate.h"
@@ -86,7 +87,8 @@ struct record {
     struct record_pair metadata[RECORD_METADATA_MAX];
     size_t network_count; /* 0: it is confined to none */
     struct network networks[NETWORKS_MAX];
-    struct rates rates; /* none: as many as come */
+    struct rates rates;         /* none: as many as come */
+    struct allowance allowance; /* uses that were bought; none: without end */
 };
 
 /* Whether the key has the form of ours: it was issued here, or came in as a key of ours by its text

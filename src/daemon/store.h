@@ -194,6 +194,9 @@ struct store_total {
     uint64_t id;
     struct total total;
 };
+/* One, in the transaction of the change that it belongs to. */
+int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
+                    struct error *error);
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
                      struct error *error);
 

@@ -34,6 +34,16 @@ static int put_total(struct store *store, DB_TXN *txn, const struct store_total 
     return r == 0 ? 0 : store_fail(store, r, error, "write");
 }
 
+int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
+                    struct error *error)
+{
+    const struct store_total wanted = {id, *total};
+    int r = put_total(txn->store, txn->txn, &wanted, error);
+
+    txn->failed |= r != 0;
+    return r;
+}
+
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
                      struct error *error)
 {

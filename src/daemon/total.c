@@ -10,7 +10,8 @@
 #define HAS_REFUSED 2u
 #define HAS_USED_FROM 4u
 #define HAS_REFUSED_FROM 8u
-#define HAS_ALL 15u
+#define HAS_USES 16u
+#define HAS_ALL 31u
 
 static bool advance_count(struct total_event *total, bool same_area, uint64_t count)
 {
@@ -67,6 +68,16 @@ static void put_event(struct bytes_writer *writer, const struct total_event *eve
         bytes_put(writer, event->from.bytes, sizeof event->from.bytes);
 }
 
+static void put_uses(struct bytes_writer *writer, const struct total_uses *uses)
+{
+    bytes_put_u64(writer, uses->left_milli);
+    bytes_put_u64(writer, uses->granted_milli);
+    bytes_put_u64(writer, uses->block_milli);
+    bytes_put_u8(writer, uses->resets);
+    bytes_put_i64(writer, uses->period_unix_s);
+    bytes_put(writer, uses->area, sizeof uses->area);
+}
+
 size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX])
 {
     struct bytes_writer writer = {ret_bytes, TOTAL_ENCODED_MAX, false};
@@ -75,10 +86,13 @@ size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENC
     bytes_put_u8(&writer, TOTAL_VERSION);
     bytes_put_u8(&writer, (uint8_t)((used ? HAS_USED : 0) | (refused ? HAS_REFUSED : 0) |
                                     (used && total->used.has_from ? HAS_USED_FROM : 0) |
-                                    (refused && total->refused.has_from ? HAS_REFUSED_FROM : 0)));
+                                    (refused && total->refused.has_from ? HAS_REFUSED_FROM : 0) |
+                                    (total->uses.exists ? HAS_USES : 0)));
     bytes_put(&writer, total->area, sizeof total->area);
     put_event(&writer, &total->used);
     put_event(&writer, &total->refused);
+    if (total->uses.exists)
+        put_uses(&writer, &total->uses);
     return TOTAL_ENCODED_MAX - writer.left;
 }
 
@@ -93,6 +107,21 @@ static bool take_event(struct bytes_reader *reader, bool has_from, struct total_
     if (has_from && (from = bytes_take(reader, sizeof event->from.bytes)) != NULL)
         memcpy(event->from.bytes, from, sizeof event->from.bytes);
     return event->count <= INT64_MAX && event->last_unix_s >= 0;
+}
+
+static void take_uses(struct bytes_reader *reader, struct total_uses *uses)
+{
+    uses->exists = true;
+    uses->left_milli = bytes_take_u64(reader);
+    uses->granted_milli = bytes_take_u64(reader);
+    uses->block_milli = bytes_take_u64(reader);
+    uint8_t resets = bytes_take_u8(reader);
+    uses->resets = resets == 1;
+    reader->failed |= resets > 1;
+    uses->period_unix_s = bytes_take_i64(reader);
+    const unsigned char *area = bytes_take(reader, sizeof uses->area);
+    if (area != NULL)
+        memcpy(uses->area, area, sizeof uses->area);
 }
 
 int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total)
@@ -112,6 +141,8 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
         good &= take_event(&reader, (has & HAS_USED_FROM) != 0, &total.used);
     if ((has & HAS_REFUSED) != 0)
         good &= take_event(&reader, (has & HAS_REFUSED_FROM) != 0, &total.refused);
+    if ((has & HAS_USES) != 0)
+        take_uses(&reader, &total.uses);
     if (!good || !bytes_reader_is_done(&reader))
         return CATLATCH_E_DATA;
     *ret_total = total;

@@ -13,7 +13,7 @@
 #include "usage/record.h"
 
 #define TOTAL_AREA_BYTES 16u
-#define TOTAL_ENCODED_MAX 128u
+#define TOTAL_ENCODED_MAX 160u
 
 /* More than all cores of a large host count of one key in hours. */
 #define TOTAL_STEP_MAX (UINT64_C(1) << 44)
@@ -26,10 +26,23 @@ struct total_event {
     struct address from;
 };
 
+/* What is left of an allowance, in thousandths of a use; of the first key of those that share it.
+ */
+struct total_uses {
+    bool exists;
+    uint64_t left_milli;    /* beside what the area was given */
+    uint64_t granted_milli; /* that it was given, all together; it goes on over periods */
+    uint64_t block_milli;   /* the last of that, which a crash can have kept from getting there, */
+    bool resets;            /* and in the place of what is there, not beside it */
+    int64_t period_unix_s;  /* of this period; 0: of the only one */
+    unsigned char area[TOTAL_AREA_BYTES];
+};
+
 /* Zeros: never used, and no area was seen. */
 struct total {
     unsigned char area[TOTAL_AREA_BYTES];
     struct total_event used, refused;
+    struct total_uses uses;
 };
 
 /* Takes over what the area with this id says of the key at this moment. False: some of it was not

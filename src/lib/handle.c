@@ -27,11 +27,11 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
     return r;
 }
 
-static bool refresh(struct catlatch *handle)
+static bool refresh(struct catlatch *handle, unsigned patience_ms)
 {
     bool attached = attach_refresh(&handle->attach, attach_clock_ms()) != NULL;
 
-    records_follow(&handle->records, &handle->attach, RECORDS_PATIENCE_REFRESH_MS, true);
+    records_follow(&handle->records, &handle->attach, patience_ms, true);
     return attached;
 }
 
@@ -52,7 +52,7 @@ static int handle_new(const struct catlatch_options *options, struct catlatch **
         free(handle);
         return r;
     }
-    refresh(handle);
+    refresh(handle, RECORDS_PATIENCE_OPEN_MS);
     *ret_handle = handle;
     return 0;
 }
@@ -71,7 +71,7 @@ LIB_EXPORT int catlatch_refresh(struct catlatch *handle)
 {
     if (handle == NULL)
         return CATLATCH_E_ARGUMENT;
-    return refresh(handle) ? 0 : CATLATCH_E_UNAVAILABLE;
+    return refresh(handle, RECORDS_PATIENCE_REFRESH_MS) ? 0 : CATLATCH_E_UNAVAILABLE;
 }
 
 LIB_EXPORT void catlatch_close(struct catlatch *handle)

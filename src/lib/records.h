@@ -19,6 +19,7 @@
 /* A keeper answers in some 50 us. */
 #define RECORDS_PATIENCE_MS 20u
 #define RECORDS_PATIENCE_REFRESH_MS 500u
+#define RECORDS_PATIENCE_OPEN_MS 5000u /* what is not counted from the start on is missed */
 
 struct records {
     struct usage_area area; /* what is mapped */

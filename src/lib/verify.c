@@ -4,6 +4,7 @@
  * is to do is done while memory answers.
  */
 #include <string.h>
+#include <time.h>
 
 #include "core/key.h"
 #include "lib/bearer.h"
@@ -108,6 +109,16 @@ static_assert(sizeof(struct digest) == LIMIT_AT * sizeof(uint64_t) &&
                       sizeof(((struct catlatch_outcome *)0)->opaque),
               "an outcome has room for both");
 
+/* 0 too where it is too far off for anybody to wait for it. */
+static uint32_t refill_of(const struct stack_charges *charges)
+{
+    struct stack_uses uses;
+
+    return stack_uses_tell(charges, &uses) && uses.refill_unix_s <= UINT32_MAX
+               ? (uint32_t)uses.refill_unix_s
+               : 0;
+}
+
 /* Before the service decides again. */
 static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
 {
@@ -122,7 +133,20 @@ static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
     if (item->run.service->charges == NULL || item->run.service->charges->count == 0)
         return;
     stack_limit_tell(item->run.service->charges, &limit);
+    if (item->result == CATLATCH_USAGE_EXCEEDED)
+        limit.refill_unix_s = refill_of(item->run.service->charges);
     memcpy(outcome->opaque + LIMIT_AT, &limit, sizeof limit);
+}
+
+/* Of uses that are spent. */
+static int tell_refill(uint32_t refill_unix_s, struct catlatch_limit *ret)
+{
+    int64_t wait_s = (int64_t)refill_unix_s - time(NULL);
+
+    ret->count = ret->period_s = ret->burst = ret->remaining = 0;
+    ret->reset_ms = ret->retry_after_ms =
+        refill_unix_s == 0 ? UINT64_MAX : (uint64_t)(wait_s > 0 ? wait_s : 0) * 1000;
+    return 0;
 }
 
 LIB_EXPORT int catlatch_limit(const struct catlatch_outcome *outcome,
@@ -135,6 +159,8 @@ LIB_EXPORT int catlatch_limit(const struct catlatch_outcome *outcome,
         !sized_is_sane(ret_limit->size, SIZED_LIMIT))
         return CATLATCH_E_ARGUMENT;
     memcpy(&limit, outcome->opaque + LIMIT_AT, sizeof limit);
+    if (outcome->matched == 1 && outcome->result == CATLATCH_USAGE_EXCEEDED)
+        return tell_refill(limit.refill_unix_s, ret_limit);
     if (outcome->matched != 1 || limit.rate.count == 0)
         return CATLATCH_E_NOT_FOUND;
     stack_limit_answer(&limit, &answer);

@@ -23,18 +23,16 @@ static const struct stack_run *run_of(const struct catlatch_call *call)
 /* What limits the key, and where that is counted. False: it cannot be told. */
 static bool find_limits(const struct stack_run *run, struct stack_charge *charge)
 {
-    struct usage_limits *words =
-        run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
-
-    if (words == NULL || table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules,
-                                      &charge->count) != 0)
+    charge->words = run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
+    if (charge->words == NULL ||
+        table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules) != 0)
         return false;
-    for (unsigned i = 0; i < charge->count; i++)
-        charge->limits[i] = (struct limit){&charge->rules[i].rule, &words->rates[i]};
+    for (unsigned i = 0; i < charge->rules.count; i++)
+        charge->limits[i] = (struct limit){&charge->rules.rates[i].rule, &charge->words->rates[i]};
     return true;
 }
 
-static enum catlatch_result result_of(enum limit_verdict verdict)
+static enum catlatch_result result_of_limits(enum limit_verdict verdict)
 {
     switch (verdict) {
     case LIMIT_GRANTED:
@@ -42,6 +40,19 @@ static enum catlatch_result result_of(enum limit_verdict verdict)
     case LIMIT_REFUSED:
         return CATLATCH_RATE_LIMITED;
     case LIMIT_BUSY:
+        break;
+    }
+    return CATLATCH_UNAVAILABLE;
+}
+
+static enum catlatch_result result_of_uses(enum uses_verdict verdict)
+{
+    switch (verdict) {
+    case USES_GRANTED:
+        return CATLATCH_VALID;
+    case USES_SPENT:
+        return CATLATCH_USAGE_EXCEEDED;
+    case USES_WAITING:
         break;
     }
     return CATLATCH_UNAVAILABLE;
@@ -58,18 +69,48 @@ static struct stack_charge *begin_charge(const struct stack_run *run)
     if (!find_limits(run, charge))
         return NULL;
     charges->count++;
-    limits_look(charge->limits, charge->count, &charge->charge);
+    charge->uses_verdict = USES_GRANTED;
+    charge->granted = false;
+    limits_look(charge->limits, charge->rules.count, &charge->charge);
     return charge;
 }
 
-enum catlatch_result stack_charge_plainly(struct stack_run *run, uint32_t cost_milli)
+/* A use is worth money where a rate is not: it is counted down last. */
+static enum catlatch_result charge_uses(struct stack_charge *charge, uint32_t cost_milli)
+{
+    charge->uses_verdict = uses_charge(charge->words, cost_milli, &charge->uses);
+    if (charge->uses_verdict != USES_GRANTED)
+        limits_undo(charge->limits, &charge->charge);
+    return result_of_uses(charge->uses_verdict);
+}
+
+enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t cost_milli)
 {
     struct stack_charge *charge = begin_charge(run);
 
     if (charge == NULL)
         return CATLATCH_UNAVAILABLE;
     uint64_t now_ns = clock_ns(); /* behind the look: limit.h */
-    return result_of(limits_charge(charge->limits, &charge->charge, cost_milli, now_ns));
+    enum catlatch_result result =
+        result_of_limits(limits_charge(charge->limits, &charge->charge, cost_milli, now_ns));
+    if (result == CATLATCH_VALID && charge->rules.has_uses)
+        result = charge_uses(charge, cost_milli);
+    charge->granted = result == CATLATCH_VALID;
+    return result;
+}
+
+static enum catlatch_result look(const struct stack_run *run, uint32_t cost_milli)
+{
+    struct stack_charge *charge = begin_charge(run);
+
+    if (charge == NULL)
+        return CATLATCH_UNAVAILABLE;
+    enum catlatch_result result =
+        result_of_limits(limits_weigh(charge->limits, &charge->charge, cost_milli, clock_ns()));
+    if (result != CATLATCH_VALID || !charge->rules.has_uses)
+        return result;
+    charge->uses_verdict = uses_look(charge->words, cost_milli);
+    return result_of_uses(charge->uses_verdict);
 }
 
 int stack_charge(const struct catlatch_call *call, const struct catlatch_charge *wanted)
@@ -78,23 +119,26 @@ int stack_charge(const struct catlatch_call *call, const struct catlatch_charge 
 
     if (call->lookup != CATLATCH_LOOKUP_HIT || (run->hit.control & CONTROL_LIMITS) == 0)
         return CATLATCH_IGNORE;
-    struct stack_charge *charge = begin_charge(run);
-    if (charge == NULL)
-        return CATLATCH_UNAVAILABLE;
-    bool looks = (wanted->flags & CATLATCH_CHARGE_LOOK) != 0;
-    uint64_t now_ns = clock_ns();
-    return (int)result_of((looks ? limits_weigh : limits_charge)(charge->limits, &charge->charge,
-                                                                 wanted->cost_milli, now_ns));
+    return (int)((wanted->flags & CATLATCH_CHARGE_LOOK) != 0
+                     ? look(run, wanted->cost_milli)
+                     : stack_charge_plainly(run, wanted->cost_milli));
 }
 
+/* The last line that was granted: one that refused has nothing to give back, and is the reason. */
 void stack_take_back(const struct catlatch_call *call)
 {
     struct stack_charges *charges = run_of(call)->service->charges;
 
-    if (charges == NULL || charges->count == 0)
+    for (unsigned i = charges != NULL ? charges->count : 0; i > 0; i--) {
+        struct stack_charge *charge = &charges->list[i - 1];
+        if (!charge->granted)
+            continue;
+        charge->granted = false;
+        limits_undo(charge->limits, &charge->charge);
+        if (charge->rules.has_uses)
+            uses_undo(charge->words, &charge->uses);
         return;
-    struct stack_charge *charge = &charges->list[--charges->count];
-    limits_undo(charge->limits, &charge->charge);
+    }
 }
 
 void stack_limit_answer(const struct stack_limit *limit, struct limit_answer *ret)
@@ -110,7 +154,7 @@ static unsigned tightest_of(const struct stack_charge *charge)
 {
     struct limit_answer answer;
 
-    if (charge->count == 1)
+    if (charge->rules.count == 1)
         return 0;
     limits_answer(charge->limits, &charge->charge, &answer);
     return answer.tightest;
@@ -118,10 +162,12 @@ static unsigned tightest_of(const struct stack_charge *charge)
 
 static void tell_one(const struct stack_charge *charge, struct stack_limit *ret)
 {
+    *ret = (struct stack_limit){.rate.count = 0};
+    if (charge->rules.count == 0)
+        return;
     unsigned i = tightest_of(charge);
-
     *ret = (struct stack_limit){
-        .rate = charge->rules[i].rate,
+        .rate = charge->rules.rates[i].rate,
         .cost_milli = charge->charge.cost_milli,
         .level_ns = limits_level_ns(charge->limits, &charge->charge, i),
         .verdict = charge->charge.verdict,
@@ -132,6 +178,8 @@ static uint64_t remaining_milli(const struct stack_limit *limit)
 {
     struct limit_answer answer;
 
+    if (limit->rate.count == 0)
+        return UINT64_MAX;
     stack_limit_answer(limit, &answer);
     return answer.remaining_milli;
 }
@@ -143,10 +191,29 @@ void stack_limit_tell(const struct stack_charges *charges, struct stack_limit *r
         return;
     /* The line that was charged last is the one that refused, if any did. */
     tell_one(&charges->list[charges->count - 1], ret);
-    for (unsigned i = 0; ret->verdict == LIMIT_GRANTED && i + 1 < charges->count; i++) {
+    bool refused = ret->rate.count != 0 && ret->verdict == LIMIT_REFUSED;
+    for (unsigned i = 0; !refused && i + 1 < charges->count; i++) {
         struct stack_limit other;
         tell_one(&charges->list[i], &other);
         if (remaining_milli(&other) < remaining_milli(ret))
             *ret = other;
     }
+}
+
+bool stack_uses_tell(const struct stack_charges *charges, struct stack_uses *ret)
+{
+    for (unsigned i = charges != NULL ? charges->count : 0; i > 0; i--) {
+        const struct stack_charge *charge = &charges->list[i - 1];
+        if (!charge->rules.has_uses)
+            continue;
+        uint64_t refill =
+            atomic_load_explicit(&charge->words->uses[USES_REFILL], memory_order_relaxed);
+        *ret = (struct stack_uses){
+            .left = atomic_load_explicit(&charge->words->uses[USES_LEFT], memory_order_relaxed) /
+                    USES_MILLI,
+            .refill_unix_s = refill <= INT64_MAX ? (int64_t)refill : 0,
+        };
+        return true;
+    }
+    return false;
 }

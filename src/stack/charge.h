@@ -10,16 +10,20 @@
 #include "catlatch_module.h"
 #include "table/view.h"
 #include "usage/limit.h"
+#include "usage/uses.h"
 
 /* Of one service: what its lines charge of one key. */
 #define STACK_CHARGES_MAX 4u
 
 /* What one line charged, or found. */
 struct stack_charge {
-    const struct table_side_limit *rules; /* in the table */
-    struct limit limits[RATES_MAX];       /* of these, and of their words */
-    unsigned count;
+    struct usage_limits *words;
+    struct table_limits rules;
+    struct limit limits[RATES_MAX]; /* of these, and of their words */
     struct limit_charge charge;
+    struct uses_charge uses; /* that were counted down, if it has any */
+    enum uses_verdict uses_verdict;
+    bool granted; /* and not taken back */
 };
 
 struct stack_charges {
@@ -29,7 +33,7 @@ struct stack_charges {
 
 /* What a line would have the host charge of a call with limits, where that is all that it does. */
 struct stack_run;
-enum catlatch_result stack_charge_plainly(struct stack_run *run, uint32_t cost_milli);
+enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t cost_milli);
 
 /* host->charge and host->take_back: see catlatch_module.h. */
 int stack_charge(const struct catlatch_call *call, const struct catlatch_charge *wanted);
@@ -41,10 +45,18 @@ struct stack_limit {
     struct rate rate; /* count 0: no limit applied */
     uint32_t cost_milli;
     uint64_t level_ns;
-    uint32_t verdict; /* enum limit_verdict */
-    uint32_t zero;
+    uint32_t verdict;       /* enum limit_verdict */
+    uint32_t refill_unix_s; /* of uses that are spent: when there will be more; 0: never */
 };
 void stack_limit_tell(const struct stack_charges *charges, struct stack_limit *ret);
 void stack_limit_answer(const struct stack_limit *limit, struct limit_answer *ret);
+
+/* What the last decision saw of prepaid uses: left in this host's block, which may be less than is
+ * left in all. False: the key has none. */
+struct stack_uses {
+    uint64_t left;
+    int64_t refill_unix_s; /* when there will be as many again; 0: never */
+};
+bool stack_uses_tell(const struct stack_charges *charges, struct stack_uses *ret);
 
 #endif

@@ -86,7 +86,7 @@
 #define CONTROL_NOT_BEFORE (UINT64_C(1) << 4)  /* the identity record holds a time */
 #define CONTROL_WELL_FORMED (UINT64_C(1) << 5) /* so is the text that has this digest */
 #define CONTROL_NETWORKS (UINT64_C(1) << 6)    /* confined: the identity record refers to them */
-#define CONTROL_LIMITS (UINT64_C(1) << 7)      /* it has rate limits, in front of the identity */
+#define CONTROL_LIMITS (UINT64_C(1) << 7)      /* it has some, in front of the identity */
 #define CONTROL_ENVIRONMENT_SHIFT 8
 #define CONTROL_WRITE_ONCE                                                          \
     (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | CONTROL_NETWORKS | CONTROL_LIMITS | \
@@ -138,8 +138,8 @@ struct table_side_list {
 };
 
 struct table_side_limits {
-    uint32_t limits_ref; /* 0: none */
-    uint32_t zero;
+    uint32_t limits_ref; /* of its rates; 0: it has none */
+    uint32_t has_uses;   /* 1: its uses are counted down too */
 };
 
 /* What the key's words in the usage area are counted with, made for who charges them. */

@@ -348,13 +348,30 @@ void table_prefetch_limits(const struct table_view *view, uint64_t number)
         __builtin_prefetch(at);
 }
 
+static int read_rates(const struct table_view *view, uint32_t ref, struct table_limits *ret)
+{
+    struct table_side_limit_list fixed;
+    const unsigned char *at = side_at(view, ref, 0, sizeof fixed);
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(&fixed, at, sizeof fixed);
+    size_t len = fixed.list.count * sizeof(struct table_side_limit);
+    if (fixed.list.count == 0 || fixed.list.count > RATES_MAX ||
+        fixed.list.bytes_len != sizeof fixed.zero + len ||
+        (at = side_at(view, ref, sizeof fixed, len)) == NULL)
+        return CATLATCH_E_DATA;
+    /* Records begin at multiples of 8, and so do these in them. */
+    ret->rates = (const struct table_side_limit *)(const void *)at;
+    ret->count = fixed.list.count;
+    return 0;
+}
+
 int table_limits(const struct table_view *view, uint64_t number, uint64_t control,
-                 const struct table_side_limit **ret_limits, unsigned *ret_count)
+                 struct table_limits *ret)
 {
     struct table_side_limits head;
-    struct table_side_limit_list fixed;
     const unsigned char *at;
-    *ret_count = 0;
+    *ret = (struct table_limits){.count = 0};
     if ((control & CONTROL_LIMITS) == 0)
         return 0;
     if (number >= view->slot_count)
@@ -363,18 +380,10 @@ int table_limits(const struct table_view *view, uint64_t number, uint64_t contro
     if (ref <= 1 || (at = side_at(view, ref - 1, 0, sizeof head)) == NULL)
         return CATLATCH_E_DATA;
     memcpy(&head, at, sizeof head);
-    if ((at = side_at(view, head.limits_ref, 0, sizeof fixed)) == NULL)
+    ret->has_uses = head.has_uses == 1;
+    if (head.has_uses > 1 || (head.limits_ref == 0 && !ret->has_uses))
         return CATLATCH_E_DATA;
-    memcpy(&fixed, at, sizeof fixed);
-    size_t len = fixed.list.count * sizeof(struct table_side_limit);
-    if (fixed.list.count == 0 || fixed.list.count > RATES_MAX ||
-        fixed.list.bytes_len != sizeof fixed.zero + len ||
-        (at = side_at(view, head.limits_ref, sizeof fixed, len)) == NULL)
-        return CATLATCH_E_DATA;
-    /* Records begin at multiples of 8, and so do these in them. */
-    *ret_limits = (const struct table_side_limit *)(const void *)at;
-    *ret_count = fixed.list.count;
-    return 0;
+    return head.limits_ref == 0 ? 0 : read_rates(view, head.limits_ref, ret);
 }
 
 /* The entry of an environment, or NULL when there is none of that number. */

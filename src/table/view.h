@@ -119,10 +119,16 @@ int table_allows(const struct table_view *view, uint64_t slot, const struct addr
 int table_networks(const struct table_view *view, uint64_t slot, uint64_t control,
                    struct network ret[NETWORKS_MAX], size_t *ret_count);
 
-/* The key's rate limits, at most RATES_MAX, where they lie in the table: they are written once.
- * `control` is the slot's control word. Returns 0 or E_DATA. */
+/* What limits a key. */
+struct table_limits {
+    const struct table_side_limit *rates; /* where they lie in the table: they are written once */
+    unsigned count;                       /* of them, at most RATES_MAX */
+    bool has_uses;                        /* its uses are counted down */
+};
+
+/* `control` is the slot's control word. Returns 0 or E_DATA. */
 int table_limits(const struct table_view *view, uint64_t slot, uint64_t control,
-                 const struct table_side_limit **ret_limits, unsigned *ret_count);
+                 struct table_limits *ret);
 
 /* Asks the processor for where a slot with CONTROL_LIMITS says which they are. */
 void table_prefetch_limits(const struct table_view *view, uint64_t slot);

@@ -144,9 +144,14 @@ static struct probe probe_for(const struct table_writer *writer, const struct di
     return probe;
 }
 
+static unsigned rate_count(const struct table_entry *entry)
+{
+    return entry->rates != NULL ? entry->rates->count : 0;
+}
+
 static bool has_limits(const struct table_entry *entry)
 {
-    return entry->rates != NULL && entry->rates->count > 0;
+    return rate_count(entry) > 0 || entry->has_uses;
 }
 
 static int entry_control(const struct table_entry *entry, unsigned environment,
@@ -208,7 +213,7 @@ static int encode_networks(const struct table_entry *entry, struct lists *ret)
 static int encode_limits(const struct table_entry *entry, struct lists *ret)
 {
     size_t at = sizeof(struct table_side_limit_list);
-    unsigned count = has_limits(entry) ? entry->rates->count : 0;
+    unsigned count = rate_count(entry);
     if (count > 0 && !rates_are_sane(entry->rates))
         return CATLATCH_E_DATA;
     memset(ret->limits, 0, at);
@@ -266,14 +271,12 @@ static bool same_networks(const struct table_writer *writer, uint64_t number,
 static bool same_limits(const struct table_writer *writer, uint64_t number,
                         const struct table_entry *entry)
 {
-    const struct table_side_limit *known;
-    unsigned count;
-    if (table_limits(&writer->view, number, slot_control(&writer->slots[number]), &known, &count) !=
-            0 ||
-        count != (has_limits(entry) ? entry->rates->count : 0))
+    struct table_limits known;
+    if (table_limits(&writer->view, number, slot_control(&writer->slots[number]), &known) != 0 ||
+        known.count != rate_count(entry) || known.has_uses != entry->has_uses)
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (!rate_equal(&known[i].rate, &entry->rates->list[i]))
+    for (unsigned i = 0; i < known.count; i++)
+        if (!rate_equal(&known.rates[i].rate, &entry->rates->list[i]))
             return false;
     return true;
 }
@@ -324,8 +327,8 @@ static int append_records(struct table_writer *writer, const struct table_entry 
         return CATLATCH_E_FULL;
 
     size_t at = 0;
-    struct table_side_limits head = {.limits_ref = limits_ref};
-    if (limits_ref != 0) {
+    struct table_side_limits head = {.limits_ref = limits_ref, .has_uses = entry->has_uses};
+    if (has_limits(entry)) {
         memcpy(record, &head, sizeof head);
         at = sizeof head;
     }
@@ -340,7 +343,7 @@ static int append_records(struct table_writer *writer, const struct table_entry 
     uint32_t identity_ref = side_append(writer, record, at, purpose);
     if (identity_ref == 0)
         return CATLATCH_E_FULL;
-    *ret_identity = identity_ref + (limits_ref != 0 ? (uint32_t)sizeof head / 8 : 0);
+    *ret_identity = identity_ref + (has_limits(entry) ? (uint32_t)sizeof head / 8 : 0);
     *ret_scopes = scopes_ref;
     return 0;
 }

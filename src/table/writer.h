@@ -73,6 +73,7 @@ struct table_entry {
     const struct network *networks; /* that it is confined to; none: it is not */
     size_t network_count;
     const struct rates *rates; /* NULL: none */
+    bool has_uses;             /* they are counted down in its block */
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
     /* In the usage area: its record, and in the upper half its block of limit words; 0: none. What

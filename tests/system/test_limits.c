@@ -1,5 +1,5 @@
-/* Rate limits of keys, charged by many processes at once: what is granted is what the limit says,
- * and not one more, whatever else happens meanwhile. */
+/* Rate limits and prepaid uses of keys, charged by many processes at once: what is granted is what
+ * the limit says, and not one more, whatever else happens meanwhile. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -295,6 +295,77 @@ static void an_update_is_in_force_when_it_returns(void **state)
     trial_refused(scene->admin, "INVALID", "KEY.CREATE NAME n RATE %s RATE %s", "1/1m", "2/60s");
 }
 
+/* Attempts that cannot be told are tried again: a block that waits for more is no refusal. */
+static void as_many_are_granted_as_were_bought_whatever_dies(void **state)
+{
+    static const unsigned bought[] = {1, 5, 999, 1000, 1001, 2500, 20000};
+    enum { COUNT = sizeof bought / sizeof bought[0] };
+    struct scene *scene = *state;
+    crowd_create(&scene->crowd, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        trial_do(scene->admin, "KEY.UPDATE %s SET uses %u", scene->crowd.keys[i].id, bought[i]);
+    for (unsigned i = 0; i < WORKERS; i++)
+        crowd_start(&scene->crowd, i);
+    for (unsigned round = 0; round < 4; round++) {
+        crowd_await(&scene->crowd, round, 2000);
+        trial_kill(&scene->trial);
+        crowd_await(&scene->crowd, round, 2000);
+        trial_start(&scene->trial);
+    }
+    reconnect(scene);
+    for (unsigned i = 0; i < COUNT;) {
+        bool spent = crowd_refused(&scene->crowd, i) > 100;
+        i += spent;
+        if (!spent)
+            usleep(1000);
+    }
+    crowd_end(&scene->crowd);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(crowd_granted(&scene->crowd, i), bought[i]);
+        assert_int_equal(crowd_number(scene->admin, &scene->crowd.keys[i], "uses_remaining"), 0);
+        assert_int_equal(crowd_number(scene->admin, &scene->crowd.keys[i], "use_count"), bought[i]);
+    }
+}
+
+static void prepaid_uses_are_shown_shared_and_bought_again(void **state)
+{
+    struct scene *scene = *state;
+    struct trial_key *fresh = &scene->crowd.keys[1];
+    struct catlatch_outcome outcome = {.size = sizeof outcome};
+    struct catlatch_limit limit = {.size = sizeof limit};
+    crowd_create(&scene->crowd, 1);
+    trial_do(scene->admin, "KEY.UPDATE %s SET uses %s", scene->crowd.keys[0].id, "3/daily");
+    redisReply *reply = trial_ask(scene->admin, "KEY.GET %s", scene->crowd.keys[0].id);
+    assert_string_equal(trial_text(reply, "uses"), "3/daily");
+    assert_int_equal(trial_number(reply, "uses_remaining"), 3);
+    freeReplyObject(reply);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_VALID);
+    redisReply *receipt =
+        trial_ask(scene->admin, "KEY.ROTATE %s GRACE 1h", scene->crowd.keys[0].id);
+    const redisReply *made = trial_member(receipt, "keys")->element[0];
+    snprintf(fresh->id, sizeof fresh->id, "%s", trial_text(made, "id"));
+    snprintf(fresh->raw, sizeof fresh->raw, "%s", trial_text(made, "key"));
+    freeReplyObject(receipt);
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    assert_int_equal(crowd_number(scene->admin, &scene->crowd.keys[0], "uses_remaining"), 1);
+    assert_int_equal(crowd_number(scene->admin, fresh, "uses_remaining"), 1);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 1, &outcome), CATLATCH_USAGE_EXCEEDED);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_in_range(limit.retry_after_ms, 0, 86400000);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_USAGE_EXCEEDED);
+    trial_do(scene->admin, "KEY.UPDATE %s SET uses %s", fresh->id, "2");
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 1, &outcome), CATLATCH_USAGE_EXCEEDED);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_true(limit.retry_after_ms == UINT64_MAX);
+    trial_do(scene->admin, "KEY.UPDATE %s SET uses %s", fresh->id, "");
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    trial_refused(scene->admin, "INVALID", "KEY.UPDATE %s SET uses %s", fresh->id, "0");
+    trial_refused(scene->admin, "INVALID", "KEY.CREATE NAME n USES %s", "5/weekly");
+}
+
 static void without_memory_to_count_in_keys_with_limits_are_an_outage(void **state)
 {
     struct scene *scene = *state;
@@ -351,6 +422,8 @@ int main(void)
         EACH(several_rates_are_charged_together_and_a_batch_one_by_one, open_scene),
         EACH(a_rotated_key_shares_its_limits_with_its_successor, open_scene),
         EACH(an_update_is_in_force_when_it_returns, open_scene),
+        EACH(as_many_are_granted_as_were_bought_whatever_dies, open_scene),
+        EACH(prepaid_uses_are_shown_shared_and_bought_again, open_scene),
         EACH(without_memory_to_count_in_keys_with_limits_are_an_outage, open_without_keeper),
         EACH(a_dry_run_refuses_nobody_and_a_cost_is_charged, open_dry),
     };

@@ -160,16 +160,16 @@ static const char *networks_differ(const struct table_view *view, const struct t
 static const char *limits_differ(const struct table_view *view, const struct table_hit *hit,
                                  const struct table_entry *entry)
 {
-    const struct table_side_limit *limits;
-    unsigned count, wanted = entry->rates != NULL ? entry->rates->count : 0;
-    if (table_limits(view, hit->slot, hit->control, &limits, &count) != 0)
+    struct table_limits limits;
+    unsigned wanted = entry->rates != NULL ? entry->rates->count : 0;
+    if (table_limits(view, hit->slot, hit->control, &limits) != 0)
         return "limits damaged";
-    if (count != wanted)
+    if (limits.count != wanted || limits.has_uses != entry->has_uses)
         return "number of limits";
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < limits.count; i++) {
         struct limit_rule rule = limit_rule_of(&entry->rates->list[i]);
-        if (!rate_equal(&limits[i].rate, &entry->rates->list[i]) ||
-            memcmp(&limits[i].rule, &rule, sizeof rule) != 0)
+        if (!rate_equal(&limits.rates[i].rate, &entry->rates->list[i]) ||
+            memcmp(&limits.rates[i].rule, &rule, sizeof rule) != 0)
             return "limits";
     }
     return NULL;

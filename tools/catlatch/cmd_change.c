@@ -184,7 +184,7 @@ int cmd_revoke(struct call *call)
 }
 
 static const char *const set_fields[] = {"name",   "expires", "not_before", "comment",
-                                         "scopes", "allow",   "rate"};
+                                         "scopes", "allow",   "rate",       "uses"};
 #define SET_FIELDS (sizeof set_fields / sizeof set_fields[0])
 
 static int field_unknown(const char *field, size_t len, struct error *error)
@@ -204,7 +204,7 @@ static int field_unknown(const char *field, size_t len, struct error *error)
                          nearest);
     return error_set(
         error, CATLATCH_E_ARGUMENT,
-        "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes, allow, rate or "
+        "--set takes FIELD=VALUE: name, expires, not_before, comment, scopes, allow, rate, uses or "
         "meta.K");
 }
 

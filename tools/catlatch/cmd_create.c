@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "core/address.h"
+#include "core/allowance.h"
 #include "core/rate.h"
 #include "moment.h"
 #include "output.h"
@@ -65,6 +66,18 @@ static int rate_words(const struct options *options, struct session_words *reque
     return code;
 }
 
+static int uses_words(const struct options *options, struct session_words *request,
+                      struct error *error)
+{
+    struct allowance allowance;
+
+    if (!option_given(options, OPTION_USES))
+        return 0;
+    if (allowance_parse(text_of(option_text(options, OPTION_USES)), &allowance, error) != 0)
+        return error_set(error, CATLATCH_E_DATA, "--uses %s", error->text);
+    return session_pair(request, "USES", option_text(options, OPTION_USES), error);
+}
+
 static int list_words(const struct options *options, struct session_words *request,
                       struct error *error)
 {
@@ -74,6 +87,8 @@ static int list_words(const struct options *options, struct session_words *reque
 
     if (code == 0)
         code = rate_words(options, request, error);
+    if (code == 0)
+        code = uses_words(options, request, error);
 
     for (size_t i = 0; code == 0 && i < scopes->count; i++) {
         /* As a list it would be one scope that nothing asks for, and `update` could not set it. */

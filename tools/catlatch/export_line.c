@@ -24,6 +24,8 @@ static const char *const fields[] = {
     "scopes",
     "allowed_networks",
     "rates",
+    "uses",
+    "uses_remaining",
     "metadata",
     "rotated_from",
     "rotated_to",

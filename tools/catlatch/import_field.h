@@ -35,6 +35,8 @@ enum field {
     FIELD_SCOPES,
     FIELD_ALLOWED_NETWORKS,
     FIELD_RATES,
+    FIELD_USES,
+    FIELD_USES_REMAINING,
     FIELD_METADATA,
     FIELD_ROTATED_FROM,
     FIELD_ROTATED_TO,
@@ -89,6 +91,7 @@ int state_put(struct reading *reading);
 int scopes_put(struct reading *reading);
 int networks_put(struct reading *reading);
 int rates_put(struct reading *reading);
+int uses_put(struct reading *reading);
 int metadata_put(struct reading *reading);
 
 #endif

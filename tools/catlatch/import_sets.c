@@ -1,7 +1,9 @@
 /* What a line's key has many of: scopes, networks, metadata. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/address.h"
+#include "core/allowance.h"
 #include "core/rate.h"
 #include "import_field.h"
 
@@ -109,6 +111,31 @@ int rates_put(struct reading *reading)
     for (size_t i = 0; code == 0 && i < json_array_size(list); i++)
         code = rate_put(reading, json_array_get(list, i), i + 1, &rates);
     return code;
+}
+
+/* Without the second, all of it. */
+int uses_put(struct reading *reading)
+{
+    const json_t *uses = reading->values[FIELD_USES], *left = reading->values[FIELD_USES_REMAINING];
+    char shown[ALLOWANCE_TEXT_SIZE];
+    struct allowance allowance;
+    struct error error;
+
+    if (uses == NULL)
+        return left == NULL ? 0 : field_refuse(reading, FIELD_USES_REMAINING, "goes with uses");
+    if (!json_is_string(uses))
+        return field_refuse(reading, FIELD_USES, "is no string");
+    struct text text = {json_string_value(uses), (uint32_t)json_string_length(uses)};
+    if (allowance_parse(text, &allowance, &error) != 0)
+        return field_refuse(reading, FIELD_USES, error.text);
+    int code = field_put_pair(reading, "USES", shown, allowance_format(&allowance, shown));
+    if (code != 0 || left == NULL)
+        return code;
+    json_int_t count = json_is_integer(left) ? json_integer_value(left) : -1;
+    if (count < 0 || (uint64_t)count > allowance.uses)
+        return field_refuse(reading, FIELD_USES_REMAINING, "is no number up to that of uses");
+    int len = snprintf(shown, sizeof shown, "%lld", (long long)count);
+    return field_put_pair(reading, "USES_LEFT", shown, (size_t)len);
 }
 
 static int pair_put(struct reading *reading, const char *name, const json_t *value)

@@ -29,6 +29,7 @@ enum option_id {
     OPTION_SCOPE,
     OPTION_ALLOW,
     OPTION_RATE,
+    OPTION_USES,
     OPTION_COMMENT,
     OPTION_META,
     OPTION_QUIET,

@@ -14,15 +14,15 @@ const struct command command_list[] = {
      "key that does not expire where the configuration has a default. A key with --allow may be "
      "used from those networks alone; ::/0 is all of IPv6, and 0.0.0.0/0 all of IPv4. --rate "
      "100/1m lets 100 pass in a minute, all of them at once if they come so; with 100/1m:20, 20 "
-     "at once.",
+     "at once. --uses 1000 lets 1000 pass in all, 1000/monthly each month.",
      BITS3(NAME, OWNER, ENV) | BITS3(EXPIRES, NOT_BEFORE, SCOPE) | BITS3(COMMENT, META, QUIET) |
-         BITS2(ALLOW, RATE),
+         BITS3(ALLOW, RATE, USES),
      0, 0, cmd_create},
     {"list", "list keys, or those of a selection", "[ID]...",
      "Times are UTC; --json has them to the second.", OPTIONS_SELECT | BITS1(LIMIT), 0, ANY,
      cmd_list},
     {"show", "show all that is known of one key", "ID", "", 0, 1, 1, cmd_show},
-    {"update", "change names, expiry, scopes, networks, rates, comments or metadata",
+    {"update", "change names, expiry, scopes, networks, rates, uses, comments or metadata",
      "[ID]... --set FIELD=VALUE...",
      "A list (scopes, allow) replaces the whole list; an empty value clears: with allow= a key may "
      "be used from everywhere. Owner and environment of a key never change. Revoked keys that a "
@@ -96,7 +96,8 @@ const struct command command_list[] = {
      "NDJSON, one object a line, FILE - is standard input: sha256 (hex) or the raw key, name, "
      "owner, "
      "prefix, environment, state, disabled, created_at, last_used_at, expires_at, not_before, "
-     "revoked_at, revoke_reason, revoke_comment, comment, scopes, allowed_networks, rates, "
+     "revoked_at, revoke_reason, revoke_comment, comment, scopes, allowed_networks, rates, uses, "
+     "uses_remaining, "
      "metadata, id, "
      "rotated_from, "
      "rotated_to, assumed_bits. Only name and one of key and sha256 are needed. "
