@@ -97,6 +97,11 @@ verdict() {
     catlatch verify --json <<<"$1" | jq -r .result
 }
 
+# Has the daemon verify a raw key by the service `default`, as from this address if one is given.
+use_key() { # KEY [ADDRESS]
+    redis-cli -s "$dir/run/catlatch.sock" KEY.VERIFY "$1" ${2:+ADDRESS "$2"}
+}
+
 # The last `run` ended with this status; shows what it said if not.
 expect_status() {
     [ "$status" -eq "$1" ] || {

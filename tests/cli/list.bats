@@ -35,8 +35,8 @@ three_keys() {
     make_key alpha --owner acme
     run --separate-stderr catlatch list
     expect_status 0
-    [[ ${lines[0]} =~ ^ID\ +NAME\ +PREFIX\ +OWNER\ +ENV\ +STATE\ +CREATED\ +EXPIRES ]]
-    [[ ${lines[1]} =~ ^$id\ +alpha\ +${key:0:15}\ +acme\ +live\ +active ]]
+    [[ ${lines[0]} =~ ^ID\ +NAME\ +PREFIX\ +OWNER\ +ENV\ +STATE\ +CREATED\ +LAST\ USED\ +EXPIRES ]]
+    [[ ${lines[1]} =~ ^$id\ +alpha\ +${key:0:15}\ +acme\ +live\ +active\ +20[-0-9]+\ [0-9:]+\ +never\ +-$ ]]
     [[ $output != *"$key"* ]]
 }
 
@@ -151,6 +151,26 @@ three_keys() {
     expect_status 64
     run --separate-stderr catlatch show "$id" "$id"
     expect_status 64
+}
+
+@test "list and show tell when, from where and how often a key was used" {
+    make_key alpha
+    run --separate-stderr catlatch show "$id"
+    [[ $output =~ last_used\ +never ]]
+    [[ $output != *last_refused* ]]
+    use_key "$key" 203.0.113.9
+    run --separate-stderr catlatch show "$id"
+    [[ $output =~ last_used\ +20[-0-9]+T[0-9:]+Z\ from\ 203\.0\.113\.9,\ once ]]
+    use_key "$key" 2001:db8::7
+    use_key "$key"
+    catlatch disable "$id"
+    use_key "$key" 192.0.2.1
+    run --separate-stderr catlatch show "$id"
+    [[ $output =~ last_used\ +20[-0-9]+T[0-9:]+Z\ .*3\ times ]]
+    [[ $output =~ last_refused\ +20[-0-9]+T[0-9:]+Z\ from\ 192\.0\.2\.1,\ once ]]
+    [[ $output != *use_count* ]]
+    [[ $(catlatch list) =~ disabled\ +20[-0-9]+\ [0-9:]+\ +20[-0-9]+\ [0-9:]+\ +- ]]
+    catlatch show --json "$id" | jq -e '.use_count == 3 and .refused_count == 1'
 }
 
 @test "a pattern matches characters, whatever their bytes" {

@@ -22,6 +22,25 @@ teardown() {
     [ "$(verdict "$key")" = revoked ]
 }
 
+@test "the receipt says when and from where the keys were last accepted" {
+    make_key one --owner acme
+    run --separate-stderr catlatch revoke "$id" --yes
+    expect_text "$output" "never accepted so far"
+    make_key two --owner beta
+    use_key "$key" 203.0.113.9
+    run --separate-stderr catlatch revoke "$id" --yes
+    [[ $output =~ revoked\ +yes\ +20[-0-9]+\ [0-9:]+\ +203\.0\.113\.9 ]]
+    [[ ${lines[-1]} =~ ^last\ accepted\ at\ 20[-0-9]+T[0-9:]+Z\ from\ 203\.0\.113\.9$ ]]
+    make_key three --owner gamma
+    use_key "$key"
+    local used=$id
+    make_key four --owner gamma
+    run --separate-stderr catlatch revoke --owner gamma --yes
+    [[ ${lines[-1]} =~ ^last\ accepted\ at\ 20[-0-9]+T[0-9:]+Z:\ $used$ ]]
+    run --separate-stderr catlatch purge --owner gamma --yes
+    [[ $output != *"last accepted"* ]]
+}
+
 @test "revoke --json answers with a receipt that names each key" {
     make_key one --owner acme
     make_key two --owner acme

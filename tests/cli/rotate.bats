@@ -68,6 +68,17 @@ teardown() {
     expect_text "$stderr" "refused everywhere on $(hostname) since 20"
 }
 
+@test "who still uses what was replaced is told of" {
+    make_key ci
+    use_key "$key" 203.0.113.9
+    run --separate-stderr catlatch rotate "$id"
+    expect_text "$stderr" "Z from 203.0.113.9"
+    make_key ci
+    use_key "$key" 203.0.113.9
+    run --separate-stderr catlatch rotate "$id" --grace 0
+    expect_text "$stderr" "old: last accepted at 20"
+}
+
 @test "--grace 0 --json is one document with both receipts" {
     make_key ci
     run --separate-stderr catlatch rotate "$id" --grace 0 --json

@@ -139,7 +139,45 @@ teardown() {
     columns=80 in_terminal "catlatch list"
     wait_for "status=0"
     screen capture-pane -p >"$dir/seen"
-    grep -qE "^ID +NAME +PREFIX +OWNER +ENV +STATE +EXPIRES *$" "$dir/seen"
-    grep -qE "^$id .* ${key:0:15} .* live +active +2031-05-06 *$" "$dir/seen"
+    grep -qE "^ID +NAME +OWNER +ENV +STATE +LAST USED +EXPIRES *$" "$dir/seen"
+    grep -qE "^$id .* live +active +never +2031-05-06 *$" "$dir/seen"
     grep -q "a long name" "$dir/seen"
+}
+
+@test "what 80 columns have no room for, wider terminals show" {
+    make_key alpha --owner acme --expires 2031-05-06T07:08:09Z
+    columns=100 in_terminal "catlatch list"
+    wait_for "status=0"
+    screen capture-pane -p >"$dir/seen"
+    grep -qE "^ID +NAME +PREFIX +OWNER +ENV +STATE +LAST USED +EXPIRES *$" "$dir/seen"
+    grep -qE "^$id .* ${key:0:15} .* never +2031-05-06 *$" "$dir/seen"
+    close_terminal
+    columns=120 in_terminal "catlatch list"
+    wait_for "status=0"
+    screen capture-pane -p >"$dir/seen"
+    grep -qE "^ID +NAME +PREFIX +OWNER +ENV +STATE +CREATED +LAST USED +EXPIRES *$" "$dir/seen"
+    grep -qE "^$id .* never +2031-05-06 07:08 *$" "$dir/seen"
+}
+
+@test "a receipt fits 80 columns and says when and from where each key was last accepted" {
+    make_key alpha --owner acme
+    use_key "$key" 203.0.113.9
+    local first=$id
+    make_key beta --owner acme
+    columns=80 in_terminal "catlatch disable --owner acme --yes"
+    wait_for "status=0"
+    screen capture-pane -p >"$dir/seen"
+    grep -qE "^ID +NAME +OWNER +STATE +LAST USED +FROM *$" "$dir/seen"
+    grep -qE "^$first +alpha +acme +disabled +20[0-9]{2}-[0-9]{2}-[0-9]{2} +203\.0\.113\.9 *$" "$dir/seen"
+    grep -qE "^$id +beta +acme +disabled +never +- *$" "$dir/seen"
+    grep -qE "^last accepted at 20[-0-9]+T[0-9:]+Z from 203\.0\.113\.9: $first *$" "$dir/seen"
+    close_terminal
+    use_key "$key" 2001:db8:1234:5678:9abc:def0:1234:5678
+    catlatch enable --owner acme --yes
+    use_key "$key" 2001:db8:1234:5678:9abc:def0:1234:5678
+    columns=80 in_terminal "catlatch disable --owner acme --yes"
+    wait_for "status=0"
+    screen_has "2001:db8:1234:5678:9abc:"
+    screen_has "FROM"
+    screen capture-pane -p | grep -qE "^$first .*203\.0\.113\.9 *$"
 }

@@ -19,13 +19,14 @@ struct deed {
     const char *request;
     const char *what;
     const char *when;
+    bool refuses; /* then it is also said when somebody last got in */
 };
 
-static const struct deed deed_disable = {"KEY.DISABLE", "refused everywhere", "since"};
-static const struct deed deed_enable = {"KEY.ENABLE", "enabled", "at"};
-static const struct deed deed_revoke = {"KEY.REVOKE", "refused everywhere", "since"};
-static const struct deed deed_purge = {"KEY.PURGE", "purged", "at"};
-static const struct deed deed_update = {"KEY.UPDATE", "updated", "at"};
+static const struct deed deed_disable = {"KEY.DISABLE", "refused everywhere", "since", true};
+static const struct deed deed_enable = {"KEY.ENABLE", "enabled", "at", false};
+static const struct deed deed_revoke = {"KEY.REVOKE", "refused everywhere", "since", true};
+static const struct deed deed_purge = {"KEY.PURGE", "purged", "at", false};
+static const struct deed deed_update = {"KEY.UPDATE", "updated", "at", false};
 
 static int deed_report(const struct call *call, const struct deed *deed, const json_t *receipt,
                        struct error *error)
@@ -39,6 +40,8 @@ static int deed_report(const struct call *call, const struct deed *deed, const j
     }
     code = receipt_table(stdout, receipt, error);
     receipt_line(stdout, receipt, total, deed->what, deed->when);
+    if (deed->refuses)
+        receipt_last_used(stdout, json_object_get(receipt, "keys"));
     return code;
 }
 

@@ -37,7 +37,8 @@ static int owners_ask(struct session *session, char **io_cursor, json_t **ret_ma
 
 static int owners_print(struct session *session, bool json, struct error *error)
 {
-    struct output_table table = {stdout, columns, sizeof columns / sizeof *columns, 0};
+    struct output_table table = {
+        .stream = stdout, .columns = columns, .column_count = sizeof columns / sizeof *columns};
     struct output_array array = {0};
     char *cursor = NULL;
     int code;

@@ -25,6 +25,7 @@ struct rotation {
     const char *grace; /* as the daemon is asked; "keep" when there is none */
     bool immediate;
     bool json;
+    const json_t *old; /* the first of the keys, as they were before */
     struct delivery delivery;
     json_t *receipt;    /* of the new keys, without those that failed */
     json_t *superseded; /* of the old ones, when immediate */
@@ -193,6 +194,13 @@ static void report_json(struct rotation *rotation)
     output_json(rotation->receipt);
 }
 
+/* Who still uses what was replaced is who has to be given the new key. */
+static void old_used(const json_t *keys)
+{
+    fputs("catlatch: old: ", stderr);
+    receipt_last_used(stderr, keys);
+}
+
 static void report_text(const struct rotation *rotation)
 {
     const json_t *keys = json_object_get(rotation->receipt, "keys");
@@ -211,9 +219,12 @@ static void report_text(const struct rotation *rotation)
         size_t old = json_array_size(json_object_get(rotation->superseded, "keys"));
         fputs("catlatch: old: ", stderr);
         receipt_line(stderr, rotation->superseded, old, "refused everywhere", "since");
+        old_used(json_object_get(rotation->superseded, "keys"));
     } else if (!rotation->immediate) {
         output_note("%s valid until %s%s", count == 1 ? "the old key is" : "the old keys are",
                     *until != '\0' ? until : "they expire", count == 1 ? "" : " at most");
+        if (json_array_size(rotation->old) == count)
+            old_used(rotation->old);
     }
 }
 
@@ -272,6 +283,7 @@ static int rotate_targets(struct rotation *rotation, const struct targets *targe
                             "changed");
     if (delivery_open(path, targets->count, &rotation->delivery, &error) != 0)
         return output_error(&error);
+    rotation->old = targets->preview;
     status = rotate_all(rotation, targets);
     delivery_close(&rotation->delivery);
     json_decref(rotation->receipt);

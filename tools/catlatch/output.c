@@ -14,12 +14,13 @@
 const struct output_column output_key_columns[] = {
     {"ID", "id", 17, OUTPUT_FIXED},
     {"NAME", "name", 12, OUTPUT_WRAPS},
-    {"PREFIX", "prefix", 15, OUTPUT_FIXED},
+    {"PREFIX", "prefix", 15, OUTPUT_SPARE_NEXT},
     {"OWNER", "owner", 8, OUTPUT_WRAPS},
     {"ENV", "environment", 4, OUTPUT_FIXED},
     {"STATE", "state", 8, OUTPUT_FIXED},
     {"CREATED", "created_at", 16, OUTPUT_SPARE},
-    {"EXPIRES", "expires_at", 10, OUTPUT_FIXED},
+    {"LAST USED", "last_used_at", 16, OUTPUT_FIXED},
+    {"EXPIRES", "expires_at", 16, OUTPUT_FIXED},
 };
 const size_t output_key_column_count = sizeof output_key_columns / sizeof *output_key_columns;
 
@@ -163,6 +164,12 @@ static char *list_text(const json_t *list)
     return text;
 }
 
+/* What stands where there is no value. */
+static const char *none_text(const char *field)
+{
+    return strcmp(field, "last_used_at") == 0 ? "never" : "-";
+}
+
 /* A value as people read it; the caller frees it. */
 static char *cell_text(const json_t *value)
 {
@@ -192,7 +199,7 @@ static char *cell_text(const json_t *value)
 static int cell_set(struct libscols_line *line, size_t column, const char *field,
                     const json_t *value, enum precision precision)
 {
-    char *text = value != NULL ? cell_text(value) : strdup("-");
+    char *text = json_is_null(value) || value == NULL ? strdup(none_text(field)) : cell_text(value);
     int failed;
 
     if (text == NULL)
@@ -221,33 +228,94 @@ static struct libscols_table *table_new(FILE *stream)
 struct layout {
     const struct output_table *shape;
     bool terminal;
-    bool narrow;
+    bool short_times;
+    unsigned spared; /* kinds of columns that are left out: 0 to SPARES */
+    bool cramped;    /* and that is not enough: what is longer than most wraps, too */
 };
 
-static struct layout layout_of(const struct output_table *shape, const struct libscols_table *lines)
-{
-    struct layout layout = {.shape = shape, .terminal = isatty(fileno(shape->stream)) == 1};
-    size_t width = 0;
+#define SPARES 2u
 
-    for (size_t i = 0; i < shape->column_count; i++)
-        width += shape->columns[i].min_width + (i > 0);
-    layout.narrow = layout.terminal && lines != NULL && width > scols_table_get_termwidth(lines);
-    return layout;
+/* As a day takes. */
+#define DAY_WIDTH 10u
+
+static unsigned column_width(const struct layout *layout, const struct output_column *column)
+{
+    return layout->short_times && is_time(column->field) ? DAY_WIDTH : column->min_width;
 }
 
 static bool is_shown(const struct layout *layout, size_t column)
 {
-    return !layout->narrow || layout->shape->columns[column].kind != OUTPUT_SPARE;
+    switch (layout->shape->columns[column].kind) {
+    case OUTPUT_FIXED:
+    case OUTPUT_WRAPS:
+        break;
+    case OUTPUT_SPARE:
+        return layout->spared < 1;
+    case OUTPUT_SPARE_NEXT:
+        return layout->spared < 2;
+    }
+    return true;
 }
 
-static int columns_add(struct libscols_table *lines, const struct layout *layout)
+/* What a column takes that does not wrap: an address can be longer than most are. */
+static size_t needed_width(const struct layout *layout, const struct output_column *column,
+                           const json_t *rows)
+{
+    size_t width = column_width(layout, column);
+
+    for (size_t i = 0; column->kind == OUTPUT_FIXED && i < json_array_size(rows); i++) {
+        const json_t *value = json_object_get(json_array_get(rows, i), column->field);
+        if (!is_time(column->field) && json_string_length(value) > width)
+            width = json_string_length(value);
+    }
+    return width;
+}
+
+static bool is_too_wide(const struct layout *layout, const json_t *rows, size_t terminal_width)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < layout->shape->column_count; i++)
+        if (is_shown(layout, i))
+            width += needed_width(layout, &layout->shape->columns[i], rows) + (width > 0);
+    return width > terminal_width;
+}
+
+/* Times lose their hours first, then columns go that others can make up for. Further rows are laid
+ * out as the first ones were. */
+static struct layout layout_of(struct output_table *shape, const json_t *rows,
+                               const struct libscols_table *lines)
+{
+    struct layout layout = {.shape = shape,
+                            .terminal = isatty(fileno(shape->stream)) == 1,
+                            .short_times = shape->short_times,
+                            .spared = shape->spared,
+                            .cramped = shape->cramped};
+
+    if (!layout.terminal || lines == NULL || shape->printed > 0)
+        return layout;
+    size_t room = scols_table_get_termwidth(lines);
+    layout.short_times = is_too_wide(&layout, rows, room);
+    while (layout.spared < SPARES && is_too_wide(&layout, rows, room))
+        layout.spared++;
+    layout.cramped = is_too_wide(&layout, rows, room);
+    shape->cramped = layout.cramped;
+    shape->short_times = layout.short_times;
+    shape->spared = layout.spared;
+    return layout;
+}
+
+static int columns_add(struct libscols_table *lines, const struct layout *layout,
+                       const json_t *rows)
 {
     for (size_t i = 0; i < layout->shape->column_count; i++) {
         const struct output_column *column = &layout->shape->columns[i];
-        bool wraps = layout->terminal && column->kind == OUTPUT_WRAPS;
-        double width = layout->narrow && is_time(column->field) ? 10 : column->min_width;
+        bool is_long = needed_width(layout, column, rows) > column->min_width;
+        bool wraps =
+            layout->terminal && (column->kind == OUTPUT_WRAPS || (layout->cramped && is_long));
         if (is_shown(layout, i) &&
-            scols_table_new_column(lines, column->title, width, wraps ? SCOLS_FL_WRAP : 0) == NULL)
+            scols_table_new_column(lines, column->title, column_width(layout, column),
+                                   wraps ? SCOLS_FL_WRAP : 0) == NULL)
             return -1;
     }
     return 0;
@@ -263,7 +331,7 @@ static int row_add(struct libscols_table *lines, const struct layout *layout, co
     for (size_t i = 0; i < layout->shape->column_count; i++) {
         const char *field = layout->shape->columns[i].field;
         if (is_shown(layout, i) && cell_set(line, at++, field, json_object_get(row, field),
-                                            layout->narrow ? DAY : MINUTE) != 0)
+                                            layout->short_times ? DAY : MINUTE) != 0)
             return -1;
     }
     return 0;
@@ -272,8 +340,8 @@ static int row_add(struct libscols_table *lines, const struct layout *layout, co
 int output_table(struct output_table *table, const json_t *rows, struct error *error)
 {
     struct libscols_table *lines = table_new(table->stream);
-    const struct layout layout = layout_of(table, lines);
-    int failed = lines == NULL || columns_add(lines, &layout) != 0;
+    const struct layout layout = layout_of(table, rows, lines);
+    int failed = lines == NULL || columns_add(lines, &layout, rows) != 0;
 
     if (!failed) {
         scols_table_enable_noheadings(lines, table->printed > 0);

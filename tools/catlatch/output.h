@@ -55,8 +55,9 @@ struct output_column {
     unsigned min_width; /* so that the pages of a long list line up */
     enum output_column_kind {
         OUTPUT_FIXED,
-        OUTPUT_WRAPS, /* goes on in a line below where the terminal is too narrow */
-        OUTPUT_SPARE, /* left out where the terminal is too narrow for every column */
+        OUTPUT_WRAPS,      /* goes on in a line below where the terminal is too narrow */
+        OUTPUT_SPARE,      /* left out where the terminal is too narrow for every column, */
+        OUTPUT_SPARE_NEXT, /* and this one where it is too narrow even so */
     } kind;
 };
 
@@ -65,6 +66,9 @@ struct output_table {
     const struct output_column *columns;
     size_t column_count;
     size_t printed; /* rows so far; the titles stand before the first */
+    /* What the first rows left room for; output_table's own. */
+    bool short_times, cramped;
+    unsigned spared;
 };
 
 /* Prints rows (an array of objects), as wide as the stream's terminal allows. Called again, it goes

@@ -21,4 +21,7 @@ int receipt_table(FILE *stream, const json_t *receipt, struct error *error);
 void receipt_line(FILE *stream, const json_t *receipt, size_t total, const char *what,
                   const char *when);
 
+/* "last accepted at TIME from ADDRESS: ID": of these keys, the last one; or that none was. */
+void receipt_last_used(FILE *stream, const json_t *keys);
+
 #endif

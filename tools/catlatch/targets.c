@@ -92,7 +92,9 @@ static int targets_print(struct call *call, const struct targets_plan *plan,
 {
     struct dry_run run = {
         .json = option_given(&call->options, OPTION_JSON),
-        .table = {stdout, output_key_columns, output_key_column_count, 0},
+        .table = {.stream = stdout,
+                  .columns = output_key_columns,
+                  .column_count = output_key_column_count},
     };
     struct error error = {0};
     int code;
@@ -111,7 +113,8 @@ static int targets_print(struct call *call, const struct targets_plan *plan,
 
 static void preview_print(const struct targets *targets)
 {
-    struct output_table table = {stderr, output_key_columns, output_key_column_count, 0};
+    struct output_table table = {
+        .stream = stderr, .columns = output_key_columns, .column_count = output_key_column_count};
 
     (void)output_table(&table, targets->preview, NULL);
     if (targets->count > TARGETS_PREVIEW_MAX)
