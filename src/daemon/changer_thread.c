@@ -193,8 +193,11 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
 /* Answers, for all that it rests on is seen. */
 static void acknowledge(struct changer *changer, struct op_queue *done, uint64_t changed)
 {
-    for (struct op *op = done->first; op != NULL; op = op->next)
+    changer->keys.now_unix_ms = realtime_ms();
+    for (struct op *op = done->first; op != NULL; op = op->next) {
+        keys_look_again(&changer->keys, op);
         stamp(changer, op);
+    }
     atomic_fetch_add(&changer->batches, 1);
     atomic_fetch_add(&changer->changed, changed);
     finish(changer, done);

@@ -116,16 +116,21 @@ void keys_tell_refs(const struct tally *tally, struct table_writer *table)
                               memory_order_relaxed);
 }
 
+/* 0: none that readers see. */
+static uint32_t shown_ref(const struct keys *keys, const struct digest *digest)
+{
+    const struct table_view *view = &keys->table->view;
+    struct table_hit hit;
+
+    return table_find(view, digest, &hit) == TABLE_HIT ? table_usage(view, hit.slot).record : 0;
+}
+
 int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
                struct error *error)
 {
-    const struct table_view *view = &keys->table->view;
     int64_t now_unix_s = keys->now_unix_ms / 1000;
-    struct table_hit hit;
-    uint32_t ref = 0;
+    uint32_t ref = shown_ref(keys, &record->digest);
 
-    if (table_find(view, &record->digest, &hit) == TABLE_HIT)
-        ref = table_usage(view, hit.slot).record;
     int r = sweeper_total(keys->store, keys->sweeper.tally, record->id, ref, now_unix_s, ret_total,
                           error);
     /* An import told of it. */
@@ -206,4 +211,13 @@ void keys_give_uses(struct keys *keys, struct keys_claim *claim)
     uses_know(&keys->uses, gift->group, &gift->allowance, gift->created_unix_s, block);
     free(gift);
     claim->gift = NULL;
+}
+
+void keys_look_again(const struct keys *keys, struct op *op)
+{
+    for (size_t i = 0; i < op->key_count; i++) {
+        struct op_key *key = &op->keys[i];
+        sweeper_look_again(keys->sweeper.tally, shown_ref(keys, &key->record.digest),
+                           keys->now_unix_ms / 1000, &key->total);
+    }
 }

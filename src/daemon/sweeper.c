@@ -15,20 +15,27 @@ void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_m
     sweeper->rounds++;
 }
 
+/* False: some of what the area says is not believed. */
+static bool add_area(const struct tally *tally, uint32_t ref, int64_t now_unix_s,
+                     struct total *io_total)
+{
+    const struct usage_area *area = tally_area(tally);
+    struct usage_numbers numbers;
+
+    return area == NULL || !usage_read(area, ref, now_unix_s, &numbers) ||
+           total_advance(io_total, area->id, &numbers, now_unix_s);
+}
+
 /* Returns 1 if some of what the area says is not believed, 0, or an error. */
 static int advance(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
                    int64_t now_unix_s, struct total *ret_total, struct error *error)
 {
-    const struct usage_area *area = tally_area(tally);
-    struct usage_numbers numbers;
     struct total total = {.used = {.count = 0}};
 
     int r = store_total(store, id, &total, error);
     if (r != 0 && r != CATLATCH_E_NOT_FOUND)
         return r;
-    bool believed = true;
-    if (area != NULL && usage_read(area, ref, now_unix_s, &numbers))
-        believed = total_advance(&total, area->id, &numbers, now_unix_s);
+    bool believed = add_area(tally, ref, now_unix_s, &total);
     *ret_total = total;
     return !believed;
 }
@@ -38,6 +45,12 @@ int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, u
 {
     int r = advance(store, tally, id, ref, now_unix_s, ret_total, error);
     return r < 0 ? r : 0;
+}
+
+void sweeper_look_again(const struct tally *tally, uint32_t ref, int64_t now_unix_s,
+                        struct total *io_total)
+{
+    (void)add_area(tally, ref, now_unix_s, io_total);
 }
 
 static int take_over(struct sweeper *sweeper, const uint32_t *refs, size_t count,

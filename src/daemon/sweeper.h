@@ -41,4 +41,8 @@ int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, s
 int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
                   int64_t now_unix_s, struct total *ret_total, struct error *error);
 
+/* The same for a total that was known before: with what the area says by now. */
+void sweeper_look_again(const struct tally *tally, uint32_t ref, int64_t now_unix_s,
+                        struct total *io_total);
+
 #endif

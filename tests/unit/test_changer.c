@@ -22,7 +22,9 @@
 
 #include "daemon/changer.h"
 #include "daemon/store.h"
+#include "daemon/tally.h"
 #include "lib_store.h"
+#include "usage/record.h"
 
 #define CAPACITY 16u
 #define GENERATIONS 4u
@@ -36,6 +38,7 @@ struct world {
     uv_loop_t loop;
     struct config config;
     struct store *store;
+    struct tally *tally;
     struct changer *changer;
     bool stopped;
 };
@@ -114,8 +117,14 @@ static void dawdle(void)
         atomic_store(&watch.shown_early, true);
 }
 
+/* A worker that uses the key while the change is on its way to the disk. */
+static _Atomic bool is_used_meanwhile;
+static void use_known_key(void);
+
 static int count_flush(int fd)
 {
+    if (atomic_load(&is_used_meanwhile))
+        use_known_key();
     if (atomic_load(&imports_run))
         dawdle();
     if (watch.op != NULL && !pthread_equal(pthread_self(), main_thread) &&
@@ -177,6 +186,7 @@ static void start(void (*fatal)(void *context, const struct error *error))
                                       .config = &world.config,
                                       .store = world.store,
                                       .run_dir = world.run_dir,
+                                      .tally = world.tally,
                                       .fatal = fatal};
     if (changer_start(&options, &world.changer, &wait_ms, &error) != 0)
         fail_msg("%s", error.text);
@@ -198,6 +208,15 @@ static int set_up_roomy(void **state)
     return 0;
 }
 
+static int set_up_counting(void **state)
+{
+    struct error why, error;
+    make_folders(state);
+    assert_int_equal(tally_open(world.run_dir, &world.tally, &why, &error), 0);
+    start(on_fatal);
+    return 0;
+}
+
 static void on_stopped(void *context)
 {
     (void)context;
@@ -212,6 +231,7 @@ static int tear_down(void **state)
     assert_true(world.stopped);
     assert_int_equal(uv_loop_close(&world.loop), 0);
     changer_free(world.changer);
+    tally_free(world.tally);
     store_close(world.store);
     return remove_folders(state);
 }
@@ -291,6 +311,15 @@ static struct digest known;
 static bool find(const struct digest *digest, struct table_hit *ret_hit)
 {
     return table_find(changer_view(world.changer), digest, ret_hit) == TABLE_HIT;
+}
+
+static void use_known_key(void)
+{
+    struct table_hit hit;
+    if (find(&known, &hit) && control_state(hit.control) == SLOT_LIVE)
+        usage_note_use(tally_area(world.tally),
+                       (uint32_t)table_usage(changer_view(world.changer), hit.slot), NOW_UNIX_S,
+                       NULL);
 }
 
 static bool has_state(unsigned state)
@@ -640,6 +669,23 @@ static void the_old_table_is_marked_after_the_rename_and_before_anything_is_told
     }
 }
 
+static void a_receipt_tells_of_uses_until_the_change_was_seen(void **state)
+{
+    (void)state;
+    uint64_t id = create(&known);
+    struct op *op = make_op(OP_REVOKE, id);
+    atomic_store(&is_used_meanwhile, true);
+    run(op);
+    assert_int_equal(op->keys[0].total.used.count, 1);
+    use_known_key(); /* which it no longer is */
+    op_free(op);
+    op = make_op(OP_GET, id);
+    run(op);
+    atomic_store(&is_used_meanwhile, false);
+    assert_int_equal(op->keys[0].total.used.count, 1);
+    op_free(op);
+}
+
 int main(void)
 {
     db_env_set_func_fsync(count_flush);
@@ -653,6 +699,8 @@ int main(void)
                                         set_up_roomy, tear_down),
         cmocka_unit_test_setup_teardown(a_change_whose_flush_fails_is_neither_told_nor_published,
                                         make_folders, remove_folders),
+        cmocka_unit_test_setup_teardown(a_receipt_tells_of_uses_until_the_change_was_seen,
+                                        set_up_counting, tear_down),
         EACH(the_old_table_is_marked_after_the_rename_and_before_anything_is_told),
     };
     return cmocka_run_group_tests_name("changer", tests, NULL, NULL);
