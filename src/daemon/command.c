@@ -25,8 +25,8 @@ const struct command command_table[] = {
      "Issues a key; the reply is the only place where it is ever shown"},
     {"KEY.LIST", READ, COMMAND_READ, 1, 0, true, handle_key_list, answer_keys, "key",
      "[CURSOR cursor] [LIMIT count] [OWNER owner] [PREFIX prefix] [ENV environment] [STATE state] "
-     "[NAME glob] [CREATED_BEFORE time] [REVOKED_BEFORE time] [EXPIRING_WITHIN duration] [META "
-     "name value]... [KEY key]",
+     "[NAME glob] [CREATED_BEFORE time] [REVOKED_BEFORE time] [EXPIRING_WITHIN duration] "
+     "[UNUSED_FOR duration] [META name value]... [KEY key]",
      "Lists the keys that meet every condition, a page at a time"},
     {"KEY.GET", READ, COMMAND_READ, 2, 2, true, handle_key_get, answer_key, "key", "id",
      "Shows one key"},

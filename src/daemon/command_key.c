@@ -287,6 +287,21 @@ static bool take_expiring_within(struct call *call, struct op *op, const char *w
     return true;
 }
 
+/* Of nothing, it would be every key. */
+static bool take_unused_for(struct call *call, struct op *op, const char *word,
+                            const struct text *values)
+{
+    int64_t unused_s, now_unix_s = time(NULL);
+
+    if (!options_duration(call, word, values[0], &unused_s))
+        return false;
+    if (unused_s == 0)
+        return call_refuse(call, "INVALID", "%s is at least a second", word);
+    /* Longer than there has been time is longer than any key can be unused. */
+    op->selection.unused_since_unix_s = unused_s < now_unix_s ? now_unix_s - unused_s : 1;
+    return true;
+}
+
 static bool take_list_metadata(struct call *call, struct op *op, const char *word,
                                const struct text *values)
 {
@@ -318,6 +333,7 @@ void handle_key_list(struct call *call)
         {"CREATED_BEFORE", 1, false, take_created_before},
         {"REVOKED_BEFORE", 1, false, take_revoked_before},
         {"EXPIRING_WITHIN", 1, false, take_expiring_within},
+        {"UNUSED_FOR", 1, false, take_unused_for},
         {"META", 2, true, take_list_metadata},
         {"KEY", 1, false, take_list_key},
     };

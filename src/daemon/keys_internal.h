@@ -55,6 +55,11 @@ void keys_give_uses(struct keys *keys, struct keys_claim *claim);
 /* Gives up the claim that was made last. */
 void keys_abandon_newest(struct keys *keys);
 
+/* Whether the key was not used after that moment, and not created either: nobody can say of a new
+ * key that it is not used. Exact, as keys_total; cheap for keys that are in use. */
+int keys_is_unused(const struct keys *keys, const struct record *record, int64_t since_unix_s,
+                   bool *ret_unused, struct error *error);
+
 /* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
 int keys_result(struct run *run, const struct record *record, bool changed,
                 struct op_key **ret_key);

@@ -4,12 +4,16 @@
 #include "daemon/keys_internal.h"
 #include "daemon/restore.h"
 
+/* What a look at a key's use costs, in keys whose records are looked at: their table slots and
+ * usage lie anywhere. */
+#define USE_COST 10u
+
 /* A LIST while it runs. */
 struct listing {
     struct keys *keys;
     struct op *op;
     int64_t now_unix_s;
-    size_t looked_at;
+    size_t looked_at; /* keys; one whose use was looked at counts more */
     uint64_t last_id;
     int64_t last_expires_unix_s;
     bool by_expiry;
@@ -64,13 +68,38 @@ static bool matches(const struct listing *listing, const struct record *record)
     return true;
 }
 
+/* What costs most, of those that match otherwise. */
+static int match_use(struct listing *listing, const struct record *record, bool *ret_matches)
+{
+    struct op *op = listing->op;
+    int64_t since = op->selection.unused_since_unix_s;
+
+    *ret_matches = true;
+    if (since == 0)
+        return 0;
+    listing->looked_at += USE_COST;
+    return keys_is_unused(listing->keys, record, since, ret_matches, &op->error);
+}
+
+static int take(struct listing *listing, const struct record *record)
+{
+    struct op *op = listing->op;
+    struct op_key *key = &op->keys[op->key_count];
+
+    if (keys_keep(op, record, &key->record) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
+    int r = keys_show_usage(listing->keys, key, &op->error);
+    op->key_count += r == 0;
+    return r;
+}
+
 /* Takes one key into the page if it matches. Returns 1 when the page is full. */
 static int look_at(void *context, const struct record *stored)
 {
     struct listing *listing = context;
     struct op *op = listing->op;
     struct record record = *stored;
-    if (op->key_count == op->limit || listing->looked_at == OP_SCAN_MAX) {
+    if (op->key_count == op->limit || listing->looked_at >= OP_SCAN_MAX) {
         listing->more = true;
         return 1;
     }
@@ -82,14 +111,9 @@ static int look_at(void *context, const struct record *stored)
     record.suspended = suspended_has(&listing->keys->suspended, record.owner);
     if (!matches(listing, &record))
         return 0;
-    struct op_key *key = &op->keys[op->key_count];
-    if (keys_keep(op, &record, &key->record) != 0)
-        return error_set(&op->error, CATLATCH_E_MEMORY, "listing keys");
-    int r = keys_show_usage(listing->keys, key, &op->error);
-    if (r != 0)
-        return r;
-    op->key_count++;
-    return 0;
+    bool matches_use;
+    int r = match_use(listing, &record, &matches_use);
+    return r != 0 || !matches_use ? r : take(listing, &record);
 }
 
 static int look_at_id(struct listing *listing, uint64_t id)

@@ -213,6 +213,32 @@ void keys_give_uses(struct keys *keys, struct keys_claim *claim)
     claim->gift = NULL;
 }
 
+/* What needs no look at the store. */
+static bool was_seen_after(const struct keys *keys, const struct record *record,
+                           int64_t since_unix_s)
+{
+    struct total live = {.used = {.count = 0}};
+
+    if (record->created_unix_s > since_unix_s || record->last_used_unix_s > since_unix_s)
+        return true;
+    sweeper_look_again(keys->sweeper.tally, shown_ref(keys, &record->digest),
+                       keys->now_unix_ms / 1000, &live);
+    return live.used.last_unix_s > since_unix_s;
+}
+
+int keys_is_unused(const struct keys *keys, const struct record *record, int64_t since_unix_s,
+                   bool *ret_unused, struct error *error)
+{
+    struct total total;
+
+    *ret_unused = false;
+    if (was_seen_after(keys, record, since_unix_s))
+        return 0;
+    int r = keys_total(keys, record, &total, error);
+    *ret_unused = r == 0 && total.used.last_unix_s <= since_unix_s;
+    return r;
+}
+
 void keys_look_again(const struct keys *keys, struct op *op)
 {
     for (size_t i = 0; i < op->key_count; i++) {

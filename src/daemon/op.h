@@ -89,6 +89,7 @@ struct op_selection {
     int64_t created_before_unix_s;  /* 0: any */
     int64_t revoked_before_unix_s;  /* 0: any */
     int64_t expiring_before_unix_s; /* 0: any; keys that have not expired and will by then */
+    int64_t unused_since_unix_s;    /* 0: any; keys with no use behind it */
     bool has_digest;                /* the key with this digest (from a raw key) */
     struct digest digest;
     size_t metadata_count;

@@ -57,6 +57,31 @@ three_keys() {
     [ "$(names --owner acme --meta team=core)" = "alpha " ]
 }
 
+@test "unused keys are found by when they were last used or, if they never were, made" {
+    local old=2020-01-01T00:00:00Z
+    catlatch import - <<LINES
+{"sha256":"$(sha256sum <<<a | cut -c-64)","assumed_bits":128,"name":"old","owner":"acme","created_at":"$old"}
+{"sha256":"$(sha256sum <<<b | cut -c-64)","assumed_bits":128,"name":"idle","created_at":"$old","last_used_at":"$(date -u -d '91 days ago' +%FT%TZ)"}
+{"sha256":"$(sha256sum <<<c | cut -c-64)","assumed_bits":128,"name":"busy","created_at":"$old","last_used_at":"$(date -u -d '89 days ago' +%FT%TZ)"}
+{"key":"not a key of ours, but a long one","assumed_bits":128,"name":"live","created_at":"$old"}
+LINES
+    make_key fresh
+    [ "$(names --unused-for 90d)" = "idle live old " ]
+    [ "$(names --unused-for 88d)" = "busy idle live old " ]
+    [ "$(names --unused-for 90d --owner acme)" = "old " ]
+    printf '[service plain]\nrequired = table\n' >>"$dir/etc/catlatch.ini"
+    catlatch reload
+    redis-cli -s "$dir/run/catlatch.sock" KEY.VERIFY 'not a key of ours, but a long one' SERVICE plain
+    [ "$(names --unused-for 90d)" = "idle old " ]
+    [ "$(names --unused-for 90d $(catlatch list --json | jq -r '.[].id'))" = "idle old " ]
+    run catlatch list --unused-for 90d --key-stdin <<<"$key"
+    expect_status 1
+    run --separate-stderr catlatch list --unused-for 0
+    expect_status 65
+    catlatch disable --unused-for 90d --state active --yes
+    [ "$(names --state disabled)" = "idle old " ]
+}
+
 @test "conditions narrow ids and raw keys too" {
     three_keys
     [ "$(names "$alpha" "$gamma")" = "alpha gamma " ]

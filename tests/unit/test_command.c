@@ -473,8 +473,8 @@ static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **s
     digest_of(text, LATCH_KEY_LEN, &digest);
     run(world,
         "KEY.LIST CURSOR " OTHER " LIMIT 7 OWNER o PREFIX cc_live_AbCdEfG ENV live "
-        "STATE revoked NAME 'a*' CREATED_BEFORE 2030-01-01 EXPIRING_WITHIN 7d META k v "
-        "KEY %s",
+        "STATE revoked NAME 'a*' CREATED_BEFORE 2030-01-01 EXPIRING_WITHIN 7d UNUSED_FOR 90d "
+        "META k v KEY %s",
         text);
     assert_non_null(world->op);
     const struct op_selection *selection = &world->op->selection;
@@ -486,6 +486,8 @@ static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **s
     assert_int_equal(selection->state, STATE_REVOKED);
     assert_in_range(selection->expiring_before_unix_s, time(NULL) + 7 * 86400 - 60,
                     time(NULL) + 7 * 86400);
+    assert_in_range(selection->unused_since_unix_s, time(NULL) - 90 * 86400 - 60,
+                    time(NULL) - 90 * 86400);
     assert_true(selection->has_digest);
     assert_true(digest_equal(&selection->digest, &digest));
 
@@ -495,6 +497,10 @@ static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **s
     assert_starts(run(world, "KEY.LIST LIMIT ''"), "-INVALID LIMIT");
     assert_starts(run(world, "KEY.LIST PREFIX cc_live_"), "-INVALID PREFIX");
     assert_starts(run(world, "KEY.LIST CREATED_BEFORE 90d"), "-INVALID CREATED_BEFORE");
+    assert_starts(run(world, "KEY.LIST UNUSED_FOR 0"), "-INVALID UNUSED_FOR");
+    assert_starts(run(world, "KEY.LIST UNUSED_FOR 2026-01-01"), "-INVALID UNUSED_FOR");
+    (void)run(world, "KEY.LIST UNUSED_FOR 1000y");
+    assert_int_equal(world->op->selection.unused_since_unix_s, 1);
 }
 
 static void verify_answers_whose_key_it_is(void **state)

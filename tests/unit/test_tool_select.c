@@ -106,6 +106,37 @@ static void expiring_keys_are_live_ones_that_will_end_in_time(void **state)
     json_decref(never);
 }
 
+static void set_time_ago(json_t *key, const char *field, int64_t seconds)
+{
+    char text[TIMESPAN_RFC3339_SIZE];
+
+    timespan_rfc3339((int64_t)time(NULL) - seconds, text);
+    json_object_set_new(key, field, json_string(text));
+}
+
+static void unused_keys_were_neither_used_nor_made_for_so_long(void **state)
+{
+    static const struct {
+        int64_t created_s, used_s; /* ago; 0: never */
+        bool is_match;
+    } cases[] = {
+        {91 * 86400, 0, true},
+        {89 * 86400, 0, false},
+        {91 * 86400, 91 * 86400, true},
+        {900 * 86400, 89 * 86400, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *key = sample_key();
+        set_time_ago(key, "created_at", cases[i].created_s);
+        json_object_set_new(key, "last_used_at", json_null());
+        if (cases[i].used_s != 0)
+            set_time_ago(key, "last_used_at", cases[i].used_s);
+        assert_int_equal(matches(OPTION_UNUSED_FOR, "90d", key), cases[i].is_match);
+        json_decref(key);
+    }
+}
+
 static void ids_are_taken_once_and_in_order(void **state)
 {
     const char *const operands[] = {"key_aaaaaaaaaaaad", "key_aaaaaaaaaaaab", "key_aaaaaaaaaaaad"};
@@ -150,6 +181,8 @@ static void values_that_are_none_are_refused(void **state)
         {OPTION_WITH_META, "=core"},
         {OPTION_CREATED_BEFORE, "yesterday"},
         {OPTION_EXPIRING_WITHIN, "7"},
+        {OPTION_UNUSED_FOR, "0"},
+        {OPTION_UNUSED_FOR, "2026-01-01"},
         {OPTION_LIMIT, "0"},
         {OPTION_LIMIT, "+1"},
         {OPTION_LIMIT, "99999999999999999999999"},
@@ -170,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_condition_takes_its_own_and_refuses_others),
         cmocka_unit_test(expiring_keys_are_live_ones_that_will_end_in_time),
+        cmocka_unit_test(unused_keys_were_neither_used_nor_made_for_so_long),
         cmocka_unit_test(ids_are_taken_once_and_in_order),
         cmocka_unit_test(nothing_given_is_open_and_takes_all),
         cmocka_unit_test(values_that_are_none_are_refused),

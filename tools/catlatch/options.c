@@ -43,6 +43,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
                                "keys older than a date or time (RFC 3339)", 0, false},
     [OPTION_EXPIRING_WITHIN] = {"expiring-within", "DURATION",
                                 "live keys that expire in that time (7d)", 0, false},
+    [OPTION_UNUSED_FOR] = {"unused-for", "DURATION",
+                           "keys that were not used for that long, nor made (90d)", 0, false},
     [OPTION_REVOKED_BEFORE] = {"revoked-before", "TIME", "keys revoked before that", 0, false},
     [OPTION_IDS_FROM] = {"ids-from", "FILE", "ids, one a line; \"-\" is standard input", 0, false},
     [OPTION_KEY_STDIN] = {"key-stdin", NULL, "raw keys on standard input, one a line", 0, false},

@@ -166,6 +166,21 @@ static int before_read(const struct selection *selection, enum option_id option,
     return 0;
 }
 
+/* Of nothing it would be every key. */
+static int unused_read(struct selection *selection, struct error *error)
+{
+    const char *text = option_text(selection->options, OPTION_UNUSED_FOR);
+    int64_t now = (int64_t)time(NULL), span_ms = 0, span_s;
+
+    if (text == NULL)
+        return 0;
+    if (timespan_parse_ms(text, strlen(text), &span_ms) != 0 || span_ms == 0)
+        return error_set(error, CATLATCH_E_DATA, "--unused-for takes a duration, such as 90d");
+    span_s = span_ms / 1000 + (span_ms % 1000 != 0);
+    timespan_rfc3339(span_s < now ? now - span_s : 0, selection->unused_since);
+    return 0;
+}
+
 static int times_read(struct selection *selection, struct error *error)
 {
     const char *within = option_text(selection->options, OPTION_EXPIRING_WITHIN);
@@ -219,7 +234,7 @@ int selection_read(const struct options *options, struct selection *ret_selectio
 {
     struct selection selection = {.options = options};
     int (*const steps[])(struct selection *, struct error *) = {
-        times_read, limit_read, ids_from_operands, keys_read, ids_from_file,
+        times_read, unused_read, limit_read, ids_from_operands, keys_read, ids_from_file,
     };
     int code = state_check(options, error);
 
@@ -288,6 +303,14 @@ static bool times_match(const struct selection *selection, const json_t *key)
            strcmp(value_text(key, "state"), "revoked") != 0;
 }
 
+/* A key that was never used counts from its creation. */
+static bool use_matches(const struct selection *selection, const json_t *key)
+{
+    return *selection->unused_since == '\0' ||
+           (strcmp(value_text(key, "last_used_at"), selection->unused_since) <= 0 &&
+            strcmp(value_text(key, "created_at"), selection->unused_since) <= 0);
+}
+
 static bool id_matches(const struct selection *selection, const json_t *key)
 {
     const char *text = value_text(key, "id");
@@ -308,5 +331,5 @@ bool selection_matches(const struct selection *selection, const json_t *key)
            field_is(key, "state", option_text(options, OPTION_WITH_STATE)) &&
            (glob == NULL || fnmatch(glob, value_text(key, "name"), 0) == 0) &&
            metadata_match(options, key) && times_match(selection, key) &&
-           id_matches(selection, key);
+           use_matches(selection, key) && id_matches(selection, key);
 }

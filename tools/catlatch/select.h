@@ -25,6 +25,7 @@ struct selection {
     char revoked_before[32];
     char expiring_from[32]; /* now, if --expiring-within was given */
     char expiring_before[32];
+    char unused_since[32];
     size_t limit; /* 0: no bound */
 
     /* True for keys that are passed over where a condition or a raw key only swept them up: a

@@ -107,6 +107,7 @@ static int list_words(const struct selection *selection, const char *cursor,
         {"CREATED_BEFORE", *selection->created_before ? selection->created_before : NULL},
         {"REVOKED_BEFORE", *selection->revoked_before ? selection->revoked_before : NULL},
         {"EXPIRING_WITHIN", option_text(options, OPTION_EXPIRING_WITHIN)},
+        {"UNUSED_FOR", option_text(options, OPTION_UNUSED_FOR)},
     };
     int code = session_word(request, "KEY.LIST", error);
 
