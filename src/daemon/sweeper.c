@@ -23,7 +23,7 @@ static bool add_area(const struct tally *tally, uint32_t ref, int64_t now_unix_s
     struct usage_numbers numbers;
 
     return area == NULL || !usage_read(area, ref, now_unix_s, &numbers) ||
-           total_advance(io_total, area->id, &numbers, now_unix_s);
+           total_advance(io_total, area->id, ref, &numbers, now_unix_s);
 }
 
 /* Returns 1 if some of what the area says is not believed, 0, or an error. */

@@ -4,7 +4,8 @@
 
 #include "daemon/bytes.h"
 
-#define TOTAL_VERSION 1u
+#define TOTAL_VERSION 2u
+#define TOTAL_VERSION_1 1u /* without the record's reference */
 
 #define HAS_USED 1u
 #define HAS_REFUSED 2u
@@ -13,9 +14,9 @@
 #define HAS_USES 16u
 #define HAS_ALL 31u
 
-static bool advance_count(struct total_event *total, bool same_area, uint64_t count)
+static bool advance_count(struct total_event *total, bool same_record, uint64_t count)
 {
-    uint64_t seen = same_area ? total->seen : 0;
+    uint64_t seen = same_record ? total->seen : 0;
     bool believed = count >= seen && count - seen <= TOTAL_STEP_MAX;
 
     if (believed) {
@@ -39,16 +40,24 @@ static void advance_last(struct total_event *total, const struct usage_event *ev
     total->from = event->has_from ? event->from : (struct address){{0}};
 }
 
-bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES],
+static bool is_same_record(const struct total *total, const unsigned char area[TOTAL_AREA_BYTES],
+                           uint32_t ref)
+{
+    return memcmp(total->area, area, sizeof total->area) == 0 &&
+           (total->ref == ref || total->ref == 0);
+}
+
+bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES], uint32_t ref,
                    const struct usage_numbers *numbers, int64_t now_unix_s)
 {
-    bool same_area = memcmp(io_total->area, area, sizeof io_total->area) == 0;
-    bool believed = advance_count(&io_total->used, same_area, numbers->used.count);
+    bool same_record = is_same_record(io_total, area, ref);
+    bool believed = advance_count(&io_total->used, same_record, numbers->used.count);
 
-    believed &= advance_count(&io_total->refused, same_area, numbers->refused.count);
+    believed &= advance_count(&io_total->refused, same_record, numbers->refused.count);
     advance_last(&io_total->used, &numbers->used, now_unix_s);
     advance_last(&io_total->refused, &numbers->refused, now_unix_s);
     memcpy(io_total->area, area, sizeof io_total->area);
+    io_total->ref = ref;
     return believed;
 }
 
@@ -89,6 +98,7 @@ size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENC
                                     (refused && total->refused.has_from ? HAS_REFUSED_FROM : 0) |
                                     (total->uses.exists ? HAS_USES : 0)));
     bytes_put(&writer, total->area, sizeof total->area);
+    bytes_put_u32(&writer, total->ref);
     put_event(&writer, &total->used);
     put_event(&writer, &total->refused);
     if (total->uses.exists)
@@ -128,7 +138,8 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
 {
     struct bytes_reader reader;
     struct total total = {.used = {.count = 0}};
-    int r = bytes_reader_start(&reader, bytes, len, TOTAL_VERSION);
+    bool is_old = len > 0 && bytes[0] == TOTAL_VERSION_1;
+    int r = bytes_reader_start(&reader, bytes, len, is_old ? TOTAL_VERSION_1 : TOTAL_VERSION);
 
     if (r != 0)
         return r;
@@ -137,6 +148,7 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
     bool good = has <= HAS_ALL && area != NULL;
     if (good)
         memcpy(total.area, area, sizeof total.area);
+    total.ref = is_old ? 0 : bytes_take_u32(&reader);
     if ((has & HAS_USED) != 0)
         good &= take_event(&reader, (has & HAS_USED_FROM) != 0, &total.used);
     if ((has & HAS_REFUSED) != 0)

@@ -2,8 +2,11 @@
  * total.h - what is stored of a key's use: numbers that go on over areas, restarts and backups.
  *
  * The area that workers write (src/usage) counts from 0 when it begins. A total remembers which
- * area it saw last and how far that had counted, so that it goes on by the difference, and by all
- * of it where the area is another. What the area says is hostile: a count that goes back, or on by
+ * record of which area it saw last and how far that had counted, so that it goes on by the
+ * difference, and by all of it where the record is another. So a total that a backup brings back
+ * goes on as well from where it was: by what was counted since in the same area, or in another one.
+ * The record is another one in the same area where a key was gone for a while, with a restore of an
+ * earlier backup. What the area says is hostile: a count that goes back, or on by
  * more than any host counts, is what somebody wrote there, and the total stays as it was and goes
  * on from there. Pure.
  */
@@ -41,13 +44,14 @@ struct total_uses {
 /* Zeros: never used, and no area was seen. */
 struct total {
     unsigned char area[TOTAL_AREA_BYTES];
+    uint32_t ref; /* of its record there; 0: any, as it was not noted once */
     struct total_event used, refused;
     struct total_uses uses;
 };
 
-/* Takes over what the area with this id says of the key at this moment. False: some of it was not
- * to be believed, and was left out. */
-bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES],
+/* Takes over what the record `ref` of the area with this id says of the key at this moment. False:
+ * some of it was not to be believed, and was left out. */
+bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES], uint32_t ref,
                    const struct usage_numbers *numbers, int64_t now_unix_s);
 
 /* Returns the length, at most TOTAL_ENCODED_MAX. */

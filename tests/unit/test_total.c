@@ -10,6 +10,7 @@
 #include "daemon/total.h"
 
 #define NOW INT64_C(1800000000)
+#define REF 42u
 
 static const unsigned char first_area[TOTAL_AREA_BYTES] = {1, 2, 3};
 static const unsigned char second_area[TOTAL_AREA_BYTES] = {4, 5, 6};
@@ -25,12 +26,12 @@ static void counts_go_on_by_what_the_area_counted_since(void **state)
     struct total total = {.used = {.count = 0}};
     struct usage_numbers numbers = used(5, NOW);
     (void)state;
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     assert_int_equal(total.used.count, 5);
-    assert_true(total_advance(&total, first_area, &numbers, NOW)); /* nothing new */
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW)); /* nothing new */
     assert_int_equal(total.used.count, 5);
     numbers = used(12, NOW + 1);
-    assert_true(total_advance(&total, first_area, &numbers, NOW + 1));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW + 1));
     assert_int_equal(total.used.count, 12);
     assert_int_equal(total.used.last_unix_s, NOW + 1);
     assert_int_equal(total.refused.count, 0);
@@ -41,13 +42,30 @@ static void another_area_begins_at_nothing(void **state)
     struct total total = {.used = {.count = 0}};
     struct usage_numbers numbers = used(100, NOW);
     (void)state;
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     numbers = used(3, NOW + 5);
-    assert_true(total_advance(&total, second_area, &numbers, NOW + 5));
+    assert_true(total_advance(&total, second_area, REF, &numbers, NOW + 5));
     assert_int_equal(total.used.count, 103);
     numbers = used(4, NOW + 6);
-    assert_true(total_advance(&total, second_area, &numbers, NOW + 6));
+    assert_true(total_advance(&total, second_area, REF, &numbers, NOW + 6));
     assert_int_equal(total.used.count, 104);
+}
+
+/* A key that was gone for a while, with a restore of an earlier backup, has another record. */
+static void another_record_of_the_area_begins_at_nothing_too(void **state)
+{
+    struct total total = {.used = {.count = 0}};
+    struct usage_numbers numbers = used(100, NOW);
+    (void)state;
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
+    numbers = used(3, NOW + 5);
+    assert_true(total_advance(&total, first_area, REF + 1, &numbers, NOW + 5));
+    assert_int_equal(total.used.count, 103);
+    total.ref = 0; /* as it was stored once */
+    numbers = used(4, NOW + 6);
+    assert_true(total_advance(&total, first_area, REF + 1, &numbers, NOW + 6));
+    assert_int_equal(total.used.count, 104);
+    assert_int_equal(total.ref, REF + 1);
 }
 
 /* Nothing is known of what was counted in between, so the sum stays and goes on. */
@@ -59,13 +77,13 @@ static void a_count_that_went_back_or_leapt_changes_no_sum(void **state)
     for (size_t i = 0; i < sizeof scribbled / sizeof scribbled[0]; i++) {
         struct total total = {.used = {.count = 0}};
         struct usage_numbers numbers = used(100, NOW);
-        assert_true(total_advance(&total, first_area, &numbers, NOW));
+        assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
         numbers = used(scribbled[i], NOW);
-        assert_false(total_advance(&total, first_area, &numbers, NOW));
+        assert_false(total_advance(&total, first_area, REF, &numbers, NOW));
         assert_int_equal(total.used.count, 100);
         numbers.used.count++;
         if (scribbled[i] != UINT64_MAX) {
-            assert_true(total_advance(&total, first_area, &numbers, NOW));
+            assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
             assert_int_equal(total.used.count, 101);
         }
     }
@@ -76,7 +94,7 @@ static void a_sum_stays_below_what_json_can_say(void **state)
     struct total total = {.used = {.count = INT64_MAX - 1}};
     struct usage_numbers numbers = used(100, NOW);
     (void)state;
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     assert_true(total.used.count == INT64_MAX);
 }
 
@@ -85,11 +103,11 @@ static void the_later_of_two_times_stays_with_its_address(void **state)
     struct total total = {.used = {.last_unix_s = NOW, .has_from = true, .from = here}};
     struct usage_numbers numbers = used(1, NOW - 10);
     (void)state;
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     assert_int_equal(total.used.last_unix_s, NOW);
     assert_true(total.used.has_from);
     numbers = used(2, NOW + 1);
-    assert_true(total_advance(&total, first_area, &numbers, NOW + 1));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW + 1));
     assert_int_equal(total.used.last_unix_s, NOW + 1);
     assert_false(total.used.has_from); /* nobody told where that one came from */
 }
@@ -99,10 +117,10 @@ static void a_time_ahead_gives_way_after_the_clock_was_set_back(void **state)
     struct total total = {.used = {.last_unix_s = NOW + 365 * 86400}};
     struct usage_numbers numbers = used(1, NOW);
     (void)state;
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     assert_int_equal(total.used.last_unix_s, NOW);
     numbers = used(1, 0); /* never told: what is known stays */
-    assert_true(total_advance(&total, first_area, &numbers, NOW));
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW));
     assert_int_equal(total.used.last_unix_s, NOW);
 }
 
@@ -115,6 +133,7 @@ static void assert_round_trip(const struct total *total)
     assert_in_range(len, 1, TOTAL_ENCODED_MAX);
     assert_int_equal(total_decode(bytes, len, &again), 0);
     assert_memory_equal(again.area, total->area, sizeof again.area);
+    assert_int_equal(again.ref, total->ref);
     assert_true(again.used.count == total->used.count && again.used.seen == total->used.seen);
     assert_int_equal(again.used.last_unix_s, total->used.last_unix_s);
     assert_int_equal(again.used.has_from, total->used.has_from);
@@ -132,7 +151,7 @@ static void assert_round_trip(const struct total *total)
 
 static void every_total_is_read_as_it_was_written(void **state)
 {
-    struct total total = {.area = {9}};
+    struct total total = {.area = {9}, .ref = REF};
     (void)state;
     for (unsigned has = 0; has < 16; has++) {
         total.used = (struct total_event){.count = 0};
@@ -153,6 +172,21 @@ static void every_total_is_read_as_it_was_written(void **state)
     }
 }
 
+static void what_the_first_version_stored_is_read(void **state)
+{
+    unsigned char bytes[TOTAL_ENCODED_MAX];
+    struct total total = {.area = {9}, .ref = REF, .used = {.count = 7, .seen = 3}}, again;
+    size_t len = total_encode(&total, bytes), ref_at = 2 + TOTAL_AREA_BYTES;
+    (void)state;
+    bytes[0] = 1;
+    memmove(bytes + ref_at, bytes + ref_at + 4, len - ref_at - 4);
+    assert_int_equal(total_decode(bytes, len - 4, &again), 0);
+    assert_memory_equal(again.area, total.area, sizeof again.area);
+    assert_int_equal(again.ref, 0);
+    assert_int_equal(again.used.count, 7);
+    assert_int_equal(again.used.seen, 3);
+}
+
 static void foreign_bytes_are_refused(void **state)
 {
     unsigned char bytes[TOTAL_ENCODED_MAX] = {0};
@@ -163,7 +197,7 @@ static void foreign_bytes_are_refused(void **state)
     bytes[1] |= 32; /* a part that nobody knows */
     assert_int_equal(total_decode(bytes, len, &again), CATLATCH_E_DATA);
     bytes[1] &= 31;
-    bytes[2 + TOTAL_AREA_BYTES + 7] = 0x80; /* a count beyond INT64_MAX */
+    bytes[2 + TOTAL_AREA_BYTES + 4 + 7] = 0x80; /* a count beyond INT64_MAX */
     assert_int_equal(total_decode(bytes, len, &again), CATLATCH_E_DATA);
 }
 
@@ -172,11 +206,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_go_on_by_what_the_area_counted_since),
         cmocka_unit_test(another_area_begins_at_nothing),
+        cmocka_unit_test(another_record_of_the_area_begins_at_nothing_too),
         cmocka_unit_test(a_count_that_went_back_or_leapt_changes_no_sum),
         cmocka_unit_test(a_sum_stays_below_what_json_can_say),
         cmocka_unit_test(the_later_of_two_times_stays_with_its_address),
         cmocka_unit_test(a_time_ahead_gives_way_after_the_clock_was_set_back),
         cmocka_unit_test(every_total_is_read_as_it_was_written),
+        cmocka_unit_test(what_the_first_version_stored_is_read),
         cmocka_unit_test(foreign_bytes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
