@@ -115,12 +115,14 @@ static int damaged(struct error *error)
     return error_set(error, CATLATCH_E_DATA, "the backup is damaged");
 }
 
-static int check_head(const unsigned char *bytes, size_t len, struct error *error)
+static int check_head(const unsigned char *bytes, size_t len, uint32_t *ret_version,
+                      struct error *error)
 {
     if (len < BACKUP_HEAD_BYTES || memcmp(bytes, magic, sizeof magic) != 0)
         return error_set(error, CATLATCH_E_DATA, "this is no backup of catlatch");
     uint32_t version = get_u32(bytes + sizeof magic);
-    if (version == BACKUP_VERSION)
+    *ret_version = version;
+    if (version == BACKUP_VERSION || version == BACKUP_VERSION_1)
         return 0;
     return error_set(error, version > BACKUP_VERSION ? CATLATCH_E_VERSION : CATLATCH_E_DATA,
                      version > BACKUP_VERSION
@@ -177,8 +179,11 @@ static bool take_position(struct backup_position *position, const unsigned char 
 static bool take_entry(struct backup_tally *tally, unsigned type, const unsigned char *bytes,
                        size_t len)
 {
+    bool after_key = tally->after_key;
+
     if (tally->position.epoch != 0 || tally->begun == (type == BACKUP_BEGIN))
         return false;
+    tally->after_key = type == BACKUP_KEY;
     switch (type) {
     case BACKUP_BEGIN:
         tally->begun = take_begin(&tally->begin, bytes, len);
@@ -186,6 +191,8 @@ static bool take_entry(struct backup_tally *tally, unsigned type, const unsigned
     case BACKUP_KEY:
         tally->keys++;
         return true;
+    case BACKUP_USAGE:
+        return after_key && tally->version > BACKUP_VERSION_1 && len > BACKUP_USAGE_ID_BYTES;
     case BACKUP_OWNER:
         tally->owners++;
         return true;
@@ -206,7 +213,7 @@ int backup_tally_add(struct backup_tally *tally, const void *bytes, size_t len, 
     const unsigned char *at = bytes, *end = at + len;
 
     if (tally->bytes == 0) {
-        int r = check_head(at, len, error);
+        int r = check_head(at, len, &tally->version, error);
         if (r != 0)
             return r;
         at += BACKUP_HEAD_BYTES;
@@ -312,7 +319,8 @@ static int first_head(struct backup_reader *reader, size_t *ret_before, struct e
         return 0;
     int r = fill(reader, BACKUP_HEAD_BYTES, &there, error);
     if (r == 0)
-        r = check_head(reader->buffer + reader->at, reader->end - reader->at, error);
+        r = check_head(reader->buffer + reader->at, reader->end - reader->at,
+                       &reader->tally.version, error);
     *ret_before = BACKUP_HEAD_BYTES;
     return r;
 }

@@ -4,16 +4,23 @@
  *
  *   head      magic (8), format version (4)
  *   entries   type (1), length (4), bytes
- *   the first entry is BEGIN: identity of the store (16), time (8), epoch and sequence at the start
- *             (16), those of the last change that was removed from the log and its chain value
- * (48), host and version of the program (each a length (2) and text) then      KEY, OWNER, CHANGE:
- * encoded as the daemon stores them; GONE: id (8). A later entry stands in place of an earlier one
- * of the same key or owner; changes come in order then      POSITION: epoch and sequence at which
- * all of it together is true, and time (24) at last   END: how many KEY, OWNER, CHANGE entries
- * there are (24), SHA-256 over all before it (32), and nothing behind it
+ *
+ *   first     BEGIN: identity of the store (16), time (8), epoch and sequence at the start (16),
+ *             those of the last change that was removed from the log and its chain value (48), host
+ *             and version of the program (each a length (2) and text)
+ *   then      KEY, OWNER, CHANGE: encoded as the daemon stores them; GONE: id (8). A later entry
+ *             stands in place of an earlier one of the same key or owner; changes come in order.
+ *             USAGE, right behind a KEY: its id (8), and what is known of its use, encoded as the
+ *             daemon stores it. A key that was never used has none
+ *   then      POSITION: epoch and sequence at which all of it together is true, and time (24)
+ *   at last   END: how many KEY, OWNER, CHANGE entries there are (24), SHA-256 over all before it
+ *             (32), and nothing behind it
+ *
+ * Uses are counted while a backup is written, and no change tells of them: so a USAGE is of the
+ * moment at which its key was looked at, between BEGIN and POSITION, and not of POSITION.
  *
  * Integers are little-endian, times milliseconds of Unix time. A reader refuses a format version
- * that it does not know.
+ * that it does not know. Version 1 is the same without USAGE.
  */
 #ifndef CORE_BACKUP_H
 #define CORE_BACKUP_H
@@ -25,7 +32,8 @@
 
 #include "core/error.h"
 
-#define BACKUP_VERSION 1u
+#define BACKUP_VERSION 2u
+#define BACKUP_VERSION_1 1u /* is read as well */
 #define BACKUP_HEAD_BYTES 12u
 #define BACKUP_ENTRY_HEAD_BYTES 5u
 
@@ -38,6 +46,7 @@
 enum backup_type {
     BACKUP_BEGIN = 'B',
     BACKUP_KEY = 'K',
+    BACKUP_USAGE = 'U',
     BACKUP_OWNER = 'O',
     BACKUP_CHANGE = 'C',
     BACKUP_GONE = 'G',
@@ -46,6 +55,7 @@ enum backup_type {
 };
 
 #define BACKUP_GONE_BYTES 8u
+#define BACKUP_USAGE_ID_BYTES 8u
 #define BACKUP_POSITION_BYTES 24u
 #define BACKUP_END_BYTES (24u + SHA256_DIGEST_LENGTH)
 
@@ -82,7 +92,9 @@ struct backup_tally {
     struct backup_position position; /* epoch 0: not there yet */
     uint64_t keys, owners, changes;  /* entries */
     uint64_t bytes;
-    bool begun; /* BEGIN was there */
+    uint32_t version; /* of the format */
+    bool begun;       /* BEGIN was there */
+    bool after_key;   /* a KEY was the last */
 };
 void backup_tally_start(struct backup_tally *tally);
 
@@ -115,8 +127,8 @@ struct backup_entry {
 int backup_reader_open(struct backup_reader *reader, int fd, struct error *error);
 void backup_reader_close(struct backup_reader *reader);
 
-/* Returns 1 and an entry (KEY, OWNER, CHANGE or GONE), 0 when the end was reached and all of it is
- * what was written, E_DATA, E_VERSION or E_IO. Until 0 nothing that was read is certain. */
+/* Returns 1 and an entry (KEY, USAGE, OWNER, CHANGE or GONE), 0 when the end was reached and all of
+ * it is what was written, E_DATA, E_VERSION or E_IO. Until 0 nothing that was read is certain. */
 int backup_next(struct backup_reader *reader, struct backup_entry *ret_entry, struct error *error);
 
 #endif

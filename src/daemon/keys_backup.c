@@ -15,9 +15,12 @@
 /* What is looked at for one chunk: as many ordinary keys as it holds. */
 #define LOOK_MAX 2048u
 
-/* A chunk is full when less than this is left of it: a change, and the key and owner that it names.
- */
-#define ENTRIES_BYTES_MAX (CHANGE_ENCODED_MAX + 2 * RECORD_ENCODED_MAX + 64)
+/* The same of keys, which are looked up in the table, the usage area and the store's usage too. */
+#define LOOK_KEYS_MAX 1024u
+
+/* A chunk is full when less than this is left of it: a change, and the key, with its usage, and the
+ * owner that it names. */
+#define ENTRIES_BYTES_MAX (CHANGE_ENCODED_MAX + 2 * RECORD_ENCODED_MAX + TOTAL_ENCODED_MAX + 64)
 
 /* "o:", two numbers, and an owner's name in hex. */
 #define CURSOR_SIZE (2 * RECORD_TEXT_MAX + 64)
@@ -71,6 +74,27 @@ static int put_key(struct chunk *chunk, const struct record *record)
     return 0;
 }
 
+/* What the area has counted and nobody swept yet is in it. */
+static int put_usage(struct chunk *chunk, const struct record *record)
+{
+    struct total total;
+    unsigned char *bytes = entry_room(chunk);
+    uint64_t id = htole64(record->id);
+
+    int r = record->purged ? 0 : keys_counted(chunk->keys, record, &total, &chunk->op->error);
+    if (r != 0 || record->purged || total_is_empty(&total))
+        return r;
+    memcpy(bytes, &id, sizeof id);
+    entry_end(chunk, BACKUP_USAGE, sizeof id + total_encode(&total, bytes + sizeof id));
+    return 0;
+}
+
+static int put_key_and_usage(struct chunk *chunk, const struct record *record)
+{
+    int r = put_key(chunk, record);
+    return r == 0 ? put_usage(chunk, record) : r;
+}
+
 static int put_owner(struct chunk *chunk, const struct record_owner *owner)
 {
     size_t len = 0;
@@ -94,7 +118,7 @@ static int take_logged(void *context, const struct change *change, const void *b
 static int take_key(void *context, const struct record *record)
 {
     struct chunk *chunk = context;
-    int r = put_key(chunk, record);
+    int r = put_key_and_usage(chunk, record);
 
     return r != 0 ? r : is_full(chunk);
 }
@@ -118,7 +142,7 @@ static int take_named_key(struct chunk *chunk, uint64_t id)
 
     int r = store_key(keys->store, NULL, id, &keys->buffer, &record, error);
     if (r == 0)
-        return put_key(chunk, &record);
+        return put_key_and_usage(chunk, &record);
     if (r != CATLATCH_E_NOT_FOUND)
         return r;
     *error = (struct error){0};
@@ -219,7 +243,7 @@ static int step(struct chunk *chunk)
             chunk->phase = PHASE_KEYS;
         break;
     case PHASE_KEYS:
-        r = store_scan(store, last_id, LOOK_MAX, take_key, chunk, &chunk->last_id, error);
+        r = store_scan(store, last_id, LOOK_KEYS_MAX, take_key, chunk, &chunk->last_id, error);
         if (r == 0 && chunk->last_id == last_id)
             chunk->phase = PHASE_OWNERS;
         break;

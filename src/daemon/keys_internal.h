@@ -40,7 +40,9 @@ void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken);
  */
 void keys_know_group(struct keys *keys, const struct record *record);
 
-/* What is known of the use of a key at this moment. */
+/* What was counted of a key's use until this moment; and that with what an import told of it. */
+int keys_counted(const struct keys *keys, const struct record *record, struct total *ret_total,
+                 struct error *error);
 int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
                struct error *error);
 

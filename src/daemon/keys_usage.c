@@ -119,21 +119,26 @@ void keys_tell_refs(const struct tally *tally, struct table_writer *table)
 /* 0: none that readers see. */
 static uint32_t shown_ref(const struct keys *keys, const struct digest *digest)
 {
-    const struct table_view *view = &keys->table->view;
     struct table_hit hit;
 
-    return table_find(view, digest, &hit) == TABLE_HIT ? table_usage(view, hit.slot).record : 0;
+    if (tally_area(keys->sweeper.tally) == NULL ||
+        table_find(&keys->table->view, digest, &hit) != TABLE_HIT)
+        return 0;
+    return table_usage(&keys->table->view, hit.slot).record;
+}
+
+int keys_counted(const struct keys *keys, const struct record *record, struct total *ret_total,
+                 struct error *error)
+{
+    return sweeper_total(keys->store, keys->sweeper.tally, record->id,
+                         shown_ref(keys, &record->digest), keys->now_unix_ms / 1000, ret_total,
+                         error);
 }
 
 int keys_total(const struct keys *keys, const struct record *record, struct total *ret_total,
                struct error *error)
 {
-    int64_t now_unix_s = keys->now_unix_ms / 1000;
-    uint32_t ref = shown_ref(keys, &record->digest);
-
-    int r = sweeper_total(keys->store, keys->sweeper.tally, record->id, ref, now_unix_s, ret_total,
-                          error);
-    /* An import told of it. */
+    int r = keys_counted(keys, record, ret_total, error);
     if (r == 0 && ret_total->used.last_unix_s < record->last_used_unix_s) {
         ret_total->used.last_unix_s = record->last_used_unix_s;
         ret_total->used.has_from = false;

@@ -243,11 +243,13 @@ int restore_apply(struct restore *restore, struct store *old, const struct actor
     r = begin_epoch(restore, old, error);
     if (r == 0)
         r = apply_old(restore, old, error);
-    old_is_damaged = old != NULL && store_is_broken(old);
     if (r == 0 && restore->txn != NULL) {
         r = store_commit(restore->txn, error);
         restore->txn = NULL;
     }
+    if (r == 0 && old != NULL && !store_is_broken(old))
+        r = restore_usage(restore, old, error);
+    old_is_damaged = old != NULL && store_is_broken(old);
     if (r == 0)
         r = carry_generation(restore, old_is_damaged ? NULL : old, error);
     if (r == 0)

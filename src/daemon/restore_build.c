@@ -38,17 +38,38 @@ static int refuse_entry(int code, const char *what, struct error *error)
     return error_set(error, CATLATCH_E_DATA, "%s in the backup is damaged", what);
 }
 
+/* Of what was read, what the next entry must follow. */
+struct place {
+    struct change change;
+    uint64_t key_id; /* of the key whose usage may follow */
+};
+
 static int take_key(struct restore *restore, struct store_build *build,
-                    const struct backup_entry *entry, struct error *error)
+                    const struct backup_entry *entry, struct place *last, struct error *error)
 {
     struct record record;
 
     int r = record_decode(entry->bytes, entry->len, &record);
     if (r != 0 || record.id == 0)
         return refuse_entry(r, "a key", error);
+    last->key_id = record.id;
     if (!record.purged && record.environment.len > 0)
         r = check_environment(restore, &record, error);
     return r == 0 ? store_build_key(build, &record, error) : r;
+}
+
+/* It goes on from there: by what the area that it saw, if that still lives, counted since. */
+static int take_usage(struct store_build *build, const struct backup_entry *entry,
+                      const struct place *last, struct error *error)
+{
+    struct total total;
+    uint64_t id;
+
+    memcpy(&id, entry->bytes, sizeof id);
+    int r = total_decode(entry->bytes + sizeof id, entry->len - sizeof id, &total);
+    if (r != 0 || le64toh(id) != last->key_id)
+        return refuse_entry(r, "the use of a key", error);
+    return store_build_usage(build, last->key_id, &total, error);
 }
 
 static int take_owner(struct store_build *build, const struct backup_entry *entry,
@@ -65,9 +86,10 @@ static int take_owner(struct store_build *build, const struct backup_entry *entr
 /* In order, and each following from the one before: a restored log is whole if the one in the
  * backup was. */
 static int take_change(struct store_build *build, const struct backup_entry *entry,
-                       struct change *last, struct error *error)
+                       struct place *place, struct error *error)
 {
     struct change_room room;
+    const struct change *last = &place->change;
     struct change change;
 
     int r = change_decode(entry->bytes, entry->len, &room, &change);
@@ -76,7 +98,7 @@ static int take_change(struct store_build *build, const struct backup_entry *ent
     if (change.epoch < last->epoch ||
         (change.epoch == last->epoch && change.sequence <= last->sequence))
         return refuse_entry(0, "the order of changes", error);
-    *last = change;
+    place->change = change;
     return store_build_change(build, &change, entry->bytes, entry->len, error);
 }
 
@@ -90,11 +112,13 @@ static int take_gone(struct store_build *build, const struct backup_entry *entry
 }
 
 static int take_entry(struct restore *restore, struct store_build *build,
-                      const struct backup_entry *entry, struct change *last, struct error *error)
+                      const struct backup_entry *entry, struct place *last, struct error *error)
 {
     switch (entry->type) {
     case BACKUP_KEY:
-        return take_key(restore, build, entry, error);
+        return take_key(restore, build, entry, last, error);
+    case BACKUP_USAGE:
+        return take_usage(build, entry, last, error);
     case BACKUP_OWNER:
         return take_owner(build, entry, error);
     case BACKUP_CHANGE:
@@ -114,7 +138,7 @@ static int read_entries(struct restore *restore, struct store_build *build, int 
 {
     struct backup_reader reader;
     struct backup_entry entry;
-    struct change last = {.epoch = 0};
+    struct place last = {.key_id = 0};
     uint64_t count = 0;
 
     int r = backup_reader_open(&reader, fd, error);
@@ -126,8 +150,8 @@ static int read_entries(struct restore *restore, struct store_build *build, int 
     restore->backup = reader.tally;
     backup_reader_close(&reader);
     const struct backup_position *position = &restore->backup.position;
-    if (r == 0 && last.epoch != 0 &&
-        (last.epoch != position->epoch || last.sequence != position->sequence))
+    if (r == 0 && last.change.epoch != 0 &&
+        (last.change.epoch != position->epoch || last.change.sequence != position->sequence))
         r = refuse_entry(0, "the position", error);
     return r;
 }

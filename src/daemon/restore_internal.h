@@ -2,7 +2,8 @@
  * restore_internal.h - what the restore's own files share; nobody else includes it.
  *
  * restore_build.c makes a store of a backup, restore_compare.c holds it against the one that it is
- * to replace and does again what that took away, restore.c begins, applies and adopts.
+ * to replace and does again what that took away, restore_usage.c keeps what that counted, restore.c
+ * begins, applies and adopts.
  */
 #ifndef DAEMON_RESTORE_INTERNAL_H
 #define DAEMON_RESTORE_INTERNAL_H
@@ -51,6 +52,10 @@ struct restore {
 /* Whether the caller wants it to go on; the second is E_UNAVAILABLE if not. */
 bool restore_goes_on(void *restore);
 int restore_check_goes_on(struct restore *restore, struct error *error);
+
+/* What the old store knows of the use of the new one's keys: uses have been, whatever becomes of
+ * the keys. No transaction may be open. */
+int restore_usage(struct restore *restore, struct store *old, struct error *error);
 
 /* A transaction with room for one more change, in restore->txn. */
 int restore_next_txn(struct restore *restore);

@@ -200,6 +200,11 @@ int store_put_total(struct store_txn *txn, uint64_t id, const struct total *tota
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
                      struct error *error);
 
+/* Totals of keys with ids above after_id, rising, at most max; *ret_last as with store_scan. */
+typedef int store_total_visitor(void *context, uint64_t id, const struct total *total);
+int store_totals(struct store *store, uint64_t after_id, size_t max, store_total_visitor *visit,
+                 void *context, uint64_t *ret_last, struct error *error);
+
 enum store_index { STORE_BY_OWNER, STORE_BY_PREFIX, STORE_BY_NAME };
 
 /* Ids above after_id of the keys with exactly this owner, prefix or name, rising; at most max. */

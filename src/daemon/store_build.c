@@ -103,6 +103,18 @@ static int put(struct store_build *build, enum store_database database, const vo
     return r == 0 ? 0 : store_fail(build->store, r, error, "build a store");
 }
 
+static int drop(struct store_build *build, enum store_database database, uint64_t id,
+                struct error *error)
+{
+    DB *db = build->store->db[database];
+    unsigned char key[8] = {0};
+    DBT key_dbt = store_dbt(key, sizeof key);
+
+    store_pack(id, key);
+    int r = db->del(db, NULL, &key_dbt, 0);
+    return r == 0 || r == DB_NOTFOUND ? 0 : store_fail(build->store, r, error, "build a store");
+}
+
 int store_build_key(struct store_build *build, const struct record *record, struct error *error)
 {
     unsigned char key[8];
@@ -110,19 +122,27 @@ int store_build_key(struct store_build *build, const struct record *record, stru
 
     if (record_encode(record, build->encoded, sizeof build->encoded, &len) != 0)
         return error_set(error, CATLATCH_E_DATA, "a key's record is out of bounds");
+    /* An earlier entry may have had it still. */
+    int r = record->purged ? drop(build, STORE_USAGE, record->id, error) : 0;
+    if (r != 0)
+        return r;
     store_pack(record->id, key);
     return put(build, STORE_KEYS, key, sizeof key, build->encoded, len, error);
 }
 
-int store_build_gone(struct store_build *build, uint64_t id, struct error *error)
+int store_build_usage(struct store_build *build, uint64_t id, const struct total *total,
+                      struct error *error)
 {
-    DB *db = build->store->db[STORE_KEYS];
-    unsigned char key[8] = {0};
-    DBT key_dbt = store_dbt(key, sizeof key);
+    unsigned char key[8], bytes[TOTAL_ENCODED_MAX];
 
     store_pack(id, key);
-    int r = db->del(db, NULL, &key_dbt, 0);
-    return r == 0 || r == DB_NOTFOUND ? 0 : store_fail(build->store, r, error, "build a store");
+    return put(build, STORE_USAGE, key, sizeof key, bytes, total_encode(total, bytes), error);
+}
+
+int store_build_gone(struct store_build *build, uint64_t id, struct error *error)
+{
+    int r = drop(build, STORE_KEYS, id, error);
+    return r == 0 ? drop(build, STORE_USAGE, id, error) : r;
 }
 
 static int put_owner(struct store_build *build, const struct record_owner *owner,

@@ -23,6 +23,8 @@ int store_build_begin(const char *directory, struct store_build **ret_build, str
 /* Each in place of an earlier one of the same id, name or position. They are quick when they come
  * in order. Return 0, E_DATA, E_FULL (before the disk is: what serves needs some of it) or E_IO. */
 int store_build_key(struct store_build *build, const struct record *record, struct error *error);
+int store_build_usage(struct store_build *build, uint64_t id, const struct total *total,
+                      struct error *error);
 int store_build_gone(struct store_build *build, uint64_t id, struct error *error);
 int store_build_owner(struct store_build *build, const struct record_owner *owner,
                       struct error *error);

@@ -3,22 +3,65 @@
 #include "core/key.h"
 #include "daemon/store_internal.h"
 
-int store_total(struct store *store, uint64_t id, struct total *ret_total, struct error *error)
+static int decode(const struct store *store, uint64_t id, const void *bytes, size_t len,
+                  struct total *ret_total, struct error *error)
 {
-    unsigned char key[8], bytes[TOTAL_ENCODED_MAX];
     char what[13 + CATLATCH_ID_SIZE];
-    size_t len = 0;
 
-    store_pack(id, key);
-    int r = store_get(store, STORE_USAGE, key, sizeof key, bytes, sizeof bytes, &len, error);
-    if (r != 0)
-        return r;
-    r = total_decode(bytes, len, ret_total);
+    int r = total_decode(bytes, len, ret_total);
     if (r == 0)
         return 0;
     memcpy(what, "the usage of ", 13);
     key_id_format(id, what + 13);
     return store_fail_entry(store, r, error, what);
+}
+
+int store_total(struct store *store, uint64_t id, struct total *ret_total, struct error *error)
+{
+    unsigned char key[8], bytes[TOTAL_ENCODED_MAX];
+    size_t len = 0;
+
+    store_pack(id, key);
+    int r = store_get(store, STORE_USAGE, key, sizeof key, bytes, sizeof bytes, &len, error);
+    return r == 0 ? decode(store, id, bytes, len, ret_total, error) : r;
+}
+
+static int visit_entry(const struct store *store, const DBT *key, const DBT *data,
+                       store_total_visitor *visit, void *context, uint64_t *ret_last,
+                       struct error *error)
+{
+    struct total total;
+
+    if (key->size != 8)
+        return store_fail_entry(store, CATLATCH_E_DATA, error, "the usage of a key");
+    uint64_t id = store_unpack(key->data);
+    int r = decode(store, id, data->data, data->size, &total, error);
+    if (r != 0)
+        return r;
+    *ret_last = id;
+    return visit(context, id, &total);
+}
+
+int store_totals(struct store *store, uint64_t after_id, size_t max, store_total_visitor *visit,
+                 void *context, uint64_t *ret_last, struct error *error)
+{
+    unsigned char start[8];
+    struct store_walk walk;
+    DBT key, data;
+
+    if (after_id == UINT64_MAX || max == 0)
+        return 0;
+    store_pack(after_id + 1, start);
+    int r = store_walk_open(store, STORE_USAGE, start, sizeof start, max, &walk, error);
+    if (r != 0)
+        return r;
+    while (max-- > 0 && (r = store_walk_next(&walk, &key, &data, error)) == 1) {
+        r = visit_entry(store, &key, &data, visit, context, ret_last, error);
+        if (r != 0)
+            break;
+    }
+    store_walk_close(&walk);
+    return r < 0 ? r : 0;
 }
 
 static int put_total(struct store *store, DB_TXN *txn, const struct store_total *total,

@@ -61,9 +61,37 @@ bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_B
     return believed;
 }
 
+static bool join_event(struct total_event *io_event, const struct total_event *other)
+{
+    bool counted_more = other->count > io_event->count;
+    bool later = other->last_unix_s > io_event->last_unix_s;
+
+    if (counted_more)
+        io_event->count = other->count;
+    if (later) {
+        io_event->last_unix_s = other->last_unix_s;
+        io_event->has_from = other->has_from;
+        io_event->from = other->from;
+    }
+    return counted_more || later;
+}
+
+bool total_join(struct total *io_total, const struct total *other)
+{
+    bool used = join_event(&io_total->used, &other->used);
+    bool refused = join_event(&io_total->refused, &other->refused);
+
+    return used || refused;
+}
+
 static bool is_empty(const struct total_event *event)
 {
     return event->count == 0 && event->seen == 0 && event->last_unix_s == 0;
+}
+
+bool total_is_empty(const struct total *total)
+{
+    return is_empty(&total->used) && is_empty(&total->refused);
 }
 
 static void put_event(struct bytes_writer *writer, const struct total_event *event)

@@ -54,6 +54,14 @@ struct total {
 bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES], uint32_t ref,
                    const struct usage_numbers *numbers, int64_t now_unix_s);
 
+/* Of two that are of one key, and of which neither need know all that the other does: nothing is
+ * counted twice, so the sum is the greater of both, and the later last use. It goes on from where
+ * io_total is, which is what saw the area of this host last. True: that made a difference. */
+bool total_join(struct total *io_total, const struct total *other);
+
+/* Nothing is known: the key was never used, nor refused. */
+bool total_is_empty(const struct total *total);
+
 /* Returns the length, at most TOTAL_ENCODED_MAX. */
 size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX]);
 

@@ -18,6 +18,7 @@
 
 #define BEGIN_FIXED 88u /* bytes of BEGIN before its two names */
 #define BEGIN_EPOCH 24u /* where its epoch is */
+#define VERSION_AT 8u   /* behind the magic */
 
 /* Each piece is a packet; a socket holds some hundreds. */
 #define PIECES_MAX 32u
@@ -105,6 +106,13 @@ static struct backup_reader open_again(int fd)
     return reader;
 }
 
+/* As it was: we write the newest alone. */
+static void set_version(struct file *file, uint32_t version)
+{
+    version = htole32(version);
+    memcpy(file->bytes + VERSION_AT, &version, sizeof version);
+}
+
 /* Reads it all, and writes it anew. */
 static struct outcome read_backup(int fd, struct file *again)
 {
@@ -112,22 +120,26 @@ static struct outcome read_backup(int fd, struct file *again)
     struct backup_entry entry;
     struct error error = {.code = 0};
     struct outcome outcome = {.entries = 0};
-    uint64_t gone = 0;
+    uint64_t others = 0;
 
     while ((outcome.code = backup_next(&reader, &entry, &error)) == 1) {
         CHECK(entry.len <= BACKUP_ENTRY_MAX);
-        if (outcome.entries++ == 0)
+        if (outcome.entries++ == 0) {
             put_begin(again, &reader.tally.begin);
+            set_version(again, reader.tally.version);
+        }
         put_entry(again, entry.type, entry.bytes, entry.len);
-        gone += entry.type == BACKUP_GONE;
+        others += entry.type == BACKUP_GONE || entry.type == BACKUP_USAGE;
         outcome.bytes += entry.len;
     }
     if (outcome.code == 0) {
-        if (outcome.entries == 0)
+        if (outcome.entries == 0) {
             put_begin(again, &reader.tally.begin);
+            set_version(again, reader.tally.version);
+        }
         put_position(again, &reader.tally.position);
         put_trailer(again);
-        CHECK(reader.tally.keys + reader.tally.owners + reader.tally.changes + gone ==
+        CHECK(reader.tally.keys + reader.tally.owners + reader.tally.changes + others ==
               outcome.entries);
         CHECK(reader.tally.bytes == again->len);
     } else {
@@ -246,7 +258,7 @@ static void fuzz_bytes(struct input input, size_t piece)
 struct plan {
     struct file file;
     bool good; /* keeps to all rules so far */
-    bool begun, placed;
+    bool begun, placed, after_key, old;
     uint64_t keys, owners, changes;
 };
 
@@ -254,6 +266,8 @@ static void note_entry(struct plan *plan, unsigned type, size_t len, bool sound)
 {
     plan->good &=
         sound && len <= BACKUP_ENTRY_MAX && !plan->placed && plan->begun == (type != BACKUP_BEGIN);
+    plan->good &= type != BACKUP_USAGE || (plan->after_key && !plan->old);
+    plan->after_key = type == BACKUP_KEY;
     plan->begun |= type == BACKUP_BEGIN;
     plan->placed |= type == BACKUP_POSITION;
     plan->keys += type == BACKUP_KEY;
@@ -270,6 +284,9 @@ static void plan_head(struct plan *plan, struct input *input)
     backup_begin_write(&begin, bytes);
     if (bend % 16 == 1)
         bytes[bend / 16 % BACKUP_HEAD_BYTES] ^= 0x80;
+    plan->old = bend % 16 == 2;
+    if (plan->old)
+        bytes[VERSION_AT] = BACKUP_VERSION_1;
     plan->good = bend % 16 != 1;
     put(&plan->file, bytes, BACKUP_HEAD_BYTES);
 }
@@ -313,15 +330,19 @@ static void plan_position(struct plan *plan, struct input *input)
     put_entry(&plan->file, BACKUP_POSITION, bytes, len);
 }
 
-/* KEY, OWNER, CHANGE, GONE, what looks like an end, or nothing that there is. Few are large. */
+#define KINDS 7u
+
+/* KEY, USAGE, OWNER, CHANGE, GONE, what looks like an end, or nothing that there is. Few are large.
+ */
 static void plan_entry(struct plan *plan, struct input *input, unsigned what)
 {
-    static const unsigned char types[] = {BACKUP_KEY,  BACKUP_OWNER, BACKUP_CHANGE,
-                                          BACKUP_GONE, BACKUP_END,   'X'};
-    unsigned type = types[what % sizeof types];
+    static const unsigned char types[KINDS] = {
+        BACKUP_KEY, BACKUP_USAGE, BACKUP_OWNER, BACKUP_CHANGE, BACKUP_GONE, BACKUP_END, 'X',
+    };
+    unsigned type = types[what % KINDS];
     size_t len = type == BACKUP_GONE ? BACKUP_GONE_BYTES : take(input);
 
-    if (what / sizeof types == 1)
+    if (what / KINDS == 1)
         len = type == BACKUP_GONE ? take(input) : BACKUP_ENTRY_MAX - 128 + len;
     unsigned char *bytes = malloc(len + 1);
     CHECK(bytes != NULL);
@@ -329,7 +350,8 @@ static void plan_entry(struct plan *plan, struct input *input, unsigned what)
     take_bytes(input, bytes, len < 8 ? len : 8);
     note_entry(plan, type, len,
                type != BACKUP_END && type != 'X' &&
-                   (type != BACKUP_GONE || len == BACKUP_GONE_BYTES));
+                   (type != BACKUP_GONE || len == BACKUP_GONE_BYTES) &&
+                   (type != BACKUP_USAGE || len > BACKUP_USAGE_ID_BYTES));
     put_entry(&plan->file, type, bytes, len);
     free(bytes);
 }
@@ -363,12 +385,12 @@ static void fuzz_frames(struct input input, size_t piece)
 
     plan_head(&plan, &input);
     while (input.left > 0 && !plan.placed) {
-        unsigned what = take(&input) % 16;
-        if (what >= 6 && what < 12 && ++large > 6)
-            what -= 6;
-        if (what < 12)
+        unsigned what = take(&input) % (2 * KINDS + 4);
+        if (what >= KINDS && what < 2 * KINDS && ++large > 6)
+            what -= KINDS;
+        if (what < 2 * KINDS)
             plan_entry(&plan, &input, what);
-        else if (what < 14)
+        else if (what < 2 * KINDS + 2)
             plan_begin(&plan, &input);
         else
             plan_position(&plan, &input);
@@ -384,13 +406,15 @@ static void fuzz_frames(struct input input, size_t piece)
 
 static void make_good(struct file *file, unsigned entries)
 {
-    static const unsigned char types[] = {BACKUP_KEY, BACKUP_OWNER, BACKUP_CHANGE, BACKUP_GONE};
+    static const unsigned char types[] = {BACKUP_KEY, BACKUP_USAGE, BACKUP_OWNER, BACKUP_CHANGE,
+                                          BACKUP_GONE};
     struct backup_begin begin = {.epoch = 3, .host = "a", .version = "1"};
     struct backup_position position = {.epoch = 3, .sequence = 9};
 
     put_begin(file, &begin);
     for (unsigned i = 0; i < entries; i++)
-        put_entry(file, types[i % sizeof types], "entry...", BACKUP_GONE_BYTES);
+        put_entry(file, types[i % sizeof types], "entry....",
+                  BACKUP_GONE_BYTES + (types[i % sizeof types] == BACKUP_USAGE));
     put_position(file, &position);
     put_trailer(file);
 }

@@ -39,6 +39,7 @@ struct store_build {
     uint64_t sum;
     size_t writes;
     uint64_t last_epoch, last_sequence;
+    uint64_t last_key;
     uint64_t epoch; /* when it was finished */
 };
 
@@ -81,7 +82,20 @@ int store_build_key(struct store_build *build, const struct record *record, stru
             key_environment_named(known, record->environment.bytes, record->environment.len);
         CHECK(environment != NULL && text_is(record->environment_prefix, environment->prefix));
     }
+    build->last_key = record->id;
     return write_down(build, BACKUP_KEY, bytes, len, error);
+}
+
+int store_build_usage(struct store_build *build, uint64_t id, const struct total *total,
+                      struct error *error)
+{
+    unsigned char bytes[8 + TOTAL_ENCODED_MAX];
+
+    CHECK(id == build->last_key && total->used.count <= INT64_MAX);
+    CHECK(total->refused.count <= INT64_MAX && total->used.last_unix_s >= 0);
+    id = htole64(id);
+    memcpy(bytes, &id, sizeof id);
+    return write_down(build, BACKUP_USAGE, bytes, 8 + total_encode(total, bytes + 8), error);
 }
 
 int store_build_gone(struct store_build *build, uint64_t id, struct error *error)
@@ -213,6 +227,24 @@ static void end(struct backup *backup, bool bend)
     CHECK(write(backup->fd, trailer, sizeof trailer) == (ssize_t)sizeof trailer);
 }
 
+/* Behind its key, as it must be, and now and then another's. */
+static void put_usage(struct backup *backup, uint64_t key_id, struct input *input)
+{
+    struct total total = {.area = "area", .ref = take(input)};
+    unsigned flags = take(input);
+    unsigned char bytes[8 + TOTAL_ENCODED_MAX];
+    uint64_t id = htole64(key_id + (flags >= 250));
+
+    if ((flags & 1) != 0)
+        total.used = (struct total_event){.count = take(input), .seen = 3, .last_unix_s = 5};
+    if ((flags & 2) != 0)
+        total.refused = (struct total_event){
+            .count = INT64_MAX, .last_unix_s = 7, .has_from = true, .from = {{1}}};
+    backup->good &= flags < 250;
+    memcpy(bytes, &id, sizeof id);
+    put_entry(backup, BACKUP_USAGE, bytes, 8 + total_encode(&total, bytes + 8), input);
+}
+
 static void put_key(struct backup *backup, struct input *input)
 {
     static const char *const environments[][2] = {
@@ -237,6 +269,8 @@ static void put_key(struct backup *backup, struct input *input)
     backup->good &= environment < 3 || record.purged;
     CHECK(record_encode(&record, bytes, sizeof bytes, &len) == 0);
     put_entry(backup, BACKUP_KEY, bytes, len, input);
+    if ((flags & 0x40) != 0)
+        put_usage(backup, record.id, input);
 }
 
 static void put_owner(struct backup *backup, struct input *input)

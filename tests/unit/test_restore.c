@@ -16,8 +16,11 @@
 
 #include "daemon/keys.h"
 #include "daemon/restore.h"
+#include "daemon/store_build.h"
 #include "daemon/store_internal.h"
 #include "lib_store.h"
+#include "lib_table.h"
+#include "usage/record.h"
 
 static char folder[STORE_FOLDER_SIZE], run_dir[STORE_FOLDER_SIZE];
 static struct store *store;
@@ -595,7 +598,7 @@ static void a_newer_or_foreign_file_is_refused(void **state)
     create(1, "acme");
     back_up(NULL);
     load_original();
-    original[8] = 2;
+    original[8] = BACKUP_VERSION + 1;
     store_bytes(original, original_len);
     assert_int_equal(build(false), CATLATCH_E_VERSION);
     assert_says("newer catlatch");
@@ -628,6 +631,302 @@ static void a_restore_that_is_given_up_leaves_nothing(void **state)
     assert_nothing_changed();
 }
 
+#define NOW INT64_C(1700000000)
+
+static void put_total(uint64_t id, struct total total)
+{
+    struct store_total put = {.id = id, .total = total};
+    assert_ok(store_put_totals(store, &put, 1, &error));
+}
+
+static struct total counted(uint64_t id)
+{
+    struct total total = {.used = {.count = 0}};
+    int r = store_total(store, id, &total, &error);
+    assert_true(r == 0 || r == CATLATCH_E_NOT_FOUND);
+    return total;
+}
+
+/* As on another host: nothing of what was is there. */
+static void leave_host(void)
+{
+    store_close(store);
+    store_folder_remove(folder);
+    store_folder_make(folder);
+    store = store_open_or_die(folder);
+    keys.store = store;
+}
+
+static void a_backup_brings_what_is_known_of_uses(void **state)
+{
+    struct total given = {.area = "first", .ref = 3};
+    (void)state;
+    given.used = (struct total_event){
+        .count = 7, .seen = 5, .last_unix_s = NOW, .has_from = true, .from = {{1, 2, 3}}};
+    given.refused = (struct total_event){.count = 2, .seen = 2, .last_unix_s = NOW + 1};
+    for (uint64_t id = 1; id <= 3; id++)
+        create(id, "acme");
+    put_total(1, given);
+    change(3, REVOKE);
+    put_total(3, given);
+    back_up(NULL);
+    leave_host();
+    restore_all(true);
+    struct total brought = counted(1);
+    assert_memory_equal(&brought, &given, sizeof given);
+    brought = counted(3);
+    assert_memory_equal(&brought, &given, sizeof given);
+    assert_true(total_is_empty(&(struct total){.used = counted(2).used}));
+}
+
+static void count_something(unsigned chunk)
+{
+    change_something(chunk);
+    for (uint64_t id = 1; id <= 6000; id++)
+        put_total(id, (struct total){.area = "first",
+                                     .used = {.count = 100 + chunk, .last_unix_s = NOW + chunk}});
+}
+
+/* Each is of some moment while the backup was made. */
+static void uses_that_are_counted_meanwhile_are_in_it_or_not(void **state)
+{
+    (void)state;
+    create_many(1, 6000, "many");
+    for (uint64_t id = 1; id <= 6000; id++)
+        put_total(id, (struct total){.area = "first", .used = {.count = 1, .last_unix_s = 1}});
+    unsigned chunks = back_up(count_something);
+    leave_host();
+    restore_all(true);
+    for (uint64_t id = 1; id <= 6000; id++)
+        if (counted(id).used.count != 1)
+            assert_in_range(counted(id).used.count, 100, 100 + chunks);
+    assert_in_range(counted(2500).used.count, 100, 100 + chunks); /* renamed again and again */
+}
+
+/* A purged key's first entry had what is to be forgotten. */
+static void what_a_purge_forgets_while_a_backup_is_made_is_not_in_it(void **state)
+{
+    static struct store_buffer buffer;
+    struct record old;
+    (void)state;
+    create(1, "acme");
+    change(1, REVOKE);
+    put_total(1, (struct total){.area = "first", .used = {.count = 1, .last_unix_s = 1}});
+    assert_ok(store_key(store, NULL, 1, &buffer, &old, &error));
+    struct record purged = record_purged(&old);
+    struct store_build *made = NULL;
+    struct total total = counted(1);
+    struct store_identity identity = {{1}};
+    struct store_build_digest *digests;
+    size_t count;
+    assert_ok(store_build_begin(folder, &made, &error));
+    assert_ok(store_build_key(made, &old, &error));
+    assert_ok(store_build_usage(made, 1, &total, &error));
+    assert_ok(store_build_key(made, &purged, &error));
+    assert_ok(store_build_finish(made, 1, &identity, NULL, NULL, &digests, &count, &error));
+    free(digests);
+    struct store_options options = {.directory = folder, .place = STORE_PLACE_NEW};
+    store_close(store);
+    assert_ok(store_open(&options, &store, &error));
+    assert_int_equal(counted(1).used.count, 0);
+}
+
+/* A host: its area, a table, and which record is key 1's. */
+struct host {
+    struct heap_table table;
+    struct tally *tally;
+    uint32_t ref;
+};
+
+static void host_open(struct host *host)
+{
+    struct record record = store_sample(1, "n", "acme");
+    struct table_entry entry;
+    struct error why;
+    assert_ok(tally_open(run_dir, &host->tally, &why, &error));
+    assert_ok(tally_reserve(host->tally, 10, &error));
+    host->ref = tally_take(host->tally, 1);
+    heap_table_open(&host->table, 16, 256);
+    keys_entry(&record, false, &entry);
+    entry.usage = host->ref;
+    assert_int_equal(heap_table_put(&host->table, &entry), 0);
+}
+
+static void host_close(struct host *host)
+{
+    tally_free(host->tally);
+    heap_table_close(&host->table);
+}
+
+static void go_to(const struct host *host)
+{
+    keys.table = (struct table_writer *)(uintptr_t)&host->table.writer;
+    keys.sweeper = (struct sweeper){.store = store, .tally = host->tally};
+}
+
+static void use_key(const struct host *host, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++)
+        usage_note_use(tally_area(host->tally), host->ref, NOW, NULL);
+}
+
+static void sweep(void)
+{
+    bool ended;
+    keys.sweeper.store = store;
+    sweeper_begin(&keys.sweeper, 0, 1);
+    while (keys.sweeper.active)
+        assert_ok(sweeper_step(&keys.sweeper, NOW, &ended, &error));
+}
+
+/* As reading commands tell it. */
+static uint64_t uses(void)
+{
+    struct op *op = op_new(OP_GET);
+    op->ids = op_alloc(op, sizeof *op->ids);
+    op->ids[0] = 1;
+    op->id_count = 1;
+    keys_read(&keys, op);
+    assert_ok(op->error.code);
+    uint64_t count = op->keys[0].total.used.count;
+    op_free(op);
+    return count;
+}
+
+static void uses_are_counted_once_when_the_area_outlives_the_restore(void **state)
+{
+    struct host host;
+    (void)state;
+    create(1, "acme");
+    host_open(&host);
+    go_to(&host);
+    use_key(&host, 5);
+    back_up(NULL); /* nothing was swept yet */
+    use_key(&host, 3);
+    assert_int_equal(uses(), 8);
+    restore_all(false);
+    assert_int_equal(uses(), 8);
+    use_key(&host, 2);
+    sweep();
+    assert_int_equal(uses(), 10);
+    assert_int_equal(counted(1).used.count, 10);
+    leave_host(); /* the store is lost, the area is not */
+    restore_all(true);
+    assert_int_equal(uses(), 10);
+    sweep();
+    assert_int_equal(uses(), 10);
+    host_close(&host);
+}
+
+static void uses_on_another_host_come_on_top(void **state)
+{
+    struct host host, other;
+    (void)state;
+    create(1, "acme");
+    host_open(&host);
+    host_open(&other);
+    go_to(&host);
+    use_key(&host, 5);
+    sweep();
+    back_up(NULL);
+    leave_host();
+    go_to(&other);
+    restore_all(true);
+    assert_int_equal(uses(), 5);
+    use_key(&other, 4);
+    sweep();
+    assert_int_equal(uses(), 9);
+    host_close(&host);
+    host_close(&other);
+}
+
+/* The area that the backup saw is gone, and what it counted behind the backup is known to the old
+ * store alone. */
+static void what_the_replaced_store_counted_is_kept(void **state)
+{
+    struct host host, after;
+    (void)state;
+    create(1, "acme");
+    host_open(&host);
+    host_open(&after);
+    go_to(&host);
+    use_key(&host, 5);
+    back_up(NULL);
+    use_key(&host, 3);
+    sweep();
+    go_to(&after);
+    use_key(&after, 1);
+    restore_all(false);
+    assert_int_equal(uses(), 9);
+    sweep();
+    assert_int_equal(uses(), 9);
+    host_close(&host);
+    host_close(&after);
+}
+
+/* A store that was carried to another host and comes back has all that was counted before. */
+static void what_comes_back_from_another_host_counts_nothing_twice(void **state)
+{
+    struct host host, other;
+    char home[STORE_FOLDER_SIZE];
+    (void)state;
+    create(1, "acme");
+    host_open(&host);
+    host_open(&other);
+    go_to(&host);
+    use_key(&host, 5);
+    sweep();
+    back_up(NULL);
+    store_close(store);
+    memcpy(home, folder, sizeof home);
+    store_folder_make(folder);
+    store = store_open_or_die(folder);
+    keys.store = store;
+    go_to(&other);
+    restore_all(true);
+    use_key(&other, 4);
+    assert_int_equal(uses(), 9);
+    back_up(NULL);
+    store_close(store);
+    store_folder_remove(folder);
+    memcpy(folder, home, sizeof home);
+    store = store_open_or_die(folder);
+    keys.store = store;
+    go_to(&host);
+    restore_all(true);
+    assert_int_equal(uses(), 9);
+    use_key(&host, 1);
+    assert_int_equal(uses(), 10);
+    host_close(&host);
+    host_close(&other);
+}
+
+/* Without USAGE, as the first version was. */
+static void a_backup_of_the_first_version_is_restored(void **state)
+{
+    uint32_t version = htole32(BACKUP_VERSION_1);
+    unsigned char bytes[4096], trailer[BACKUP_TRAILER_BYTES];
+    struct backup_tally tally;
+    (void)state;
+    create(1, "acme");
+    back_up(NULL);
+    ssize_t len = pread(file, bytes, sizeof bytes, 0) - (ssize_t)sizeof trailer;
+    assert_in_range(len, BACKUP_HEAD_BYTES, sizeof bytes - 1);
+    memcpy(bytes + 8, &version, sizeof version);
+    backup_tally_start(&tally);
+    assert_ok(backup_tally_add(&tally, bytes, (size_t)len, &error));
+    assert_ok(backup_trailer(&tally, trailer, &error));
+    memcpy(bytes + len, trailer, sizeof trailer);
+    assert_int_equal(pwrite(file, bytes, (size_t)len + sizeof trailer, 0),
+                     len + (ssize_t)sizeof trailer);
+    restore_all(false);
+    assert_non_null(get(1));
+    version = htole32(BACKUP_VERSION + 1);
+    assert_int_equal(pwrite(file, &version, sizeof version, 8), sizeof version);
+    assert_int_equal(build(false), CATLATCH_E_VERSION);
+    assert_says("made by a newer catlatch");
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -649,6 +948,14 @@ int main(void)
         test(every_flipped_bit_is_refused_and_nothing_changed),
         test(a_newer_or_foreign_file_is_refused),
         test(a_restore_that_is_given_up_leaves_nothing),
+        test(a_backup_brings_what_is_known_of_uses),
+        test(uses_that_are_counted_meanwhile_are_in_it_or_not),
+        test(what_a_purge_forgets_while_a_backup_is_made_is_not_in_it),
+        test(uses_are_counted_once_when_the_area_outlives_the_restore),
+        test(uses_on_another_host_come_on_top),
+        test(what_the_replaced_store_counted_is_kept),
+        test(what_comes_back_from_another_host_counts_nothing_twice),
+        test(a_backup_of_the_first_version_is_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
