@@ -198,7 +198,7 @@ $(BUILD)/tests/modules/%.so: $(BUILD)/tests/stack/modules/%.o $(BUILD)/core.a
 FUZZED_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $(filter-out src/daemon/main.c, \
 	$(wildcard src/core/*.c src/table/*.c src/usage/*.c src/stack/*.c src/daemon/*.c))) \
 	$(addprefix tools/catlatch/,export_line.c guard.c import_field.c import_identity.c \
-	import_line.c import_sets.c import_state.c json_arena.c value.c) \
+	import_line.c import_sets.c import_state.c import_usage.c json_arena.c value.c) \
 	$(wildcard tests/fuzz/lib_*.c))
 FUZZ_CC := clang -std=gnu11 -g -O1 $(DEFINES) -Isrc -Isrc/include
 

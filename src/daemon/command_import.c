@@ -67,6 +67,8 @@ enum field_kind {
     FIELD_RATE,
     FIELD_USES,
     FIELD_USES_LEFT,
+    FIELD_COUNT,
+    FIELD_ADDRESS,
 };
 
 static const struct field {
@@ -88,7 +90,12 @@ static const struct field {
     {"USES", 0, FIELD_USES, 0},
     {"USES_LEFT", 0, FIELD_USES_LEFT, 0},
     {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
-    {"LAST_USED", offsetof(struct op_import, last_used_unix_s), FIELD_TIME, 0},
+    {"LAST_USED", offsetof(struct op_import, used.last_unix_s), FIELD_TIME, 0},
+    {"LAST_USED_FROM", offsetof(struct op_import, used), FIELD_ADDRESS, 0},
+    {"USE_COUNT", offsetof(struct op_import, used.count), FIELD_COUNT, 0},
+    {"LAST_REFUSED", offsetof(struct op_import, refused.last_unix_s), FIELD_TIME, 0},
+    {"LAST_REFUSED_FROM", offsetof(struct op_import, refused), FIELD_ADDRESS, 0},
+    {"REFUSED_COUNT", offsetof(struct op_import, refused.count), FIELD_COUNT, 0},
     {"NOT_BEFORE", offsetof(struct op_import, not_before_unix_s), FIELD_TIME, 0},
     {"STATE", 0, FIELD_STATE, 0},
     {"REVOKED", offsetof(struct op_import, revoked_unix_s), FIELD_TIME, 0},
@@ -154,12 +161,29 @@ static bool read_number(struct text value, uint64_t max, uint64_t *ret_number)
     uint64_t number = 0;
 
     for (uint32_t i = 0; i < value.len; i++) {
-        if (value.bytes[i] < '0' || value.bytes[i] > '9' || number > max)
+        if (value.bytes[i] < '0' || value.bytes[i] > '9' ||
+            __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(value.bytes[i] - '0'), &number))
             return false;
-        number = 10 * number + (uint64_t)(value.bytes[i] - '0');
     }
     *ret_number = number;
     return value.len > 0 && number <= max;
+}
+
+static bool take_count(struct taking *taking, const struct field *field, struct text value)
+{
+    return read_number(value, INT64_MAX, (uint64_t *)((char *)taking->key + field->offset)) ||
+           refuse_key(taking, "%s is no number from 0 to 2^63 - 1", field->word);
+}
+
+static bool take_address(struct taking *taking, const struct field *field, struct text value)
+{
+    struct total_event *event = (struct total_event *)((char *)taking->key + field->offset);
+
+    if (address_parse(value, &event->from) != 0)
+        return refuse_key(taking, "%s is no address of IPv4 or IPv6", field->word);
+    event->has_from = true;
+    return true;
 }
 
 static bool take_bits(struct taking *taking, struct text value)
@@ -287,6 +311,10 @@ static bool take_value(struct taking *taking, const struct field *field)
         return take_uses(taking, value);
     case FIELD_USES_LEFT:
         return take_uses_left(taking, value);
+    case FIELD_COUNT:
+        return take_count(taking, field, value);
+    case FIELD_ADDRESS:
+        return take_address(taking, field, value);
     }
     return false;
 }

@@ -88,7 +88,7 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
     record->revoked = given->revoked;
     record->revoke_reason = given->revoke_reason;
     record->created_unix_s = given->created_unix_s != 0 ? given->created_unix_s : run->now_unix_s;
-    record->last_used_unix_s = given->last_used_unix_s;
+    record->last_used_unix_s = given->used.last_unix_s;
     record->expires_unix_s = given->expires_unix_s;
     record->not_before_unix_s = given->not_before_unix_s;
     if (given->revoked)
@@ -126,6 +126,9 @@ int keys_import_record(struct run *run, const struct op_import *given, struct re
     if (!given->revoked && (given->revoked_unix_s != 0 || given->revoke_comment.len > 0 ||
                             given->revoke_reason != RECORD_REASON_NONE))
         return refuse(run, "when and why it was revoked is told of a key that is not revoked");
+    if ((given->used.has_from && given->used.last_unix_s == 0) ||
+        (given->refused.has_from && given->refused.last_unix_s == 0))
+        return refuse(run, "where it was used or refused from is told without the time");
     if ((r = check_fields(run, given)) != 0)
         return r;
     copy_fields(run, given, record);
@@ -177,6 +180,24 @@ static void count_imported(struct run *run, const struct record *record)
     run->op->suspended_count += suspended_has(&run->keys->suspended, record->owner);
 }
 
+/* When it was last used stands in its record, too. What is counted from now on comes on top. */
+static int write_total(struct run *run, const struct op_import *given, uint64_t id)
+{
+    struct total total = {.used = {.count = 0}};
+    bool is_known = given->used.count > 0 || given->used.has_from || given->refused.count > 0 ||
+                    given->refused.last_unix_s != 0;
+
+    if (!is_known)
+        return 0;
+    /* What is left of its uses may be there already. */
+    int r = store_total(run->keys->store, id, &total, &run->op->error);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
+        return r;
+    total.used = given->used;
+    total.refused = given->refused;
+    return store_put_total(run->txn, id, &total, &run->op->error);
+}
+
 static int write_record(struct run *run, const struct op_import *given, struct record *record)
 {
     struct keys *keys = run->keys;
@@ -191,7 +212,7 @@ static int write_record(struct run *run, const struct op_import *given, struct r
     run->uses_left = NULL;
     if (r == 0) {
         count_imported(run, record);
-        return 0;
+        return write_total(run, given, record->id);
     }
     if (r != CATLATCH_E_CONFLICT)
         return r;

@@ -117,9 +117,9 @@ struct op_import {
     bool disabled;
     bool revoked;
     enum record_reason revoke_reason;
-    uint32_t assumed_bits;  /* 0: one of ours */
-    int64_t created_unix_s; /* 0: now */
-    int64_t last_used_unix_s;
+    uint32_t assumed_bits;            /* 0: one of ours */
+    int64_t created_unix_s;           /* 0: now */
+    struct total_event used, refused; /* so far; `seen` stays 0 */
     int64_t expires_unix_s;
     int64_t not_before_unix_s;
     int64_t revoked_unix_s; /* 0: now, if it is revoked */

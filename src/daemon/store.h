@@ -194,11 +194,12 @@ struct store_total {
     uint64_t id;
     struct total total;
 };
-/* One, in the transaction of the change that it belongs to. */
-int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
-                    struct error *error);
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
                      struct error *error);
+
+/* One, with the transaction of the change that it belongs to. After a failure it can only be aborted. */
+int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
+                    struct error *error);
 
 /* Totals of keys with ids above after_id, rising, at most max; *ret_last as with store_scan. */
 typedef int store_total_visitor(void *context, uint64_t id, const struct total *total);

@@ -80,9 +80,11 @@ static int put_total(struct store *store, DB_TXN *txn, const struct store_total 
 int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
                     struct error *error)
 {
-    const struct store_total wanted = {id, *total};
-    int r = put_total(txn->store, txn->txn, &wanted, error);
+    const struct store_total put = {.id = id, .total = *total};
 
+    int r = store_check(txn->store, error);
+    if (r == 0)
+        r = put_total(txn->store, txn->txn, &put, error);
     txn->failed |= r != 0;
     return r;
 }

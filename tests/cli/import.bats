@@ -78,9 +78,19 @@ refused() { # STATUS TEXT < LINES
     catlatch owner suspend bob
     printf '{"sha256":"%s","name":"foreign","prefix":"sk_","last_used_at":"2026-01-02T03:04:05Z"}' "$(digest x)" |
         catlatch import --assume-bits 128 -
+    make_key used
+    use_key "$key" 203.0.113.9
+    use_key "$key" 2001:db8::7
+    catlatch disable "$id"
+    use_key "$key" 192.0.2.1
+    make_key counted && use_key "$key"
     catlatch export >"$dir/one"
     catlatch list --json | jq 'map(del(.version))' >"$dir/list.one"
-    [ "$(wc -l <"$dir/one")" -eq 11 ]
+    [ "$(wc -l <"$dir/one")" -eq 13 ]
+    jq -se '.[] | select(.name == "used") | .use_count == 2 and .refused_count == 1
+        and .last_refused_from == "192.0.2.1" and (.last_used_from | length) > 0' "$dir/one"
+    jq -se '.[] | select(.name == "counted") | .use_count == 1 and (has("last_used_from") | not)
+        and (has("refused_count") | not)' "$dir/one"
     jq -se 'map(.allowed_networks | values) ==
         [["192.0.2.0/24", "2001:db8::/32", "::1/128"], ["10.0.0.0/8"]]' "$dir/one"
     second_daemon
@@ -97,6 +107,31 @@ refused() { # STATUS TEXT < LINES
     stop_daemon KILL
     start_daemon
     catlatch export | cmp "$dir/one" -
+    # What is counted here comes on top.
+    use_key "$key" 198.51.100.1
+    catlatch show --json "$id" | jq -e '.use_count == 2 and .last_used_from == "198.51.100.1"'
+}
+
+@test "what is told of a key's use is checked" {
+    start_daemon
+    local sha field
+    sha=$(digest used)
+    for field in '"use_count":-1' '"use_count":1.5' '"use_count":"1"' '"refused_count":18446744073709551616' \
+        '"last_used_at":"2026-01-01","last_used_from":"192.0.2.0/24"' '"last_used_from":"192.0.2.1"' \
+        '"last_refused_from":"192.0.2.1"' '"last_refused_at":"yesterday"'; do
+        echo "{\"sha256\":\"$sha\",\"name\":\"x\",$field}" >"$dir/in"
+        run --separate-stderr catlatch import --assume-bits 128 "$dir/in"
+        expect_status 65
+        expect_text "$stderr" "line 1 of $dir/in: "
+    done
+    [ "$(key_count)" -eq 0 ]
+    run redis-cli -e -s "$dir/admin/catlatch.sock" KEY.IMPORT KEY "$sha" NAME x BITS 128 LAST_USED_FROM 192.0.2.1
+    expect_text "$output" "without the time"
+    run redis-cli -e -s "$dir/admin/catlatch.sock" KEY.IMPORT KEY "$sha" NAME x BITS 128 USE_COUNT 9223372036854775808
+    expect_text "$output" "USE_COUNT is no number"
+    echo "{\"sha256\":\"$sha\",\"name\":\"x\",\"use_count\":9223372036854775807}" |
+        catlatch import --assume-bits 128 -
+    catlatch list --json | jq -e '.[0].use_count == 9223372036854775807'
 }
 
 @test "a bad line stops it, named by number and reason, with nothing applied" {

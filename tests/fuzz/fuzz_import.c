@@ -3,6 +3,8 @@
  * repeats nothing of what was sent. What is taken is within all bounds, is the same when its words
  * are written anew, and those of its keys that the rules let through can be stored.
  */
+#include <inttypes.h>
+
 #include "core/key.h"
 #include "core/timespan.h"
 #include "input.h"
@@ -61,13 +63,39 @@ static void put_text(struct words *words, const char *word, struct text text)
 /* Words of the input's choice. */
 
 static const char *const names[] = {
-    "KEY",          "NAME",       "OWNER",     "PREFIX",
-    "ENV",          "ID",         "CREATED",   "SCOPE",
-    "META",         "EXPIRES",    "LAST_USED", "NOT_BEFORE",
-    "STATE",        "REVOKED",    "name",      "REVOKE_COMMENT",
-    "ROTATED_FROM", "ROTATED_TO", "BITS",      "COMMENT",
-    "REASON",       "SUSPENDED",  "AT",        "ON_CONFLICT",
-    "DRY_RUN",      "FORCE",      "EXPECT",    "kEY",
+    "KEY",
+    "NAME",
+    "OWNER",
+    "PREFIX",
+    "ENV",
+    "ID",
+    "CREATED",
+    "SCOPE",
+    "META",
+    "EXPIRES",
+    "LAST_USED",
+    "NOT_BEFORE",
+    "STATE",
+    "REVOKED",
+    "name",
+    "REVOKE_COMMENT",
+    "ROTATED_FROM",
+    "ROTATED_TO",
+    "BITS",
+    "COMMENT",
+    "REASON",
+    "SUSPENDED",
+    "AT",
+    "ON_CONFLICT",
+    "DRY_RUN",
+    "FORCE",
+    "EXPECT",
+    "kEY",
+    "USE_COUNT",
+    "LAST_USED_FROM",
+    "LAST_REFUSED",
+    "LAST_REFUSED_FROM",
+    "REFUSED_COUNT",
 };
 static const char *const values[] = {
     "",
@@ -91,6 +119,10 @@ static const char *const values[] = {
     "4096",
     "4097",
     "18446744073709551616",
+    "9223372036854775807",
+    "9223372036854775808",
+    "192.0.2.1",
+    "2001:db8:0:0::7",
     "catlatch:admin",
     "skip",
     "fail",
@@ -269,6 +301,21 @@ static void put_lists(struct words *words, const struct op_import *key)
     }
 }
 
+static void put_event(struct words *words, const struct total_event *event, const char *at,
+                      const char *from, const char *count)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    CHECK(event->count <= INT64_MAX && event->seen == 0);
+    put_time(words, at, event->last_unix_s);
+    put_string(words, count);
+    put(words, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, event->count));
+    if (event->has_from) {
+        put_string(words, from);
+        put(words, text, address_format(&event->from, text));
+    }
+}
+
 static void put_import(struct words *words, const struct op_import *key)
 {
     char hex[2 * DIGEST_BYTES + 1];
@@ -283,7 +330,8 @@ static void put_import(struct words *words, const struct op_import *key)
     put_text(words, "COMMENT", key->comment);
     put_text(words, "REVOKE_COMMENT", key->revoke_comment);
     put_time(words, "CREATED", key->created_unix_s);
-    put_time(words, "LAST_USED", key->last_used_unix_s);
+    put_event(words, &key->used, "LAST_USED", "LAST_USED_FROM", "USE_COUNT");
+    put_event(words, &key->refused, "LAST_REFUSED", "LAST_REFUSED_FROM", "REFUSED_COUNT");
     put_time(words, "EXPIRES", key->expires_unix_s);
     put_time(words, "NOT_BEFORE", key->not_before_unix_s);
     put_time(words, "REVOKED", key->revoked_unix_s);

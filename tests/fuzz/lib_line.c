@@ -110,7 +110,21 @@ static void put_arrays(struct line *line, struct input *input)
     put(line, "]", 1);
 }
 
-enum kind { TEXT, TIME, ID, STATE, REASON, FLAG, NUMBER, WORD, KEY, DIGEST, SCOPES, METADATA };
+enum kind {
+    TEXT,
+    TIME,
+    ID,
+    STATE,
+    REASON,
+    FLAG,
+    NUMBER,
+    WORD,
+    KEY,
+    DIGEST,
+    SCOPES,
+    METADATA,
+    ADDRESS
+};
 
 static void put_sample(struct line *line, struct input *input, enum kind kind)
 {
@@ -129,6 +143,8 @@ static void put_sample(struct line *line, struct input *input, enum kind kind)
         [NUMBER] = {"128", "112", "111", "4096", "4097", "0", "9223372036854775807", "1.5"},
         [WORD] = {"\"live\"", "\"test\"", "\"cc_live_AbCdEfG\"", "\"cc_test_AbCdEfG\"",
                   "\"cc_live_Ab\"", "\"sk_\"", "\"\"", "null"},
+        [ADDRESS] = {"\"192.0.2.1\"", "\"2001:db8::7\"", "\"2001:DB8:0:0::7\"", "\"::\"",
+                     "\"::ffff:192.0.2.1\"", "\"192.0.2.0/24\"", "\"\"", "null"},
     };
 
     put_string(line, samples[kind][take(input) % 8]);
@@ -199,6 +215,11 @@ static const struct field {
     {"disabled", FLAG},
     {"created_at", TIME},
     {"last_used_at", TIME},
+    {"last_used_from", ADDRESS},
+    {"use_count", NUMBER},
+    {"last_refused_at", TIME},
+    {"last_refused_from", ADDRESS},
+    {"refused_count", NUMBER},
     {"expires_at", TIME},
     {"not_before", TIME},
     {"revoked_at", TIME},

@@ -826,8 +826,7 @@ static void uses_on_another_host_come_on_top(void **state)
     host_open(&host);
     host_open(&other);
     go_to(&host);
-    use_key(&host, 5);
-    sweep();
+    use_key(&host, 5); /* which nobody sweeps */
     back_up(NULL);
     leave_host();
     go_to(&other);

@@ -26,6 +26,11 @@ enum field {
     FIELD_DISABLED,
     FIELD_CREATED_AT,
     FIELD_LAST_USED_AT,
+    FIELD_LAST_USED_FROM,
+    FIELD_USE_COUNT,
+    FIELD_LAST_REFUSED_AT,
+    FIELD_LAST_REFUSED_FROM,
+    FIELD_REFUSED_COUNT,
     FIELD_EXPIRES_AT,
     FIELD_NOT_BEFORE,
     FIELD_REVOKED_AT,
@@ -85,8 +90,9 @@ int field_put_time(struct reading *reading, enum field field, const char *word);
 /* ret_id may be NULL. */
 int field_put_id(struct reading *reading, enum field field, const char *word, uint64_t *ret_id);
 
-/* What a key consists of: import_identity.c, import_state.c, import_sets.c. */
+/* What a key consists of: import_identity.c, import_usage.c, import_state.c, import_sets.c. */
 int identity_put(struct reading *reading);
+int usage_put(struct reading *reading);
 int state_put(struct reading *reading);
 int scopes_put(struct reading *reading);
 int networks_put(struct reading *reading);

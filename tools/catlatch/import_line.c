@@ -51,7 +51,7 @@ static int key_put(struct reading *reading)
     if ((code = field_put_text(reading, FIELD_NAME, "NAME", FIELD_TEXT_MAX)) != 0 ||
         (code = field_put_text(reading, FIELD_OWNER, "OWNER", FIELD_TEXT_MAX)) != 0 ||
         (code = field_put_time(reading, FIELD_CREATED_AT, "CREATED")) != 0 ||
-        (code = field_put_time(reading, FIELD_LAST_USED_AT, "LAST_USED")) != 0 ||
+        (code = usage_put(reading)) != 0 ||
         (code = field_put_time(reading, FIELD_EXPIRES_AT, "EXPIRES")) != 0 ||
         (code = field_put_time(reading, FIELD_NOT_BEFORE, "NOT_BEFORE")) != 0 ||
         (code = state_put(reading)) != 0 ||
