@@ -97,6 +97,7 @@ struct config {
     int64_t max_expiry_s;        /* 0: no bound; otherwise every key must expire within it */
     uint64_t max_keys_per_owner; /* 0: no bound; revoked keys do not count */
     int64_t retain_revoked_s;    /* 0: for ever */
+    int64_t disable_unused_s;    /* 0: never; keys that were not used for so long are disabled */
     enum config_address record_address;
 
     /* [audit] */

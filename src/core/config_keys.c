@@ -64,6 +64,9 @@ static const struct config_key KEYS[] = {
      NULL, NULL, NULL, false},
     {"policy", "retain_revoked", CONFIG_S, offsetof(struct config, retain_revoked_s), "forever",
      "forever", "1d", "100y", false},
+    /* 1d: evidence of uses can miss an hour or two. */
+    {"policy", "disable_unused_after", CONFIG_S, offsetof(struct config, disable_unused_s), "never",
+     "never", "1d", "100y", false},
     /* 1d: what catches up from the log must find what it needs. */
     {"audit", "retain", CONFIG_S, offsetof(struct config, audit_retain_s), "forever", "forever",
      "1d", "100y", false},

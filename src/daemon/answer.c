@@ -233,7 +233,7 @@ static void owner_pairs(struct reply *reply, const struct record_owner *owner)
 {
     pair_text(reply, "owner", owner->name);
     pair_bool(reply, "suspended", owner->suspended);
-    pair_time(reply, "suspended_at", owner->suspended_unix_s);
+    pair_time(reply, "suspended_at", owner->suspended ? owner->suspended_unix_s : 0);
     pair_time(reply, "created_at", owner->created_unix_s);
     pair_count(reply, "keys", owner->key_count);
 }

@@ -129,7 +129,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     changer->keys.config = options->config;
     changer->keys.sweeper = (struct sweeper){.store = options->store, .tally = options->tally};
     changer->keys.uses = (struct uses){.store = options->store, .tally = options->tally};
-    retention_begin(&changer->retention, options->store);
+    retention_begin(&changer->retention, &changer->keys);
     changer->growth = (struct growth){
         .store = options->store,
         .suspended = &changer->keys.suspended,

@@ -337,15 +337,17 @@ static int run_once(struct keys *keys, struct op *op)
     return r;
 }
 
-static bool takes_away(enum op_kind kind)
+/* Somebody asks for it: what is done for a key's age can wait for room. */
+static bool takes_away(const struct op *op)
 {
-    return kind == OP_REVOKE || kind == OP_DISABLE || kind == OP_OWNER_SUSPEND;
+    return op->kind == OP_REVOKE || op->kind == OP_OWNER_SUSPEND ||
+           (op->kind == OP_DISABLE && op->unused_since_unix_s == 0);
 }
 
 void keys_change(struct keys *keys, struct op *op)
 {
     keys->table_full = false;
-    if (!takes_away(op->kind) && store_ballast_is_spent(keys->store)) {
+    if (!takes_away(op) && store_ballast_is_spent(keys->store)) {
         error_set(&op->error, CATLATCH_E_FULL,
                   "the disk of state_dir is full: until there is room, keys can be revoked and "
                   "disabled and owners suspended, and nothing else");
@@ -357,7 +359,7 @@ void keys_change(struct keys *keys, struct op *op)
     }
     int r = run_once(keys, op);
     /* What takes something away must not fail for want of disk: that is what the ballast is for. */
-    if (r == CATLATCH_E_FULL && !keys->table_full && takes_away(op->kind) &&
+    if (r == CATLATCH_E_FULL && !keys->table_full && takes_away(op) &&
         store_release_ballast(keys->store))
         r = run_once(keys, op);
     if (r != 0) {

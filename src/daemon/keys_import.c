@@ -88,6 +88,8 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
     record->revoked = given->revoked;
     record->revoke_reason = given->revoke_reason;
     record->created_unix_s = given->created_unix_s != 0 ? given->created_unix_s : run->now_unix_s;
+    if (given->created_unix_s != 0) /* elsewhere */
+        record->enabled_unix_s = run->now_unix_s;
     record->last_used_unix_s = given->used.last_unix_s;
     record->expires_unix_s = given->expires_unix_s;
     record->not_before_unix_s = given->not_before_unix_s;

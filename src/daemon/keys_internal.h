@@ -62,6 +62,11 @@ void keys_abandon_newest(struct keys *keys);
 int keys_is_unused(const struct keys *keys, const struct record *record, int64_t since_unix_s,
                    bool *ret_unused, struct error *error);
 
+/* Whether nobody needs the key, as far as that can be told by use: it could have been used all the
+ * time since then, as it was active, and was not. */
+int keys_is_idle(struct keys *keys, const struct record *record, int64_t since_unix_s,
+                 bool *ret_idle, struct error *error);
+
 /* Puts the record among the operation's results. Returns 0 or E_MEMORY. */
 int keys_result(struct run *run, const struct record *record, bool changed,
                 struct op_key **ret_key);

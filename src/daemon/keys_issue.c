@@ -190,7 +190,7 @@ int keys_rotate(struct run *run, uint64_t id)
     fresh.version = 0;
     fresh.rotated_from = id;
     fresh.limit_group = old.limit_group != 0 ? old.limit_group : old.id;
-    fresh.last_used_unix_s = 0;
+    fresh.last_used_unix_s = fresh.enabled_unix_s = 0;
     fresh.assumed_bits = 0;
     keys_know_group(run->keys, &old);
     if ((r = keys_write(run, NULL, &fresh, CHANGE_ROTATED)) != 0)

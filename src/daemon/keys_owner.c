@@ -85,7 +85,7 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
         .detail = op->comment,
     };
     owner->suspended = suspend;
-    owner->suspended_unix_s = !suspend                      ? 0
+    owner->suspended_unix_s = !suspend                      ? run->now_unix_s
                               : op->owner_since_unix_s != 0 ? op->owner_since_unix_s
                                                             : run->now_unix_s;
     int r = store_put_owner(run->txn, owner, &change, &op->error);

@@ -18,7 +18,13 @@ int keys_disable(struct run *run, uint64_t id)
     int r = keys_fetch(run, id, &old);
     if (r != 0)
         return r;
-    if (old.revoked || old.disabled)
+    bool applies = !old.revoked && !old.disabled;
+    /* It may have been used since it was found. */
+    if (applies && run->op->unused_since_unix_s != 0)
+        r = keys_is_idle(run->keys, &old, run->op->unused_since_unix_s, &applies, &run->op->error);
+    if (r != 0)
+        return r;
+    if (!applies)
         return keys_result(run, &old, false, NULL);
     fresh = old;
     fresh.disabled = true;
@@ -40,6 +46,7 @@ int keys_enable(struct run *run, uint64_t id)
         return r;
     fresh = old;
     fresh.disabled = false;
+    fresh.enabled_unix_s = run->now_unix_s;
     r = keys_write(run, &old, &fresh, CHANGE_ENABLED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
@@ -159,6 +166,9 @@ int keys_update(struct run *run, uint64_t id)
         return r;
     if (!difference_any(&old, &fresh))
         return keys_result(run, &old, false, NULL);
+    if (record_state(&old, run->now_unix_s) == STATE_EXPIRED &&
+        record_state(&fresh, run->now_unix_s) != STATE_EXPIRED)
+        fresh.enabled_unix_s = run->now_unix_s;
     r = keys_write(run, &old, &fresh, CHANGE_UPDATED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }

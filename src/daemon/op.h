@@ -184,6 +184,7 @@ struct op {
     size_t id_count;
     enum record_reason reason;    /* REVOKE */
     struct text comment;          /* REVOKE, DISABLE, SUSPEND */
+    int64_t unused_since_unix_s;  /* DISABLE: of those keys only that were not used since; 0: all */
     int64_t grace_s;              /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
     uint64_t after_id;            /* LIST: the cursor */
     int64_t after_expires_unix_s; /* LIST by expiry: the cursor's other half; 0: none was given */

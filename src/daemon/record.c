@@ -7,7 +7,8 @@
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
  * old one's. */
-#define KEY_VERSION 3u
+#define KEY_VERSION 4u
+#define KEY_VERSION_3 3u /* the same without HAS_ENABLED */
 #define KEY_VERSION_2 2u /* with every field, whether the key has it or not */
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
@@ -31,6 +32,7 @@
 #define HAS_RATES 0x1000u
 #define HAS_GROUP 0x2000u
 #define HAS_ALLOWANCE 0x4000u
+#define HAS_ENABLED 0x8000u
 
 #define SCOPE_MAX 64u        /* bytes of one scope: text_is_scope */
 #define FLAG_DISABLED 0x01u  /* keys */
@@ -185,9 +187,10 @@ static bool record_is_bounded(const struct record *record)
            (unsigned)record->revoke_reason < RECORD_REASON_COUNT && record->created_unix_s >= 0 &&
            record->last_used_unix_s >= 0 && record->expires_unix_s >= 0 &&
            record->assumed_bits <= RECORD_BITS_MAX && record->not_before_unix_s >= 0 &&
-           record->revoked_unix_s >= 0 && record->name.len <= RECORD_TEXT_MAX &&
-           (record->owner.len > 0 || record->purged) && (record->revoked || !record->purged) &&
-           record->owner.len <= RECORD_TEXT_MAX && record->prefix.len <= KEY_SHOWN_LEN &&
+           record->revoked_unix_s >= 0 && record->enabled_unix_s >= 0 &&
+           record->name.len <= RECORD_TEXT_MAX && (record->owner.len > 0 || record->purged) &&
+           (record->revoked || !record->purged) && record->owner.len <= RECORD_TEXT_MAX &&
+           record->prefix.len <= KEY_SHOWN_LEN &&
            record->environment.len < CATLATCH_ENVIRONMENT_SIZE &&
            record->environment_prefix.len <= KEY_PREFIX_MAX &&
            record->comment.len <= RECORD_COMMENT_MAX &&
@@ -252,7 +255,8 @@ static unsigned fields_of(const struct record *record)
            (record->metadata_count > 0 ? HAS_METADATA : 0) |
            (record->network_count > 0 ? HAS_NETWORKS : 0) |
            (record->rates.count > 0 ? HAS_RATES : 0) | (record->limit_group != 0 ? HAS_GROUP : 0) |
-           (record->allowance.uses != 0 ? HAS_ALLOWANCE : 0);
+           (record->allowance.uses != 0 ? HAS_ALLOWANCE : 0) |
+           (record->enabled_unix_s != 0 ? HAS_ENABLED : 0);
 }
 
 static void put_fields(struct bytes_writer *writer, const struct record *record)
@@ -293,6 +297,8 @@ static void put_fields(struct bytes_writer *writer, const struct record *record)
         bytes_put_u32(writer, record->allowance.refill);
         bytes_put_u32(writer, record->allowance.interval_s);
     }
+    if (fields & HAS_ENABLED)
+        bytes_put_i64(writer, record->enabled_unix_s);
 }
 
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
@@ -414,6 +420,7 @@ static void take_fields(struct bytes_reader *reader, struct record *record)
         record->allowance.refill = bytes_take_u32(reader);
         record->allowance.interval_s = bytes_take_u32(reader);
     }
+    record->enabled_unix_s = fields & HAS_ENABLED ? bytes_take_i64(reader) : 0;
     reader->failed |= fields_of(record) != fields;
 }
 
@@ -451,6 +458,7 @@ static void take_version_1(struct bytes_reader *reader, struct record *record)
     record->rates.count = 0;
     record->limit_group = 0;
     record->allowance = (struct allowance){.uses = 0};
+    record->enabled_unix_s = 0;
 }
 
 int record_decode(const void *bytes, size_t len, struct record *record)
@@ -467,7 +475,7 @@ int record_decode(const void *bytes, size_t len, struct record *record)
     record->id = bytes_take_u64(&reader);
     record->version = bytes_take_u64(&reader);
     take_digest(&reader, &record->digest);
-    if (version == KEY_VERSION)
+    if (version >= KEY_VERSION_3)
         take_version_3(&reader, record);
     else
         take_version_1(&reader, record);

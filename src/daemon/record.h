@@ -69,7 +69,8 @@ struct record {
     int64_t expires_unix_s;    /* 0: never */
     int64_t not_before_unix_s; /* 0: at once */
     int64_t revoked_unix_s;    /* 0: is not */
-    uint64_t rotated_from;     /* ids; 0: none */
+    int64_t enabled_unix_s; /* when somebody last made it usable again; 0: not since it was made */
+    uint64_t rotated_from;  /* ids; 0: none */
     uint64_t rotated_to;
     uint64_t limit_group;  /* the first of keys that came from each other by rotation, whose
                               limits they share; 0: it has its own */
@@ -131,7 +132,7 @@ int record_state_parse(struct text text, enum record_state *ret_state);
 struct record_owner {
     struct text name;
     bool suspended;
-    int64_t suspended_unix_s;
+    int64_t suspended_unix_s; /* since when; of one who is not: when that ended, 0: never was */
     int64_t created_unix_s;
     uint64_t key_count; /* keys that are not revoked */
     uint64_t version;

@@ -201,6 +201,16 @@ int store_put_totals(struct store *store, const struct store_total *totals, size
 int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
                     struct error *error);
 
+/* How long uses have been carried into the store without a gap: what is counted of a key in between
+ * is all that there was. Zeros: never. Not flushed: what is lost of it is a gap. */
+struct store_evidence {
+    int64_t since_unix_s; /* from then on, */
+    int64_t until_unix_s; /* to when the last sweep began that came to its end */
+};
+int store_evidence(struct store *store, struct store_evidence *ret, struct error *error);
+int store_set_evidence(struct store *store, const struct store_evidence *evidence,
+                       struct error *error);
+
 /* Totals of keys with ids above after_id, rising, at most max; *ret_last as with store_scan. */
 typedef int store_total_visitor(void *context, uint64_t id, const struct total *total);
 int store_totals(struct store *store, uint64_t after_id, size_t max, store_total_visitor *visit,

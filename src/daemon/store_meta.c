@@ -11,9 +11,11 @@ static const char generation_name[] = "generation";
 static const char log_start_name[] = "log start";
 static const char identity_name[] = "identity";
 static const char backup_name[] = "backup";
+static const char evidence_name[] = "usage";
 static const char part_name[] = "part"; /* and its number: its first id */
 
 #define GENERATION_BYTES 25u /* number, boot id, uncovered */
+#define EVIDENCE_BYTES 16u   /* since, until */
 #define LOG_START_BYTES (16u + DIGEST_BYTES)
 
 static int meta_put(struct store *store, DB_TXN *txn, const char *name, const void *value,
@@ -334,6 +336,42 @@ int store_set_generation(struct store *store, const struct store_generation *gen
         return r;
     r = meta_put(store, txn, generation_name, bytes, sizeof bytes, error);
     return end_flushed(store, txn, r, error);
+}
+
+int store_evidence(struct store *store, struct store_evidence *ret, struct error *error)
+{
+    unsigned char bytes[EVIDENCE_BYTES];
+
+    *ret = (struct store_evidence){.since_unix_s = 0};
+    int r = meta_get(store, evidence_name, bytes, sizeof bytes, error);
+    if (r == 0)
+        *ret =
+            (struct store_evidence){(int64_t)store_unpack(bytes), (int64_t)store_unpack(bytes + 8)};
+    return r == CATLATCH_E_NOT_FOUND ? 0 : r;
+}
+
+int store_set_evidence(struct store *store, const struct store_evidence *evidence,
+                       struct error *error)
+{
+    unsigned char bytes[EVIDENCE_BYTES];
+    DB_TXN *txn;
+
+    int r = store_check(store, error);
+    if (r == 0)
+        r = store_check_room(store, error);
+    if (r == 0)
+        r = store_env_begin(store, &txn, error);
+    if (r != 0)
+        return r;
+    store_pack((uint64_t)evidence->since_unix_s, bytes);
+    store_pack((uint64_t)evidence->until_unix_s, bytes + 8);
+    r = meta_put(store, txn, evidence_name, bytes, sizeof bytes, error);
+    if (r != 0) {
+        txn->abort(txn);
+        return r;
+    }
+    r = txn->commit(txn, DB_TXN_NOSYNC);
+    return r == 0 ? 0 : store_fail(store, r, error, "commit");
 }
 
 int64_t store_backup_time(const struct store *store)

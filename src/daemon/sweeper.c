@@ -12,6 +12,7 @@ void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_m
     sweeper->active = true;
     sweeper->wrote = false;
     sweeper->begun_ms = now_ms;
+    sweeper->begun_unix_s = 0;
     sweeper->rounds++;
 }
 
@@ -90,6 +91,42 @@ static void mark_again(const struct sweeper *sweeper, const uint32_t *refs, size
                                  memory_order_relaxed);
 }
 
+static bool is_gap(int64_t until_unix_s, int64_t now_unix_s)
+{
+    int64_t gap_s = now_unix_s - until_unix_s;
+
+    return until_unix_s == 0 || gap_s > SWEEPER_GAP_MAX_S || gap_s < -SWEEPER_GAP_MAX_S;
+}
+
+int sweeper_evidence(struct store *store, const struct tally *tally, int64_t now_unix_s,
+                     int64_t *ret_since_unix_s, struct error *error)
+{
+    struct store_evidence evidence;
+
+    *ret_since_unix_s = 0;
+    if (tally_area(tally) == NULL)
+        return 0;
+    int r = store_evidence(store, &evidence, error);
+    if (r == 0 && !is_gap(evidence.until_unix_s, now_unix_s))
+        *ret_since_unix_s = evidence.since_unix_s;
+    return r;
+}
+
+/* All that the area had counted when the round began is stored now. */
+static int note_round(const struct sweeper *sweeper, struct error *error)
+{
+    struct store_evidence evidence;
+
+    int r = store_evidence(sweeper->store, &evidence, error);
+    if (r != 0)
+        return r;
+    if (is_gap(evidence.until_unix_s, sweeper->begun_unix_s))
+        evidence.since_unix_s = sweeper->begun_unix_s;
+    evidence.until_unix_s = sweeper->begun_unix_s;
+    r = store_set_evidence(sweeper->store, &evidence, error);
+    return r == CATLATCH_E_FULL ? 0 : r; /* a gap, if it lasts */
+}
+
 int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, struct error *error)
 {
     uint32_t refs[SLICE_RECORDS];
@@ -98,6 +135,8 @@ int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, s
     *ret_ended = false;
     if (!sweeper->active)
         return 0;
+    if (sweeper->begun_unix_s == 0)
+        sweeper->begun_unix_s = now_unix_s;
     bool over = usage_sweep(tally_area(sweeper->tally), &sweeper->cursor, SLICE_WORDS, refs,
                             SLICE_RECORDS, &count);
     int r = take_over(sweeper, refs, count, now_unix_s, error);
@@ -105,6 +144,8 @@ int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, s
         mark_again(sweeper, refs, count);
         sweeper->cursor = (struct usage_cursor){0};
     }
+    if (over && r == 0)
+        r = note_round(sweeper, error);
     sweeper->active = !over && r == 0;
     *ret_ended = over && sweeper->wrote && r == 0;
     return r;

@@ -4,7 +4,8 @@
  * A round begins each usage_flush_interval and looks at every record that was used since the last.
  * A slice is some hundred records, one transaction, about a millisecond of the store thread; no
  * slice is begun while anything else waits. Nothing is flushed for it until the round ends, and
- * then beside the store thread. Store thread.
+ * then beside the store thread. Each round that comes to its end is noted, so that it can be told
+ * for how long no use can have been missed (sweeper_evidence). Store thread.
  */
 #ifndef DAEMON_SWEEPER_H
 #define DAEMON_SWEEPER_H
@@ -20,6 +21,7 @@ struct sweeper {
     bool active; /* a round is under way */
     bool wrote;  /* it wrote something */
     uint64_t begun_ms;
+    int64_t begun_unix_s; /* 0: it is at its beginning */
     struct usage_cursor cursor;
 
     /* Since the start; any thread may look. */
@@ -27,6 +29,16 @@ struct sweeper {
     _Atomic uint64_t records;    /* that were taken over */
     _Atomic uint64_t unbelieved; /* of them, with numbers that somebody wrote there */
 };
+
+/* Between two rounds that count as one after the other: the longest interval, and an hour for a
+ * daemon that is stopped and started. What a host loses with its area is no more than this. A clock
+ * that leaps makes a gap, too. */
+#define SWEEPER_GAP_MAX_S INT64_C(7200)
+
+/* From when on every use is known, until now: as the evidence says, with an area that lives. 0: it
+ * is not known. */
+int sweeper_evidence(struct store *store, const struct tally *tally, int64_t now_unix_s,
+                     int64_t *ret_since_unix_s, struct error *error);
 
 /* Begins a round if none is under way and the interval has passed since the last one began. */
 void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms);

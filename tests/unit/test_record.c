@@ -107,6 +107,7 @@ static void assert_records_equal(const struct record *a, const struct record *b)
     assert_true(a->expires_unix_s == b->expires_unix_s);
     assert_true(a->not_before_unix_s == b->not_before_unix_s);
     assert_true(a->revoked_unix_s == b->revoked_unix_s);
+    assert_true(a->enabled_unix_s == b->enabled_unix_s);
     assert_true(a->rotated_from == b->rotated_from);
     assert_true(a->rotated_to == b->rotated_to);
     assert_text_equal(a->name, b->name);
@@ -141,6 +142,7 @@ static void a_key_comes_back_as_it_was(void **state)
     assert_round_trip(&full);
     full.disabled = true;
     full.revoked = false;
+    full.enabled_unix_s = 1740000000;
     assert_round_trip(&full);
     assert_round_trip(&bare);
 }
@@ -231,7 +233,7 @@ static void an_unknown_version_is_told_from_damage(void **state)
     size_t len = 0;
     (void)state;
     assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
-    bytes[0] = 4;
+    bytes[0] = 5;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_VERSION);
     bytes[0] = 0;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
@@ -266,13 +268,17 @@ static void keys_of_earlier_versions_are_read(void **state)
     assert_int_equal(record_decode(bytes, sizeof bytes, &decoded), 0);
     assert_records_equal(&record, &decoded);
     assert_int_equal(record_decode(bytes, sizeof bytes - 1, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_encode(&record, again, sizeof again, &len), 0);
+    again[0] = 3;
+    assert_int_equal(record_decode(again, len, &decoded), 0);
+    assert_records_equal(&record, &decoded);
     record.network_count = 0;
     bytes[0] = 1;
     assert_int_equal(record_decode(bytes, sizeof bytes - NETWORKS_LEN, &decoded), 0);
     assert_records_equal(&record, &decoded);
     assert_int_equal(record_decode(bytes, sizeof bytes, &decoded), CATLATCH_E_DATA);
     assert_int_equal(record_encode(&decoded, again, sizeof again, &len), 0);
-    assert_int_equal(again[0], 3);
+    assert_int_equal(again[0], 4);
 }
 
 static void what_most_keys_have_not_takes_no_byte(void **state)

@@ -1,5 +1,5 @@
-/* What is forgotten for its age: when, how much at a time, and when not. The wall clock is this
- * program's: it puts itself in front of clock_gettime. */
+/* What is forgotten, or disabled, for its age: when, how much at a time, and when not. The wall
+ * clock is this program's: it puts itself in front of clock_gettime. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +16,8 @@
 #include "daemon/changer_internal.h"
 #include "daemon/store_internal.h"
 #include "lib_store.h"
+#include "lib_table.h"
+#include "usage/record.h"
 
 /* More than one step purges or prunes. */
 #define KEYS 1200u
@@ -25,6 +27,8 @@
 
 static char state_dir[STORE_FOLDER_SIZE], run_dir[STORE_FOLDER_SIZE];
 static struct store *store;
+static struct keys keys; /* for steps without a changer */
+static struct tally *tally;
 static struct config config;
 static struct error error;
 static _Atomic int64_t ahead_s;
@@ -62,6 +66,8 @@ static int set_up(void **state)
         put(txn, id);
     assert_int_equal(store_commit(txn, &error), 0);
     assert_int_equal(store_flush(store, &error), 0);
+    keys = (struct keys){.store = store};
+    tally = NULL;
     config = (struct config){.retain_revoked_s = HOUR_S, .audit_retain_s = HOUR_S};
     config.environments = (struct key_environments){.count = 1, .list = {{"live", "cc_live_"}}};
     return 0;
@@ -70,6 +76,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    tally_free(tally);
     store_close(store);
     store_folder_remove(run_dir);
     store_folder_remove(state_dir);
@@ -91,7 +98,7 @@ static void what_is_young_enough_stays(void **state)
 {
     struct retention retention;
     (void)state;
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     config.retain_revoked_s = config.audit_retain_s = time(NULL) - REVOKED_UNIX_S + HOUR_S;
     assert_int_equal(step(&retention, 0), 0);
     assert_int_equal(store_log_start(store).sequence, 0);
@@ -104,7 +111,7 @@ static void nothing_is_forgotten_while_the_clock_is_not_believed(void **state)
 {
     struct retention retention;
     (void)state;
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     atomic_store(&ahead_s, 2 * HOUR_S);
     assert_int_equal(step(&retention, CATLATCH_E_UNAVAILABLE), 0); /* is said once */
     assert_int_equal(step(&retention, 0), 0);
@@ -120,7 +127,7 @@ static void the_room_that_the_ballast_left_is_not_taken(void **state)
 {
     struct retention retention;
     (void)state;
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     atomic_store(&store->ballast_spent, true);
     assert_int_equal(step(&retention, 0), 0);
     assert_int_equal(store_log_start(store).sequence, 0);
@@ -161,6 +168,7 @@ static void start(struct world *world)
                                       .config = &config,
                                       .store = store,
                                       .run_dir = run_dir,
+                                      .tally = tally,
                                       .fatal = on_fatal,
                                       .warn = on_warning,
                                       .context = world};
@@ -327,7 +335,7 @@ static void a_purge_that_fails_for_want_of_room_is_not_tried_again_at_once(void 
 {
     struct retention retention;
     (void)state;
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     struct op *op = next_purge(&retention);
     size_t count = op->id_count;
     error_set(&op->error, CATLATCH_E_FULL, "no room");
@@ -346,7 +354,7 @@ static void a_store_that_is_damaged_throughout_is_left_as_it_is(void **state)
     unsigned told = 0, looks;
     bool again = true;
     (void)state;
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     for (looks = 0; again; looks++) {
         struct op *op = next_purge(&retention);
         assert_true(looks < 2 * KEYS);
@@ -357,6 +365,188 @@ static void a_store_that_is_damaged_throughout_is_left_as_it_is(void **state)
     }
     assert_int_equal(told, RETENTION_BAD_MAX + 1);
     assert_int_equal(retention.bad_count, RETENTION_BAD_MAX);
+}
+
+#define DAY_S (24 * HOUR_S)
+#define ACTIVE_FROM 10001u /* ids of keys that nobody revoked */
+
+static void open_area(void)
+{
+    struct error why;
+    assert_int_equal(tally_open(run_dir, &tally, &why, &error), 0);
+}
+
+static void add_active(uint64_t count)
+{
+    struct store_txn *txn;
+    assert_int_equal(store_begin(store, &txn, &error), 0);
+    for (uint64_t i = 0; i < count; i++) {
+        struct record record = store_sample(ACTIVE_FROM + i, "n", "acme");
+        assert_int_equal(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error), 0);
+    }
+    assert_int_equal(store_commit(txn, &error), 0);
+}
+
+/* As after so long of sweeps. */
+static void know_uses_for(int64_t span_s)
+{
+    struct store_evidence evidence = {.since_unix_s = time(NULL) - span_s,
+                                      .until_unix_s = time(NULL)};
+    assert_int_equal(store_set_evidence(store, &evidence, &error), 0);
+}
+
+static size_t count_disabled(struct world *world)
+{
+    struct op *op = op_new(OP_LIST);
+    assert_non_null(op);
+    op->selection.has_state = true;
+    op->selection.state = STATE_DISABLED;
+    submit(world, op);
+    size_t count = op->key_count;
+    op_free(op);
+    return count;
+}
+
+/* Each ask has time for all that it could lead to. */
+static void assert_none_disabled(struct world *world)
+{
+    for (int i = 0; i < 50; i++) {
+        ask_to_tend(world);
+        assert_int_equal(count_disabled(world), 0);
+    }
+}
+
+static void use_key(struct world *world, uint64_t id)
+{
+    struct record record = store_sample(id, "n", "acme");
+    const struct table_view *view = changer_view(world->changer);
+    struct table_hit hit;
+    assert_int_equal(table_find(view, &record.digest, &hit), TABLE_HIT);
+    usage_note_use(tally_area(tally), (uint32_t)table_usage(view, hit.slot), time(NULL), NULL);
+}
+
+/* More than one operation disables; those that are used stay. */
+static void unused_keys_are_disabled_with_the_reason(void **state)
+{
+    struct world world;
+    (void)state;
+    config.retain_revoked_s = config.audit_retain_s = 0;
+    config.disable_unused_s = 7 * DAY_S;
+    add_active(700);
+    open_area();
+    know_uses_for(8 * DAY_S);
+    start(&world);
+    use_key(&world, ACTIVE_FROM + 5);
+    use_key(&world, ACTIVE_FROM + 699);
+    ask_to_tend(&world);
+    for (unsigned looks = 0; count_disabled(&world) < 698; looks++)
+        assert_true(looks < 100000);
+    struct op *op = op_new(OP_LOG);
+    op->log_selection.has_kind = true;
+    op->log_selection.kind = CHANGE_DISABLED;
+    op->after = (struct store_position){1, 2 * KEYS + 700};
+    submit(&world, op);
+    assert_true(op->change_count > 0);
+    assert_true(text_is(op->changes[0].detail, "[policy] disable_unused_after: not used for 1w"));
+    assert_int_equal(op->changes[0].actor.uid, geteuid());
+    assert_int_equal(op->changes[0].actor.pid, getpid());
+    op_free(op);
+    for (int i = 0; i < 20; i++) {
+        ask_to_tend(&world);
+        assert_int_equal(count_disabled(&world), 698);
+    }
+    stop(&world);
+    assert_int_equal(world.warnings, 0);
+}
+
+static void without_evidence_nothing_is_disabled(void **state)
+{
+    struct world world;
+    (void)state;
+    config.retain_revoked_s = config.audit_retain_s = 0;
+    config.disable_unused_s = 7 * DAY_S;
+    add_active(10);
+    know_uses_for(8 * DAY_S);
+    start(&world); /* without an area */
+    assert_none_disabled(&world);
+    stop(&world);
+    open_area();
+    know_uses_for(6 * DAY_S); /* for too short a time */
+    start(&world);
+    assert_none_disabled(&world);
+    stop(&world);
+    struct store_evidence old = {.since_unix_s = 1, .until_unix_s = time(NULL) - 3 * HOUR_S};
+    assert_int_equal(store_set_evidence(store, &old, &error), 0); /* and not until now */
+    start(&world);
+    assert_none_disabled(&world);
+    stop(&world);
+}
+
+static void nothing_is_disabled_while_the_clock_is_not_believed(void **state)
+{
+    struct world world;
+    (void)state;
+    config.retain_revoked_s = config.audit_retain_s = 0;
+    config.disable_unused_s = 7 * DAY_S;
+    add_active(10);
+    open_area();
+    know_uses_for(8 * DAY_S);
+    start(&world);
+    atomic_store(&ahead_s, HOUR_S + 60);
+    assert_none_disabled(&world);
+    assert_int_equal(world.warnings, 1);
+    assert_non_null(strstr(world.said[0], "until a reload confirms"));
+    atomic_store(&ahead_s, 0);
+    stop(&world);
+}
+
+static struct op *next_disable(struct retention *retention)
+{
+    struct op *op;
+    bool more;
+    assert_int_equal(retention_step(retention, &config, &op, &more, &error), 0);
+    assert_non_null(op);
+    assert_int_equal(op->kind, OP_DISABLE);
+    return op;
+}
+
+/* It is found by halves, told of, and from then on nobody stumbles over it. */
+static void a_key_that_cannot_be_disabled_keeps_no_other(void **state)
+{
+    struct retention retention;
+    const uint64_t rotten = ACTIVE_FROM + 7;
+    unsigned told = 0;
+    (void)state;
+    config.retain_revoked_s = config.audit_retain_s = 0;
+    config.disable_unused_s = 7 * DAY_S;
+    add_active(20);
+    open_area();
+    assert_int_equal(tally_reserve(tally, 10, &error), 0);
+    know_uses_for(8 * DAY_S);
+    keys.sweeper = (struct sweeper){.store = store, .tally = tally};
+    struct heap_table table; /* no key has a record there */
+    heap_table_open(&table, 16, 256);
+    keys.table = &table.writer;
+    retention_begin(&retention, &keys);
+    for (unsigned looks = 0; told == 0; looks++) {
+        assert_true(looks < 100);
+        struct op *op = next_disable(&retention);
+        bool has = false;
+        for (size_t i = 0; i < op->id_count; i++)
+            has |= op->ids[i] == rotten;
+        if (has)
+            error_set(&op->error, CATLATCH_E_DATA, "damaged");
+        assert_true(retention_heed(&retention, op, &error));
+        told += error.code != 0;
+        op_free(op);
+    }
+    assert_non_null(strstr(error.text, "disabled"));
+    retention.unused = (struct unused){.passing = false};
+    retention.at_once = 100;
+    struct op *op = next_disable(&retention);
+    assert_int_equal(op->id_count, 19);
+    op_free(op);
+    heap_table_close(&table);
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -370,6 +560,10 @@ int main(void)
         EACH(all_that_is_old_is_forgotten_in_steps),
         EACH(a_key_that_cannot_be_purged_is_told_of_once_and_keeps_no_other),
         EACH(a_purge_that_fails_for_want_of_room_is_not_tried_again_at_once),
+        EACH(unused_keys_are_disabled_with_the_reason),
+        EACH(without_evidence_nothing_is_disabled),
+        EACH(nothing_is_disabled_while_the_clock_is_not_believed),
+        EACH(a_key_that_cannot_be_disabled_keeps_no_other),
         EACH(a_store_that_is_damaged_throughout_is_left_as_it_is),
     };
     return cmocka_run_group_tests_name("retention", tests, NULL, NULL);

@@ -219,6 +219,42 @@ static void a_round_begins_when_the_interval_has_passed(void **state)
     assert_true(sweeper.active);
 }
 
+static void sweep_at(int64_t now_unix_s)
+{
+    bool ended;
+    sweeper_begin(&sweeper, 0, 1);
+    while (sweeper.active)
+        assert_ok(sweeper_step(&sweeper, now_unix_s, &ended, &error));
+}
+
+static int64_t known_since(int64_t now_unix_s)
+{
+    int64_t since_unix_s;
+    assert_ok(sweeper_evidence(store, tally, now_unix_s, &since_unix_s, &error));
+    return since_unix_s;
+}
+
+/* Of a key without a use one can say that it was not used, as far back as sweeps missed nothing. */
+static void uses_are_known_since_the_first_of_sweeps_without_a_gap(void **state)
+{
+    (void)state;
+    assert_int_equal(known_since(NOW), 0); /* there is no area */
+    assert_ok(tally_reserve(tally, 10, &error));
+    assert_int_equal(known_since(NOW), 0); /* and nobody swept it */
+    for (int64_t hour = 0; hour < 5; hour++)
+        sweep_at(NOW + hour * 3600);
+    assert_int_equal(known_since(NOW + 4 * 3600 + 60), NOW);
+    assert_int_equal(known_since(NOW + 4 * 3600 + SWEEPER_GAP_MAX_S + 1), 0);
+    sweep_at(NOW + 4 * 3600 + SWEEPER_GAP_MAX_S); /* a daemon that was stopped for a while */
+    int64_t end = NOW + 4 * 3600 + SWEEPER_GAP_MAX_S;
+    assert_int_equal(known_since(end), NOW);
+    sweep_at(end + SWEEPER_GAP_MAX_S + 1); /* for too long, or the clock leapt */
+    assert_int_equal(known_since(end + SWEEPER_GAP_MAX_S + 1), end + SWEEPER_GAP_MAX_S + 1);
+    sweep_at(NOW); /* and back */
+    assert_int_equal(known_since(NOW), NOW);
+    assert_int_equal(known_since(NOW - SWEEPER_GAP_MAX_S - 1), 0);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
@@ -230,6 +266,7 @@ int main(void)
         EACH(marks_and_numbers_that_somebody_wrote_do_no_harm),
         EACH(what_could_not_be_stored_is_found_by_the_next_round),
         EACH(a_round_begins_when_the_interval_has_passed),
+        EACH(uses_are_known_since_the_first_of_sweeps_without_a_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

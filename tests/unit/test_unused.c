@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/keys.h"
+#include "core/config_environments.h"
+#include "daemon/unused.h"
 #include "lib_store_test.h"
 #include "lib_table.h"
 #include "usage/record.h"
@@ -195,6 +196,197 @@ static void a_page_looks_at_some_and_the_next_goes_on(void **state)
     assert_true(pages > 1);
 }
 
+static struct op *disable(const uint64_t *ids, size_t count)
+{
+    struct op *op = op_new(OP_DISABLE);
+    assert_non_null(op);
+    op->ids = op_alloc(op, count * sizeof *ids);
+    memcpy(op->ids, ids, count * sizeof *ids);
+    op->id_count = count;
+    op->unused_since_unix_s = SINCE;
+    op->comment = text_of("unused");
+    keys_tidy(op);
+    keys_change(&keys, op);
+    assert_int_equal(op->error.code, 0);
+    keys_publish(&keys, keys.claim_count);
+    return op;
+}
+
+static bool is_disabled_for_its_age(uint64_t id)
+{
+    struct op *op = disable(&id, 1);
+    bool changed = op->keys[0].changed;
+    op_free(op);
+    assert_int_equal(read_key(id).disabled, changed);
+    return changed;
+}
+
+static void add_record(struct record record)
+{
+    store_save(store, NULL, &record, CHANGE_CREATED);
+    show_key(&record);
+}
+
+/* Whoever could not use it, or was only just given it, is no evidence. */
+static void a_key_has_the_whole_time_since_it_could_be_used(void **state)
+{
+    struct record record = store_sample(1, "n", "acme");
+    (void)state;
+    record.created_unix_s = 1;
+    add_record(record);
+    record = store_sample(2, "n", "acme");
+    record.enabled_unix_s = SINCE + 1;
+    add_record(record);
+    record = store_sample(3, "n", "acme");
+    record.not_before_unix_s = SINCE + 1;
+    add_record(record);
+    record = store_sample(4, "n", "acme");
+    record.expires_unix_s = NOW - 1;
+    add_record(record);
+    record = store_sample(5, "n", "acme");
+    record.enabled_unix_s = record.not_before_unix_s = SINCE;
+    record.expires_unix_s = NOW + 1;
+    add_record(record);
+    add_key(6, SINCE + 1, 0);
+    assert_true(is_disabled_for_its_age(1));
+    for (uint64_t id = 2; id <= 4; id++)
+        assert_false(is_disabled_for_its_age(id));
+    assert_true(is_disabled_for_its_age(5));
+    assert_false(is_disabled_for_its_age(6));
+}
+
+static void run(struct op *op)
+{
+    keys_tidy(op);
+    keys_change(&keys, op);
+    if (op->error.code != 0)
+        fail_msg("%s", op->error.text);
+    keys_publish(&keys, keys.claim_count);
+    op_free(op);
+}
+
+static struct op *make_op(enum op_kind kind, uint64_t id)
+{
+    struct op *op = op_new(kind);
+    assert_non_null(op);
+    op->ids = op_alloc(op, sizeof *op->ids);
+    op->ids[0] = id;
+    op->id_count = id != 0;
+    return op;
+}
+
+static void switch_owner(enum op_kind kind)
+{
+    struct op *op = make_op(kind, 0);
+    op->owner = text_of("acme");
+    run(op);
+}
+
+static void who_enables_or_resumes_or_prolongs_gives_the_whole_time_again(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        add_key(id, 1, 0);
+    assert_true(is_disabled_for_its_age(1));
+    run(make_op(OP_ENABLE, 1));
+    assert_int_equal(read_key(1).enabled_unix_s, NOW);
+    assert_false(is_disabled_for_its_age(1));
+
+    struct op *op = make_op(OP_UPDATE, 2);
+    op->fields.has = OP_HAS_EXPIRES;
+    op->fields.expires_unix_s = NOW - 1;
+    run(op);
+    assert_int_equal(read_key(2).enabled_unix_s, 0);
+    op = make_op(OP_UPDATE, 2);
+    op->fields.has = OP_HAS_EXPIRES;
+    run(op);
+    assert_int_equal(read_key(2).enabled_unix_s, NOW);
+    assert_false(is_disabled_for_its_age(2));
+
+    switch_owner(OP_OWNER_SUSPEND);
+    assert_false(is_disabled_for_its_age(3));
+    switch_owner(OP_OWNER_RESUME);
+    assert_false(is_disabled_for_its_age(3));
+    keys.now_unix_ms = (NOW + 91 * DAY) * 1000;
+    op = make_op(OP_DISABLE, 3);
+    op->unused_since_unix_s = NOW + DAY;
+    run(op);
+    assert_true(read_key(3).disabled);
+}
+
+static void an_import_gives_the_whole_time_too(void **state)
+{
+    struct op *op = make_op(OP_IMPORT, 0);
+    (void)state;
+    op->imports = op_alloc(op, sizeof *op->imports);
+    op->import_count = 1;
+    op->imports[0] = (struct op_import){.digest = {{7, 8, 9, 10}},
+                                        .id = 77,
+                                        .assumed_bits = 128,
+                                        .created_unix_s = 5,
+                                        .name = text_of("moved here")};
+    run(op);
+    assert_int_equal(read_key(77).created_unix_s, 5);
+    assert_true(is_listed(77)); /* which says no more than what is known of it */
+    assert_false(is_disabled_for_its_age(77));
+}
+
+/* It was found, and then somebody used it. */
+static void a_key_that_is_used_before_the_change_is_left_alone(void **state)
+{
+    const uint64_t ids[] = {1, 2};
+    (void)state;
+    add_key(1, 1, 0);
+    uint32_t ref = add_key(2, 1, 0);
+    use_key(ref, NOW);
+    struct op *op = disable(ids, 2);
+    assert_int_equal(op->key_count, 2);
+    assert_true(op->keys[0].changed);
+    assert_false(op->keys[1].changed);
+    op_free(op);
+    assert_true(read_key(1).disabled);
+    assert_false(read_key(2).disabled);
+}
+
+static bool skips_id(const void *context, uint64_t id)
+{
+    return id == *(const uint64_t *)context;
+}
+
+static size_t find(struct unused *unused, int64_t boot_ms, uint64_t ids[100])
+{
+    const uint64_t skipped = 300;
+    size_t count;
+    assert_ok(
+        unused_find(unused, &keys, SINCE, boot_ms, skips_id, &skipped, ids, 100, &count, &error));
+    return count;
+}
+
+static void a_pass_finds_all_in_bounded_steps_and_the_next_comes_later(void **state)
+{
+    struct unused unused = {.passing = false};
+    uint64_t ids[100], found = 0, last = 0;
+    unsigned steps = 0;
+    (void)state;
+    add_many();
+    for (uint32_t ref = 1; ref <= MANY; ref++)
+        if (ref % 100 != 0)
+            use_key(ref, NOW);
+    do {
+        size_t count = find(&unused, 5, ids);
+        assert_true(unused.after_id - last <= 2001 || !unused.passing);
+        last = unused.after_id;
+        for (size_t i = 0; i < count; i++, found++)
+            assert_true(ids[i] % 100 == 0 && ids[i] != 300);
+        steps++;
+    } while (unused.passing);
+    assert_int_equal(found, MANY / 100 - 1);
+    assert_true(steps > 2);
+    assert_int_equal(find(&unused, UNUSED_PASS_MS, ids), 0);
+    assert_false(unused.passing);
+    assert_true(find(&unused, 5 + UNUSED_PASS_MS, ids) > 0);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
 
 int main(void)
@@ -204,6 +396,11 @@ int main(void)
         EACH(a_use_counts_wherever_it_is_known_from),
         EACH(a_refusal_is_no_use),
         EACH(a_scribbled_time_is_one_that_has_been),
+        EACH(a_key_has_the_whole_time_since_it_could_be_used),
+        EACH(who_enables_or_resumes_or_prolongs_gives_the_whole_time_again),
+        EACH(an_import_gives_the_whole_time_too),
+        EACH(a_key_that_is_used_before_the_change_is_left_alone),
+        EACH(a_pass_finds_all_in_bounded_steps_and_the_next_comes_later),
         EACH(a_page_looks_at_some_and_the_next_goes_on),
     };
     return cmocka_run_group_tests_name("unused", tests, NULL, NULL);
