@@ -38,8 +38,8 @@ int retention_step(struct retention *retention, const struct config *config, str
                    bool *ret_more, struct error *error);
 
 /* What came of the operation that the last step made. True: call retention_step again soon. What is
- * to be told is left in the error, whose code is 0 otherwise. A key that alone makes it fail is told
- * of once, and passed over from then on. Before the next step; any thread. */
+ * to be told is left in the error, whose code is 0 otherwise. A key that alone makes it fail is
+ * told of once, and passed over from then on. Before the next step; any thread. */
 bool retention_heed(struct retention *retention, const struct op *op, struct error *error);
 
 #endif

@@ -40,6 +40,18 @@ recipe() { # HEADING
     catlatch log --json | jq -e 'map(.change) | contains(["disabled", "enabled", "owner_suspended", "owner_resumed"])'
 }
 
+@test "Who used this key, and when" {
+    make_key fresh --owner acme
+    echo '{"key":"no key of ours, and long","assumed_bits":128,"name":"idle","created_at":"2020-01-01T00:00:00Z"}' |
+        catlatch import -
+    recipe 'Who used this key, and when' >"$dir/commands"
+    [ "$(grep -c catlatch "$dir/commands")" -ge 2 ]
+    set -e
+    . "$dir/commands"
+    [ "$(catlatch list --state disabled --json | jq -r '.[].name')" = idle ]
+    catlatch log --kind disabled --json | jq -e '.[0].comment == "nobody used it for a year"'
+}
+
 @test "Services are stacks" {
     cd "$dir"
     catlatch create --name ci --owner alice --scope orders:read --quiet >key.txt

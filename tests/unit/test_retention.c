@@ -507,6 +507,7 @@ static struct op *next_disable(struct retention *retention)
     assert_int_equal(retention_step(retention, &config, &op, &more, &error), 0);
     assert_non_null(op);
     assert_int_equal(op->kind, OP_DISABLE);
+    assert_in_range(op->unused_since_unix_s, time(NULL) - 7 * DAY_S - 60, time(NULL) - 7 * DAY_S);
     return op;
 }
 

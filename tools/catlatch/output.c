@@ -164,10 +164,12 @@ static char *list_text(const json_t *list)
     return text;
 }
 
-/* What stands where there is no value. */
+/* What stands where there is no value. With blanks it is as long as the title: a column of
+ * what is shorter than that gets no room for more, and the pages of a long list would not line up.
+ */
 static const char *none_text(const char *field)
 {
-    return strcmp(field, "last_used_at") == 0 ? "never" : "-";
+    return strcmp(field, "last_used_at") == 0 ? "never    " : "-";
 }
 
 /* A value as people read it; the caller frees it. */
