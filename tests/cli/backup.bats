@@ -105,6 +105,48 @@ assert_untouched() { # the store is the one before a restore
     [ "$(state_of "$owned")" = active ]
 }
 
+use_times() { # KEY COUNT
+    local i
+    for ((i = 0; i < $2; i++)); do use_key "$1" 203.0.113.9 >/dev/null; done
+}
+
+uses_of() {
+    catlatch show --json "$1" | jq .use_count
+}
+
+@test "uses come along, go on from where they were, and count once each" {
+    make_key used
+    use_times "$key" 5
+    catlatch backup "$dir/b" >/dev/null
+    use_times "$key" 3
+    catlatch restore "$dir/b" --yes >/dev/null
+    [ "$(uses_of "$id")" -eq 8 ]
+    use_times "$key" 2
+    [ "$(uses_of "$id")" -eq 10 ]
+    stop_daemon
+    catlatch restore "$dir/b" --yes >/dev/null
+    start_daemon
+    [ "$(uses_of "$id")" -eq 10 ]
+    # What counted has gone, with the daemon: as in a power loss behind an orderly end.
+    stop_daemon
+    end_keeper
+    catlatch restore "$dir/b" --yes >/dev/null
+    start_daemon
+    [ "$(uses_of "$id")" -eq 10 ]
+    use_times "$key" 1
+    [ "$(uses_of "$id")" -eq 11 ]
+    # Another host.
+    stop_daemon
+    end_keeper
+    rm -rf "$dir"/state/* "$dir"/run/*
+    start_daemon
+    catlatch restore "$dir/b" --yes --accept-resurrection >/dev/null
+    [ "$(uses_of "$id")" -eq 5 ]
+    catlatch show --json "$id" | jq -e '.last_used_from == "203.0.113.9"'
+    use_times "$key" 1
+    [ "$(uses_of "$id")" -eq 6 ]
+}
+
 @test "a dry run changes nothing, and without --yes nobody is taken by surprise" {
     backed_up
     local before
