@@ -195,7 +195,7 @@ static void acknowledge(struct changer *changer, struct op_queue *done, uint64_t
 {
     changer->keys.now_unix_ms = realtime_ms();
     for (struct op *op = done->first; op != NULL; op = op->next) {
-        keys_look_again(&changer->keys, op);
+        keys_settle_usage(&changer->keys, op);
         stamp(changer, op);
     }
     atomic_fetch_add(&changer->batches, 1);

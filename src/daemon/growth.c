@@ -96,7 +96,7 @@ static uint64_t take_usage(struct growth *growth, const struct record *record)
 {
     struct table_usage usage = {0};
 
-    if (growth->tally == NULL)
+    if (growth->tally == NULL || record->purged) /* of which nothing is kept but its digest */
         return 0;
     if (!usage_in(growth->previous, &record->digest, &usage))
         usage_in(&growth->fresh->writer.view, &record->digest, &usage);

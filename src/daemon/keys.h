@@ -70,9 +70,10 @@ void keys_tidy(struct op *op);
 /* Whether two tidy operations name the same key. */
 bool keys_share_id(const struct op *a, const struct op *b);
 
-/* Adds to an operation's results what keys were used meanwhile: a receipt tells when each of them
- * was last accepted, and that can be later than the change was made, until it is published. */
-void keys_look_again(const struct keys *keys, struct op *op);
+/* What comes behind a change that was published. Adds to the operation's results what keys were
+ * used meanwhile: a receipt tells when each of them was last accepted, and that can be later than
+ * the change was made. And of keys that it purged nothing is stored any more, whoever tries them. */
+void keys_settle_usage(const struct keys *keys, struct op *op);
 
 /* Runs a read. */
 void keys_read(struct keys *keys, struct op *op);

@@ -86,6 +86,8 @@ int keys_purge(struct run *run, uint64_t id)
         return r;
     fresh = record_purged(&old);
     r = keys_write(run, &old, &fresh, CHANGE_PURGED);
+    if (r == 0)
+        r = store_drop_total(run->txn, id, &run->op->error);
     return r != 0 ? r : keys_result(run, &old, true, NULL);
 }
 

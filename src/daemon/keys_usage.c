@@ -272,11 +272,15 @@ int keys_is_idle(struct keys *keys, const struct record *record, int64_t since_u
     return r;
 }
 
-void keys_look_again(const struct keys *keys, struct op *op)
+void keys_settle_usage(const struct keys *keys, struct op *op)
 {
+    struct tally *tally = keys->sweeper.tally;
+
     for (size_t i = 0; i < op->key_count; i++) {
         struct op_key *key = &op->keys[i];
-        sweeper_look_again(keys->sweeper.tally, shown_ref(keys, &key->record.digest),
-                           keys->now_unix_ms / 1000, &key->total);
+        uint32_t ref = shown_ref(keys, &key->record.digest);
+        sweeper_look_again(tally, ref, keys->now_unix_ms / 1000, &key->total);
+        if (op->kind == OP_PURGE && ref != 0)
+            tally_know(tally, ref, 0);
     }
 }

@@ -89,6 +89,22 @@ int store_put_total(struct store_txn *txn, uint64_t id, const struct total *tota
     return r;
 }
 
+int store_drop_total(struct store_txn *txn, uint64_t id, struct error *error)
+{
+    struct store *store = txn->store;
+    unsigned char key[8];
+    DBT key_dbt = store_dbt(key, sizeof key);
+
+    int r = store_check(store, error);
+    if (r == 0) {
+        store_pack(id, key);
+        r = store->db[STORE_USAGE]->del(store->db[STORE_USAGE], txn->txn, &key_dbt, 0);
+        r = r == 0 || r == DB_NOTFOUND ? 0 : store_fail(store, r, error, "write");
+    }
+    txn->failed |= r != 0;
+    return r;
+}
+
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
                      struct error *error)
 {

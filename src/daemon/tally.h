@@ -62,7 +62,7 @@ void tally_give_block_back(struct tally *tally, uint32_t block);
 /* Nobody saw those above this one: they are given again. */
 void tally_rewind(struct tally *tally, uint32_t highest);
 
-/* A table, old or new, says that the record is this key's. */
+/* A table, old or new, says that the record is this key's; 0: it shall be nobody's any more. */
 void tally_know(struct tally *tally, uint32_t ref, uint64_t key_id);
 
 /* Whose record it is; 0: nobody's. */

@@ -387,6 +387,28 @@ static void a_pass_finds_all_in_bounded_steps_and_the_next_comes_later(void **st
     assert_true(find(&unused, 5 + UNUSED_PASS_MS, ids) > 0);
 }
 
+static void what_is_purged_leaves_no_trace_of_its_use(void **state)
+{
+    struct total total;
+    bool ended;
+    (void)state;
+    uint32_t ref = add_key(1, 1, 0);
+    use_key(ref, NOW);
+    store_use(1, NOW);
+    run(make_op(OP_REVOKE, 1));
+    struct op *op = make_op(OP_PURGE, 1);
+    keys_change(&keys, op);
+    assert_int_equal(op->error.code, 0);
+    assert_int_equal(store_total(store, 1, &total, &error), CATLATCH_E_NOT_FOUND);
+    keys_settle_usage(&keys, op);
+    op_free(op);
+    usage_note_refusal(tally_area(tally), ref, NOW, NULL); /* somebody tries it all the same */
+    sweeper_begin(&keys.sweeper, 0, 1);
+    while (keys.sweeper.active)
+        assert_ok(sweeper_step(&keys.sweeper, NOW, &ended, &error));
+    assert_int_equal(store_total(store, 1, &total, &error), CATLATCH_E_NOT_FOUND);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
 
 int main(void)
@@ -401,6 +423,7 @@ int main(void)
         EACH(an_import_gives_the_whole_time_too),
         EACH(a_key_that_is_used_before_the_change_is_left_alone),
         EACH(a_pass_finds_all_in_bounded_steps_and_the_next_comes_later),
+        EACH(what_is_purged_leaves_no_trace_of_its_use),
         EACH(a_page_looks_at_some_and_the_next_goes_on),
     };
     return cmocka_run_group_tests_name("unused", tests, NULL, NULL);
