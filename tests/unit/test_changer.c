@@ -318,8 +318,7 @@ static void use_known_key(void)
     struct table_hit hit;
     if (find(&known, &hit) && control_state(hit.control) == SLOT_LIVE)
         usage_note_use(tally_area(world.tally),
-                       (uint32_t)table_usage(changer_view(world.changer), hit.slot), NOW_UNIX_S,
-                       NULL);
+                       table_usage(changer_view(world.changer), hit.slot).record, NOW_UNIX_S, NULL);
 }
 
 static bool has_state(unsigned state)

@@ -422,7 +422,7 @@ static void use_key(struct world *world, uint64_t id)
     const struct table_view *view = changer_view(world->changer);
     struct table_hit hit;
     assert_int_equal(table_find(view, &record.digest, &hit), TABLE_HIT);
-    usage_note_use(tally_area(tally), (uint32_t)table_usage(view, hit.slot), time(NULL), NULL);
+    usage_note_use(tally_area(tally), table_usage(view, hit.slot).record, time(NULL), NULL);
 }
 
 /* More than one operation disables; those that are used stay. */
