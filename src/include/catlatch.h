@@ -246,7 +246,8 @@ enum catlatch_result catlatch_explain(struct catlatch *handle,
                                       void (*told)(void *context, const struct catlatch_step *step),
                                       void *context);
 
-/* Frees the handle; NULL is allowed. Thread: the last user. Fork: safe. Blocks: never. */
+/* Frees the handle; NULL is allowed. Thread: the last user. Fork: safe. Blocks: for 20 ms at most,
+ * on telling catlatch-keeper. */
 void catlatch_close(struct catlatch *handle);
 
 /* "valid", "not_found", ... : the words used everywhere. Never NULL; static. Thread: any. */

@@ -23,6 +23,8 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
         r = stack_open(config, name, host, &handle->service, error);
     if (r == 0)
         handle->record_address = config->record_address;
+    if (r == 0 && (r = records_init(&handle->records, error)) != 0)
+        stack_close(handle->service);
     config_free(config);
     return r;
 }
@@ -78,8 +80,8 @@ LIB_EXPORT void catlatch_close(struct catlatch *handle)
 {
     if (handle == NULL)
         return;
+    records_end(&handle->records, &handle->attach);
     attach_end(&handle->attach);
-    records_end(&handle->records);
     stack_close(handle->service);
     free(handle);
 }

@@ -4,7 +4,8 @@
  * The table says which area its references lead into, and how many segments of it they need. What
  * is mapped is fetched from catlatch-keeper (usage/fetch.h), which passes it on while the daemon is
  * down too. Without it keys are verified and nothing is counted; it is asked for again, at most
- * once in RECORDS_LOOK_MS, and no longer than RECORDS_PATIENCE_MS where a request waits.
+ * once in RECORDS_LOOK_MS, and no longer than RECORDS_PATIENCE_MS where a request waits. With it
+ * comes this handle's line (line.h).
  *
  * Nothing is allocated, and no descriptor stays open. One thread at a time; both sides of a fork.
  */
@@ -12,6 +13,7 @@
 #define LIB_RECORDS_H
 
 #include "lib/attach.h"
+#include "lib/line.h"
 #include "usage/area.h"
 
 #define RECORDS_LOOK_MS 1000u
@@ -26,13 +28,17 @@ struct records {
     uint64_t generation;    /* of the table that was asked for; 0: of none */
     bool whole;             /* it has all that this table needs */
     bool fits;              /* it is the area of this table */
-    uint64_t looked_ms;     /* when the keeper was last asked; 0: never */
     uint64_t clocked_ms; /* when the two clocks were last compared, on the one of attach.h; and */
     int64_t ahead_ms;    /* how far the wall clock was ahead of it */
+    uint64_t looked_ms;  /* when the keeper was last asked for it; 0: never */
+    struct line line;
 };
 
-/* Unmaps. */
-void records_end(struct records *records);
+/* Of zeros. Returns 0 or E_MEMORY. */
+int records_init(struct records *records, struct error *error);
+
+/* Unmaps, and gives the line back, for which it may wait RECORDS_PATIENCE_MS. */
+void records_end(struct records *records, const struct attach *attach);
 
 /* records_area in full. patience_ms: how long to wait for the keeper. now: ask it at once, even if
  * it was asked a moment ago. */
@@ -56,7 +62,9 @@ static inline int64_t records_now_unix_s(struct records *records, uint64_t now_m
 static inline const struct usage_area *records_area(struct records *records,
                                                     const struct attach *attach)
 {
-    if (__builtin_expect(records->whole && records->generation == attach->view.generation, 1))
+    if (__builtin_expect(records->whole && records->generation == attach->view.generation &&
+                             records->line.own->settled,
+                         1))
         return records->fits ? &records->area : NULL;
     return records_follow(records, attach, RECORDS_PATIENCE_MS, false);
 }

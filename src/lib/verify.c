@@ -96,6 +96,14 @@ static void item_settle(struct catlatch *handle, const struct table_view *view,
                    records_now_unix_s(&handle->records, handle->attach.now_ms));
 }
 
+/* Counts what came of a request, whether or not it was about a key. */
+static enum catlatch_result note_outcome(const struct catlatch *handle, enum catlatch_result result)
+{
+    if (handle != NULL)
+        line_note(&handle->records.line, result);
+    return result;
+}
+
 /* The usage area of the table that is used now. */
 static const struct usage_area *usage_of(struct catlatch *handle, const struct table_view *view)
 {
@@ -181,7 +189,7 @@ LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
 
     if (request == NULL ||
         (ret_outcome != NULL && !sized_is_sane(ret_outcome->size, SIZED_OUTCOME)))
-        return CATLATCH_INVALID_REQUEST;
+        return note_outcome(handle, CATLATCH_INVALID_REQUEST);
     if (handle == NULL) {
         item = (struct item){.result = CATLATCH_UNAVAILABLE};
     } else {
@@ -190,6 +198,7 @@ LIB_EXPORT enum catlatch_result catlatch_verify(struct catlatch *handle,
         handle->facts.count = handle->facts.used = 0;
         const struct table_view *view = attach_view(&handle->attach);
         item_settle(handle, view, usage_of(handle, view), &item);
+        note_outcome(handle, item.result);
     }
     if (ret_outcome != NULL)
         item_tell(&item, ret_outcome);
@@ -259,17 +268,21 @@ static size_t verify_some(struct catlatch *handle, const struct table_view *view
     }
     for (size_t i = 0; i < count; i++) {
         item_settle(handle, view, usage, &items[i]);
+        note_outcome(handle, items[i].result);
         item_tell(&items[i], batch_outcome(batch, first + i));
         granted += items[i].result == CATLATCH_VALID;
     }
     return granted;
 }
 
-static size_t refuse_all(const struct batch *batch, size_t count, enum catlatch_result result)
+static size_t refuse_all(const struct catlatch *handle, const struct batch *batch, size_t count,
+                         enum catlatch_result result)
 {
     const struct item refused = {.result = result};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        note_outcome(handle, result);
         item_tell(&refused, batch_outcome(batch, i));
+    }
     return 0;
 }
 
@@ -285,9 +298,9 @@ LIB_EXPORT size_t catlatch_verify_batch(struct catlatch *handle,
         .outcome_size = ret_outcomes->size,
     };
     if (requests == NULL || !sized_is_sane(requests->size, SIZED_REQUEST))
-        return refuse_all(&batch, count, CATLATCH_INVALID_REQUEST);
+        return refuse_all(handle, &batch, count, CATLATCH_INVALID_REQUEST);
     if (handle == NULL)
-        return refuse_all(&batch, count, CATLATCH_UNAVAILABLE);
+        return refuse_all(handle, &batch, count, CATLATCH_UNAVAILABLE);
     batch.request_size = requests->size;
 
     size_t granted = 0;
