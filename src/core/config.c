@@ -148,8 +148,8 @@ static int service_open(struct reading *reading, const char *name, const struct 
 
 static int section_unknown(const char *section, struct error *error)
 {
-    static const char *const FIRST_WORDS[] = {"daemon", "access", "environments",
-                                              "policy", "audit",  "service"};
+    static const char *const FIRST_WORDS[] = {"daemon", "access",  "environments", "policy",
+                                              "audit",  "history", "service"};
     char word[INI_NAME_MAX + 1] = "";
     const char *nearest;
 
@@ -158,7 +158,7 @@ static int section_unknown(const char *section, struct error *error)
     if (nearest == NULL)
         return error_set(error, CATLATCH_E_CONFIG,
                          "unknown section [%s]; there are [daemon], [access], [environments], "
-                         "[policy], [audit] and [service NAME]",
+                         "[policy], [audit], [history] and [service NAME]",
                          section);
     return error_set(error, CATLATCH_E_CONFIG, "unknown section [%s]; did you mean [%s%s]?",
                      section, nearest, strcmp(nearest, "service") == 0 ? " NAME" : "");
@@ -166,7 +166,8 @@ static int section_unknown(const char *section, struct error *error)
 
 static int section_open(struct reading *reading, const struct ini_event *event, struct error *error)
 {
-    static const char *const PLAIN[] = {"daemon", "access", "environments", "policy", "audit"};
+    static const char *const PLAIN[] = {"daemon", "access", "environments",
+                                        "policy", "audit",  "history"};
     static const char SERVICE[] = "service";
     const char *rest = event->section + sizeof SERVICE - 1;
 

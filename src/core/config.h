@@ -103,6 +103,11 @@ struct config {
     /* [audit] */
     int64_t audit_retain_s; /* 0: for ever */
 
+    /* [history]: how long each level is kept; 0: not at all */
+    int64_t history_minutes_s;
+    int64_t history_hours_s;
+    int64_t history_days_s;
+
     struct config_service *services;
     size_t service_count;
 

@@ -70,6 +70,13 @@ static const struct config_key KEYS[] = {
     /* 1d: what catches up from the log must find what it needs. */
     {"audit", "retain", CONFIG_S, offsetof(struct config, audit_retain_s), "forever", "forever",
      "1d", "100y", false},
+    /* 30d: a key that is used each minute takes a megabyte for them. */
+    {"history", "minutes", CONFIG_S, offsetof(struct config, history_minutes_s), "2d", "never",
+     "1h", "30d", false},
+    {"history", "hours", CONFIG_S, offsetof(struct config, history_hours_s), "60d", "never", "1d",
+     "2y", false},
+    {"history", "days", CONFIG_S, offsetof(struct config, history_days_s), "2y", "never", "1d",
+     "100y", false},
 };
 
 #define KEY_COUNT (sizeof KEYS / sizeof KEYS[0])

@@ -110,6 +110,18 @@ static const struct number_case {
      "retain",
      {{"forever", 0}, {"0", 0}, {"1d", 86400}, {"400d", 400 * 86400}},
      {"23h", "never", "101y", "90"}},
+    {"history",
+     "minutes",
+     {{"never", 0}, {"0", 0}, {"1h", 3600}, {"2d", 2 * 86400}, {"30d", 30 * 86400}},
+     {"59m", "31d", "forever", "60"}},
+    {"history",
+     "hours",
+     {{"never", 0}, {"1d", 86400}, {"60d", 60 * 86400}, {"2y", 730 * 86400}},
+     {"23h", "731d", "none"}},
+    {"history",
+     "days",
+     {{"never", 0}, {"1d", 86400}, {"2y", 730 * 86400}, {"100y", INT64_C(100) * 365 * 86400}},
+     {"23h", "101y", "all"}},
 };
 
 static int64_t number_of(const struct config *config, const struct number_case *c)
