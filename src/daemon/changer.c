@@ -127,7 +127,8 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     op_queue_init(&changer->keys.spreading);
     changer->keys.store = options->store;
     changer->keys.config = options->config;
-    changer->keys.sweeper = (struct sweeper){.store = options->store, .tally = options->tally};
+    changer->keys.sweeper = (struct sweeper){
+        .store = options->store, .tally = options->tally, .census = options->census};
     changer->keys.uses = (struct uses){.store = options->store, .tally = options->tally};
     retention_begin(&changer->retention, &changer->keys);
     changer->growth = (struct growth){
@@ -140,6 +141,8 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
         .context = changer,
     };
     int r = init_sync(changer, error);
+    if (r == 0)
+        r = sweeper_open(&changer->keys.sweeper, error);
     if (r == 0)
         r = changer_start_table(changer, ret_wait_ms, error);
     if (r == 0)

@@ -25,7 +25,8 @@ struct changer_options {
     const struct config *config;
     struct store *store;
     const char *run_dir;
-    struct tally *tally; /* the caller's, for longer than the changer; NULL: no use is counted */
+    struct tally *tally;   /* the caller's, for longer than the changer; NULL: no use is counted */
+    struct census *census; /* likewise; NULL: no results are counted */
     bool accept_older;
     void (*fatal)(void *context, const struct error *error); /* in the loop: the process must end */
     void (*warn)(void *context, const struct error *error);  /* in the loop: for the log */

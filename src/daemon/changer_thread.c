@@ -399,13 +399,14 @@ static void tell_unbelieved(struct changer *changer)
 static bool step_sweep(struct changer *changer, bool due)
 {
     struct sweeper *sweeper = &changer->keys.sweeper;
+    struct history_plan plan = keys_history_plan(changer->keys.config, realtime_ms() / 1000);
     struct error error = {0};
     bool ended;
 
     if (due)
         sweeper_begin(sweeper, (uint64_t)changer->keys.config->usage_flush_interval_ms,
                       generation_now_ms());
-    if (sweeper_step(sweeper, realtime_ms() / 1000, &ended, &error) != 0) {
+    if (sweeper_step(sweeper, &plan, &ended, &error) != 0) {
         error_prefix(&error, "usage could not be stored; it stays in memory");
         changer_warn(changer, &error);
     }
@@ -620,6 +621,7 @@ static bool check_store(struct changer *changer)
 static void sweep_all(struct changer *changer)
 {
     struct sweeper *sweeper = &changer->keys.sweeper;
+    struct history_plan plan = keys_history_plan(changer->keys.config, realtime_ms() / 1000);
     struct error error = {0};
     bool ended = false;
     int r = 0;
@@ -627,7 +629,7 @@ static void sweep_all(struct changer *changer)
     sweeper_begin(sweeper, 0, generation_now_ms());
     for (uint64_t end_ms = generation_now_ms() + LAST_SWEEP_MS;
          sweeper->active && r == 0 && generation_now_ms() < end_ms;)
-        r = sweeper_step(sweeper, realtime_ms() / 1000, &ended, &error);
+        r = sweeper_step(sweeper, &plan, &ended, &error);
     if (r != 0)
         changer_warn(changer, &error);
 }

@@ -87,6 +87,9 @@ bool call_refuse(struct call *call, const char *word, const char *format, ...)
 /* A new operation with actor, confinement and rights of the call; NULL when it was refused. */
 struct op *call_op(struct call *call, enum op_kind kind);
 
+/* The pair `results`: a map of those that are not 0. */
+void pair_results(struct reply *reply, const uint64_t counts[PROCESS_RESULTS]);
+
 /* Hands the operation over if ok, frees it if not. */
 void call_leave(struct call *call, struct op *op, bool ok);
 
@@ -104,6 +107,8 @@ command_handler handle_key_import, handle_key_export;
 command_handler handle_backup, handle_backup_done, handle_restore;
 /* command_stats.c, */
 command_handler handle_stats, handle_reload, handle_info, handle_config;
+/* command_history.c, */
+command_handler handle_processes, handle_history;
 /* command_check.c, */
 command_handler handle_table_check;
 /* command_docs.c, */
@@ -114,6 +119,7 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
 /* and the answers: answer.c. */
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
-    answer_imported, answer_exported, answer_table_checked, answer_backup, answer_backup_done;
+    answer_imported, answer_exported, answer_table_checked, answer_backup, answer_backup_done,
+    answer_processes, answer_history;
 
 #endif

@@ -19,6 +19,8 @@ static bool authenticate(struct call *call, struct text key)
                                       .record_address =
                                           call->daemon->settings.config->record_address};
     enum catlatch_result result = session_authenticate(session, &verifier, key);
+    if (!session->on_admin_socket)
+        census_note(call->daemon->census, result);
     if (result == CATLATCH_VALID)
         return true;
     if (result == CATLATCH_INSUFFICIENT_SCOPE && session->on_admin_socket)

@@ -24,9 +24,10 @@ void handle_stats(struct call *call)
     struct reply *reply = call->reply;
     const struct store_flush_times flush = store_flush_times(daemon->store);
     struct changer_status status;
+    uint64_t results[PROCESS_RESULTS];
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 31);
+    reply_map(reply, 32);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -62,6 +63,8 @@ void handle_stats(struct call *call)
     reply_word(reply, "ballast_spent");
     reply_bool(reply, store_ballast_is_spent(daemon->store));
     pair_time(reply, "last_backup_at", store_backup_time(daemon->store));
+    census_results(daemon->census, results);
+    pair_results(reply, results);
 }
 
 void handle_reload(struct call *call)

@@ -214,6 +214,13 @@ static bool read_key(const struct table_view *view, const struct table_hit *hit,
            table_environment(view, control_environment(hit->control), ret_key->environment) == 0;
 }
 
+static void note_outcome(struct call *call, const struct stack_run *run,
+                         enum catlatch_result result)
+{
+    stack_note(run, result, call->daemon->settings.config->record_address, time(NULL));
+    census_note(call->daemon->census, result);
+}
+
 void handle_key_verify(struct call *call)
 {
     struct verify_options options = {.service = call->daemon->settings.services[0]};
@@ -226,6 +233,8 @@ void handle_key_verify(struct call *call)
         return;
     call->daemon->verified++;
     if (key.len == 0) {
+        if (!options.is_dry)
+            census_note(call->daemon->census, CATLATCH_MISSING);
         answer_unmatched(call->reply, CATLATCH_MISSING);
         return;
     }
@@ -240,7 +249,7 @@ void handle_key_verify(struct call *call)
     run.usage = tally_area(call->daemon->tally);
     enum catlatch_result result = stack_decide(&run, call->view);
     if (!options.is_dry)
-        stack_note(&run, result, call->daemon->settings.config->record_address, time(NULL));
+        note_outcome(call, &run, result);
     find_limit(options.service->charges, result, &limit);
     if (!run.matched)
         answer_unmatched(call->reply, result);

@@ -129,11 +129,18 @@ static void on_warning(void *context, const struct error *error)
     log_line(LOG_WARNING, "%s", error->text);
 }
 
+/* The daemon uses every table that it publishes. */
+static void note_generation(struct daemon *daemon)
+{
+    census_note_generation(daemon->census, changer_view(daemon->changer)->generation);
+}
+
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
 
     changer_beat(daemon->changer);
+    note_generation(daemon);
     if (daemon->open)
         server_mend(&daemon->server);
 }
@@ -249,6 +256,7 @@ static void tend_usage(void *context)
     struct daemon *daemon = context;
     struct error news;
 
+    census_tend(daemon->census);
     if (!keeping_look(&daemon->keeping, daemon->tally, daemon->run_dir, &news))
         return;
     if (news.code != 0)
@@ -292,12 +300,17 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
 
     int r = open_tally(daemon, error);
     if (r == 0)
+        r = census_open(daemon->run_dir, &daemon->census, error);
+    if (r == 0)
         r = store_open(&store, &daemon->store, error);
     if (r != 0)
         return r;
     changer.store = daemon->store;
     changer.tally = daemon->tally;
+    changer.census = daemon->census;
     r = changer_start(&changer, &daemon->changer, ret_wait_ms, error);
+    if (r == 0)
+        note_generation(daemon);
     if (r == 0)
         r = settings_check_environments(config, changer_view(daemon->changer), error);
     if (r == 0)
@@ -390,6 +403,7 @@ static int start(struct daemon *daemon, struct error *error)
 static void free_all(struct daemon *daemon)
 {
     changer_free(daemon->changer);
+    census_free(daemon->census);
     tally_free(daemon->tally);
     free(daemon->run_dir);
     free(daemon->keeping.config_path);

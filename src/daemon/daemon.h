@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "daemon/census.h"
 #include "daemon/changer.h"
 #include "daemon/keeping.h"
 #include "daemon/restoring.h"
@@ -32,6 +33,7 @@ struct daemon {
     struct settings settings;
     struct store *store;
     struct tally *tally;
+    struct census *census;
     char *run_dir;          /* as the configuration had it at the start, which does not change */
     struct keeping keeping; /* while the daemon runs: of the thread that keeps things up */
     struct changer *changer;

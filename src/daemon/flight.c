@@ -125,7 +125,10 @@ void flight_launch(struct client *client, const struct call *call)
     }
     call->op->done = on_op_done;
     call->op->context = flight;
-    changer_submit(call->daemon->changer, call->op);
+    if (call->op->kind == OP_PROCESSES)
+        census_submit(call->daemon->census, &call->daemon->loop, call->op);
+    else
+        changer_submit(call->daemon->changer, call->op);
 }
 
 bool flight_may_run(const struct client *client, enum command_class class)

@@ -274,6 +274,8 @@ static int dispatch(struct run *run)
     case OP_BACKUP_DONE:
     case OP_BACKUP:
     case OP_RESTORE_COMPARE:
+    case OP_HISTORY:
+    case OP_PROCESSES:
         break;
     }
     return error_set(&run->op->error, CATLATCH_E_ARGUMENT, "not a change");

@@ -72,8 +72,15 @@ bool keys_share_id(const struct op *a, const struct op *b);
 
 /* What comes behind a change that was published. Adds to the operation's results what keys were
  * used meanwhile: a receipt tells when each of them was last accepted, and that can be later than
- * the change was made. And of keys that it purged nothing is stored any more, whoever tries them. */
+ * the change was made. And of keys that it purged nothing is stored any more, whoever tries them.
+ */
 void keys_settle_usage(const struct keys *keys, struct op *op);
+
+/* How long a level of the history is kept; 0: not at all. */
+int64_t keys_history_kept_s(const struct config *config, enum history_level level);
+
+/* Where what is counted at this moment goes, by the configuration. */
+struct history_plan keys_history_plan(const struct config *config, int64_t now_unix_s);
 
 /* Runs a read. */
 void keys_read(struct keys *keys, struct op *op);

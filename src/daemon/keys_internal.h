@@ -85,6 +85,9 @@ int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_bef
 int keys_log(struct keys *keys, struct op *op);
 int keys_log_verify(struct keys *keys, struct op *op);
 
+/* keys_usage.c: what was counted when. */
+int keys_history(struct keys *keys, struct op *op);
+
 /* keys_check.c: a part of the comparison of store and table. */
 int keys_check(struct keys *keys, struct op *op);
 /* keys_backup.c: a chunk of a backup; and that one was completed, which is no change of a key. */

@@ -323,12 +323,16 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_TABLE_CHECK:
         r = keys_check(keys, op);
         break;
+    case OP_HISTORY:
+        r = keys_history(keys, op);
+        break;
     case OP_BACKUP:
         r = keys_backup(keys, op);
         break;
     case OP_RESTORE_COMPARE:
         r = restore_compare(op->restore, keys->store, &op->at_end, &op->error);
         break;
+    case OP_PROCESSES:
     case OP_BACKUP_DONE:
     case OP_CREATE:
     case OP_UPDATE:

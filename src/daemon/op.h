@@ -10,6 +10,7 @@
 #define DAEMON_OP_H
 
 #include "daemon/store.h"
+#include "usage/process.h"
 
 enum op_kind {
     OP_CREATE,
@@ -32,6 +33,8 @@ enum op_kind {
     OP_TABLE_CHECK,
     OP_BACKUP,
     OP_RESTORE_COMPARE,
+    OP_HISTORY,
+    OP_PROCESSES, /* the census', not the store thread's */
 };
 
 #define OP_IDS_MAX 10000u /* keys that one operation changes: STORE_TXN_KEYS_MAX */
@@ -42,6 +45,8 @@ enum op_kind {
 /* Keys that one KEY.IMPORT may bring: what the store thread does in some 50 ms, for a revoke that
  * comes meanwhile waits for it. */
 #define OP_IMPORT_MAX 2000u
+
+#define OP_SPANS_MAX 500u /* minutes, hours or days that one HISTORY looks at */
 
 #define OP_SCAN_MAX 20000u /* keys that one LIST looks at before it returns what it has */
 
@@ -168,6 +173,22 @@ struct op_wrong {
     const char *what; /* static: see PROTOCOL.md */
 };
 
+/* What was counted in a minute, an hour or a day. */
+struct op_span {
+    int64_t begin_unix_s;
+    struct history_entry entry;        /* of a key, */
+    uint64_t results[PROCESS_RESULTS]; /* or of all verifications */
+};
+
+/* One handle of a process that verifies keys. */
+struct op_process {
+    uint32_t pid; /* 0: not seen from here */
+    uint32_t uid;
+    int64_t attached_unix_s;
+    uint64_t generation; /* of the table that it used last; 0: none yet */
+    struct process_counts counts;
+};
+
 struct op;
 struct restore;
 typedef void op_done(struct op *op); /* in the event loop */
@@ -203,6 +224,9 @@ struct op {
     bool tries;                     /* IMPORT: changes nothing */
     struct op_check_place check_at; /* TABLE_CHECK: the cursor */
     struct text cursor;             /* BACKUP; empty: the beginning */
+    enum history_level level;       /* HISTORY: of ids[0], or of all results without one; */
+    int64_t since_unix_s;           /* from the span that this is in, */
+    int64_t until_unix_s;           /* to the last one that begins before this */
     struct restore *restore;        /* RESTORE_COMPARE */
     op_done *done;
     void *context;
@@ -234,8 +258,14 @@ struct op {
     bool check_ended;        /* TABLE_CHECK: that was all */
     struct text data;        /* BACKUP: whole entries */
     struct text next_cursor; /* BACKUP: go on from there; at_end: that was all */
-    bool owner_changed;      /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
-    int64_t time_unix_ms;    /* when it took effect: after the table was published */
+    struct op_span *spans;   /* HISTORY: those in which anything was counted, rising */
+    size_t span_count;
+    int64_t next_unix_s;          /* HISTORY: go on from here; 0: that was all */
+    struct op_process *processes; /* PROCESSES */
+    size_t process_count;
+    uint64_t current_generation; /* PROCESSES */
+    bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    int64_t time_unix_ms;        /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
     uint64_t generation; /* of the table that shows it */

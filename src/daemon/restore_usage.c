@@ -22,9 +22,9 @@ static int write_batch(struct joining *joining)
     size_t count = joining->count;
 
     joining->count = 0;
-    return count > 0
-               ? store_put_totals(joining->restore->fresh, joining->batch, count, joining->error)
-               : 0;
+    return count > 0 ? store_put_totals(joining->restore->fresh, joining->batch, count, NULL,
+                                        joining->error)
+                     : 0;
 }
 
 /* Two histories can have given one id to two keys. 0: another key, or none; 1: the same. */

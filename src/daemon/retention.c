@@ -7,6 +7,7 @@
 
 #include "core/key.h"
 #include "core/timespan.h"
+#include "daemon/keys.h"
 
 /* Keys or changes for one step: some milliseconds of the store thread's time. */
 #define STEP_MAX 500u
@@ -141,11 +142,28 @@ static int disable_unused(struct retention *retention, int64_t span_s, int64_t n
     return *ret_op != NULL ? 0 : error->code;
 }
 
+/* One level in each step, until all have nothing more that is old. A level that is not kept has
+ * nothing that is not. */
+static int prune_history(struct retention *retention, const struct config *config,
+                         int64_t now_unix_s, size_t *ret_pruned, struct error *error)
+{
+    int r = 0;
+
+    *ret_pruned = 0;
+    for (unsigned i = 0; i < HISTORY_LEVELS && r == 0 && *ret_pruned == 0; i++) {
+        enum history_level level = (enum history_level)i;
+        int64_t kept_s = keys_history_kept_s(config, level);
+        uint32_t before = kept_s != 0 ? history_bucket(level, now_unix_s - kept_s) : UINT32_MAX;
+        r = store_prune_history(retention->keys->store, level, before, STEP_MAX, ret_pruned, error);
+    }
+    return r;
+}
+
 int retention_step(struct retention *retention, const struct config *config, struct op **ret_op,
                    bool *ret_more, struct error *error)
 {
     int64_t now_ms = clock_ms(CLOCK_REALTIME);
-    size_t pruned = 0;
+    size_t pruned = 0, pruned_history = 0;
     bool believed;
 
     *ret_op = NULL;
@@ -157,12 +175,15 @@ int retention_step(struct retention *retention, const struct config *config, str
     if (config->audit_retain_s != 0)
         r = store_prune(retention->keys->store, now_ms - config->audit_retain_s * 1000, STEP_MAX,
                         &pruned, error);
+    if (r == 0)
+        r = prune_history(retention, config, now_ms / 1000, &pruned_history, error);
     if (r == 0 && config->retain_revoked_s != 0)
         r = make_purge(retention, now_ms / 1000 - config->retain_revoked_s, ret_op, error);
     bool purges_more = *ret_op != NULL && (*ret_op)->id_count == retention->at_once;
     if (r == 0 && *ret_op == NULL && config->disable_unused_s != 0)
         r = disable_unused(retention, config->disable_unused_s, now_ms, ret_op, error);
-    *ret_more = r == 0 && (pruned == STEP_MAX || purges_more || retention->unused.passing);
+    *ret_more = r == 0 && (pruned == STEP_MAX || pruned_history > 0 || purges_more ||
+                           retention->unused.passing);
     return r;
 }
 

@@ -1,7 +1,7 @@
 /*
- * retention.h - forgets what [policy] retain_revoked and [audit] retain say is old enough, and
- * disables keys that were not used for as long as [policy] disable_unused_after says, a little at a
- * time, as long as the wall clock can be believed. Store thread.
+ * retention.h - forgets what [policy] retain_revoked, [audit] retain and [history] say is old
+ * enough, and disables keys that were not used for as long as [policy] disable_unused_after says, a
+ * little at a time, as long as the wall clock can be believed. Store thread.
  */
 #ifndef DAEMON_RETENTION_H
 #define DAEMON_RETENTION_H

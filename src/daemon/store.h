@@ -14,7 +14,7 @@
  *
  * Files (0600 in a 0700 folder): `format` (who may read all this, and which store.<n> counts),
  * store.<n>/ with the environment's own, keys.db, owners.db, index.db, changes.db,
- * meta.db and usage.db;
+ * meta.db, usage.db and history.db;
  * `ballast` (room that a full disk leaves for recovery and for revoking; `ballast.spent` once that
  * was used), `published` (how far the last table went). So a whole store is replaced by one rename,
  * that of `format`; what it no longer names is removed by the next start.
@@ -23,6 +23,8 @@
 #define DAEMON_STORE_H
 
 #include "daemon/change.h"
+#include "daemon/history.h"
+#include "daemon/results.h"
 #include "daemon/total.h"
 
 struct store;
@@ -189,15 +191,35 @@ int store_changes_verify(struct store *store, struct store_position *io_at, stru
 int store_total(struct store *store, uint64_t id, struct total *ret_total, struct error *error);
 
 /* Writes totals, all or none; between transactions. Not flushed: the next flush is this one's too.
- * They are no change of the keys: the log does not tell of them. */
+ * They are no change of the keys: the log does not tell of them. plan NULL: nor does the history.
+ */
 struct store_total {
     uint64_t id;
     struct total total;
+    struct history_entry more; /* than was stored before */
 };
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
-                     struct error *error);
+                     const struct history_plan *plan, struct error *error);
 
-/* One, with the transaction of the change that it belongs to. After a failure it can only be aborted. */
+/* How often each result was. E_NOT_FOUND, which sets no error: it was never stored. Writing is as
+ * with totals; `more` is what they grew by. */
+int store_results(struct store *store, struct results *ret_results, struct error *error);
+int store_put_results(struct store *store, const struct results *results,
+                      const uint64_t more[PROCESS_RESULTS], const struct history_plan *plan,
+                      struct error *error);
+
+/* What is stored of a span of time: of a key, and of all results. Zeros: nothing. */
+int store_history(struct store *store, enum history_level level, uint32_t bucket, uint64_t id,
+                  struct history_entry *ret_entry, struct error *error);
+int store_history_results(struct store *store, enum history_level level, uint32_t bucket,
+                          uint64_t ret_counts[PROCESS_RESULTS], struct error *error);
+
+/* Removes at most max entries of this level that are of spans before this one. Not flushed. */
+int store_prune_history(struct store *store, enum history_level level, uint32_t before, size_t max,
+                        size_t *ret_count, struct error *error);
+
+/* One, with the transaction of the change that it belongs to. After a failure it can only be
+ * aborted. */
 int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
                     struct error *error);
 

@@ -26,6 +26,7 @@
 static const char *const file_names[STORE_DATABASES] = {
     [STORE_KEYS] = "keys.db",       [STORE_OWNERS] = "owners.db", [STORE_INDEX] = "index.db",
     [STORE_CHANGES] = "changes.db", [STORE_META] = "meta.db",     [STORE_USAGE] = "usage.db",
+    [STORE_HISTORY] = "history.db",
 };
 
 /* A write that ended short comes out as EAGAIN: Berkeley DB looks at an errno that was not set. */
@@ -298,6 +299,18 @@ int store_check_room(struct store *store, struct error *error)
     return error_set(error, CATLATCH_E_FULL,
                      "cannot store the change: the disk of state_dir %s is full; make room",
                      store->directory);
+}
+
+int store_env_commit(struct store *store, DB_TXN *txn, int r, struct error *error)
+{
+    if (r == 0)
+        r = store_check_room(store, error);
+    if (r != 0) {
+        txn->abort(txn);
+        return r;
+    }
+    r = txn->commit(txn, DB_TXN_NOSYNC);
+    return r == 0 ? 0 : store_fail(store, r, error, "commit");
 }
 
 /* A new log file's name must be on the disk as well as its contents. */

@@ -6,7 +6,7 @@
  * and store_runs.c hold them, store_bulk.c gathers what is written together, store_walk.c,
  * store_read.c and store_snapshot.c read, store_log.c walks the changes, store_meta.c holds the
  * small facts, store_place.c knows in which folder the environment lies, store_files.c keeps
- * `published`, store_usage.c the totals.
+ * `published`, store_usage.c the totals, store_history.c what they were when.
  *
  * The bytes of Berkeley DB's keys, all of which sort as they are meant to be walked:
  *   keys     id (8, big-endian)                   -> record
@@ -15,6 +15,7 @@
  *   index    see daemon/store_index.h
  *   meta     a word                               -> integers
  *   usage    id (8, big-endian)                   -> total
+ *   history  see daemon/history.h; and 't'        -> results
  */
 #ifndef DAEMON_STORE_INTERNAL_H
 #define DAEMON_STORE_INTERNAL_H
@@ -34,6 +35,7 @@ enum store_database {
     STORE_CHANGES,
     STORE_META,
     STORE_USAGE,
+    STORE_HISTORY,
     STORE_DATABASES,
 };
 
@@ -135,6 +137,14 @@ int store_env_open_bare(struct store *store, uint64_t cache_size_bytes, struct e
 /* A transaction of Berkeley DB's, which must end before another begins: there are no locks, so an
  * abort would undo the other's changes of the same pages too. E_CONFLICT: store_begin's is open. */
 int store_env_begin(struct store *store, DB_TXN **ret_txn, struct error *error);
+
+/* Ends it: by a commit if r is 0 and there is room, which the next flush is for. Returns r, or why
+ * it was undone. */
+int store_env_commit(struct store *store, DB_TXN *txn, int r, struct error *error);
+
+/* Adds what a key was granted and refused to the spans of this moment that are kept. */
+int store_history_add(struct store *store, DB_TXN *txn, const struct history_plan *plan,
+                      uint64_t id, const struct history_entry *more, struct error *error);
 
 /* Closes databases and environment, whatever their state. */
 void store_env_close(struct store *store);

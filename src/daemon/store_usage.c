@@ -106,7 +106,7 @@ int store_drop_total(struct store_txn *txn, uint64_t id, struct error *error)
 }
 
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,
-                     struct error *error)
+                     const struct history_plan *plan, struct error *error)
 {
     DB_TXN *txn;
 
@@ -115,14 +115,10 @@ int store_put_totals(struct store *store, const struct store_total *totals, size
         r = store_env_begin(store, &txn, error);
     if (r != 0)
         return r;
-    for (size_t i = 0; i < count && r == 0; i++)
+    for (size_t i = 0; i < count && r == 0; i++) {
         r = put_total(store, txn, &totals[i], error);
-    if (r == 0)
-        r = store_check_room(store, error);
-    if (r != 0) {
-        txn->abort(txn);
-        return r;
+        if (r == 0 && plan != NULL)
+            r = store_history_add(store, txn, plan, totals[i].id, &totals[i].more, error);
     }
-    r = txn->commit(txn, DB_TXN_NOSYNC);
-    return r == 0 ? 0 : store_fail(store, r, error, "commit");
+    return store_env_commit(store, txn, r, error);
 }

@@ -1,7 +1,9 @@
 #include "daemon/sweeper.h"
 
+#include <string.h>
+
 /* Records of one transaction, and words of marks that are looked at for them: a millisecond. */
-#define SLICE_RECORDS 128u
+#define SLICE_RECORDS 64u
 #define SLICE_WORDS 16384u
 
 void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms)
@@ -10,7 +12,7 @@ void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_m
         now_ms - sweeper->begun_ms < interval_ms)
         return;
     sweeper->active = true;
-    sweeper->wrote = false;
+    sweeper->wrote = sweeper->swept = false;
     sweeper->begun_ms = now_ms;
     sweeper->begun_unix_s = 0;
     sweeper->rounds++;
@@ -27,15 +29,64 @@ static bool add_area(const struct tally *tally, uint32_t ref, int64_t now_unix_s
            total_advance(io_total, area->id, ref, &numbers, now_unix_s);
 }
 
+/* What was counted up to now is nobody's, and is stored as that: all that follows is the store's,
+ * whatever becomes of this process. */
+static int begin_results(struct sweeper *sweeper, struct error *error)
+{
+    const struct history_plan nowhere = {.kept = {false}};
+    uint64_t none[PROCESS_RESULTS] = {0}, more[PROCESS_RESULTS];
+    struct results_look look;
+
+    if (census_look(sweeper->census, &look))
+        results_advance(&sweeper->results, &look, more);
+    memset(sweeper->results.counts, 0, sizeof sweeper->results.counts);
+    int r = store_put_results(sweeper->store, &sweeper->results, none, &nowhere, error);
+    if (r == 0)
+        r = store_flush(sweeper->store, error);
+    return r == CATLATCH_E_FULL ? 0 : r; /* the next sweep stores it */
+}
+
+int sweeper_open(struct sweeper *sweeper, struct error *error)
+{
+    if (sweeper->census == NULL)
+        return 0;
+    int r = store_results(sweeper->store, &sweeper->results, error);
+    if (r == CATLATCH_E_NOT_FOUND)
+        r = begin_results(sweeper, error);
+    if (r == 0)
+        census_know(sweeper->census, &sweeper->results);
+    return r;
+}
+
+void sweeper_results(const struct sweeper *sweeper, uint64_t ret_counts[PROCESS_RESULTS],
+                     uint64_t ret_more[PROCESS_RESULTS])
+{
+    struct results results = sweeper->results;
+    struct results_look look;
+
+    memset(ret_more, 0, PROCESS_RESULTS * sizeof *ret_more);
+    if (census_look(sweeper->census, &look))
+        results_advance(&results, &look, ret_more);
+    memcpy(ret_counts, results.counts, sizeof results.counts);
+}
+
+struct history_entry sweeper_more(const struct total *before, const struct total *after)
+{
+    return (struct history_entry){.granted = after->used.count - before->used.count,
+                                  .refused = after->refused.count - before->refused.count};
+}
+
 /* Returns 1 if some of what the area says is not believed, 0, or an error. */
 static int advance(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
-                   int64_t now_unix_s, struct total *ret_total, struct error *error)
+                   int64_t now_unix_s, struct total *ret_before, struct total *ret_total,
+                   struct error *error)
 {
     struct total total = {.used = {.count = 0}};
 
     int r = store_total(store, id, &total, error);
     if (r != 0 && r != CATLATCH_E_NOT_FOUND)
         return r;
+    *ret_before = total;
     bool believed = add_area(tally, ref, now_unix_s, &total);
     *ret_total = total;
     return !believed;
@@ -44,7 +95,8 @@ static int advance(struct store *store, const struct tally *tally, uint64_t id, 
 int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, uint32_t ref,
                   int64_t now_unix_s, struct total *ret_total, struct error *error)
 {
-    int r = advance(store, tally, id, ref, now_unix_s, ret_total, error);
+    struct total before;
+    int r = advance(store, tally, id, ref, now_unix_s, &before, ret_total, error);
     return r < 0 ? r : 0;
 }
 
@@ -55,29 +107,54 @@ void sweeper_look_again(const struct tally *tally, uint32_t ref, int64_t now_uni
 }
 
 static int take_over(struct sweeper *sweeper, const uint32_t *refs, size_t count,
-                     int64_t now_unix_s, struct error *error)
+                     const struct history_plan *plan, struct error *error)
 {
     struct store_total totals[SLICE_RECORDS];
+    struct total before;
     size_t known = 0;
 
     for (size_t i = 0; i < count; i++) {
-        uint64_t id = tally_owner(sweeper->tally, refs[i]);
-        if (id == 0)
+        struct store_total *next = &totals[known];
+        next->id = tally_owner(sweeper->tally, refs[i]);
+        if (next->id == 0)
             continue; /* a mark that somebody wrote there */
-        int r = advance(sweeper->store, sweeper->tally, id, refs[i], now_unix_s,
-                        &totals[known].total, error);
+        int r = advance(sweeper->store, sweeper->tally, next->id, refs[i], plan->now_unix_s,
+                        &before, &next->total, error);
         if (r < 0)
             return r;
+        next->more = sweeper_more(&before, &next->total);
         sweeper->unbelieved += r > 0;
-        totals[known++].id = id;
+        known++;
     }
     if (known == 0)
         return 0;
-    int r = store_put_totals(sweeper->store, totals, known, error);
+    int r = store_put_totals(sweeper->store, totals, known, plan, error);
     if (r != 0)
         return r;
     sweeper->records += known;
     sweeper->wrote = true;
+    return 0;
+}
+
+/* What all processes counted since it was stored last. */
+static int take_results(struct sweeper *sweeper, const struct history_plan *plan,
+                        struct error *error)
+{
+    struct results results = sweeper->results;
+    uint64_t more[PROCESS_RESULTS];
+    struct results_look look;
+
+    if (!census_look(sweeper->census, &look))
+        return 0;
+    if (!results_advance(&results, &look, more) &&
+        memcmp(&results, &sweeper->results, sizeof results) == 0)
+        return 0;
+    int r = store_put_results(sweeper->store, &results, more, plan, error);
+    if (r != 0)
+        return r;
+    sweeper->results = results;
+    sweeper->wrote = true;
+    census_know(sweeper->census, &results);
     return 0;
 }
 
@@ -127,25 +204,40 @@ static int note_round(const struct sweeper *sweeper, struct error *error)
     return r == CATLATCH_E_FULL ? 0 : r; /* a gap, if it lasts */
 }
 
-int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, struct error *error)
+/* True: the area's end was come to. */
+static bool sweep_area(struct sweeper *sweeper, const struct history_plan *plan, int *ret_r,
+                       struct error *error)
 {
     uint32_t refs[SLICE_RECORDS];
     size_t count = 0;
+
+    bool over = usage_sweep(tally_area(sweeper->tally), &sweeper->cursor, SLICE_WORDS, refs,
+                            SLICE_RECORDS, &count);
+    *ret_r = take_over(sweeper, refs, count, plan, error);
+    if (*ret_r != 0) {
+        mark_again(sweeper, refs, count);
+        sweeper->cursor = (struct usage_cursor){0};
+    }
+    if (over && *ret_r == 0)
+        *ret_r = note_round(sweeper, error);
+    return over;
+}
+
+int sweeper_step(struct sweeper *sweeper, const struct history_plan *plan, bool *ret_ended,
+                 struct error *error)
+{
+    int r = 0;
 
     *ret_ended = false;
     if (!sweeper->active)
         return 0;
     if (sweeper->begun_unix_s == 0)
-        sweeper->begun_unix_s = now_unix_s;
-    bool over = usage_sweep(tally_area(sweeper->tally), &sweeper->cursor, SLICE_WORDS, refs,
-                            SLICE_RECORDS, &count);
-    int r = take_over(sweeper, refs, count, now_unix_s, error);
-    if (r != 0) {
-        mark_again(sweeper, refs, count);
-        sweeper->cursor = (struct usage_cursor){0};
-    }
-    if (over && r == 0)
-        r = note_round(sweeper, error);
+        sweeper->begun_unix_s = plan->now_unix_s;
+    bool over = sweeper->swept;
+    if (over)
+        r = take_results(sweeper, plan, error);
+    else
+        sweeper->swept = sweep_area(sweeper, plan, &r, error);
     sweeper->active = !over && r == 0;
     *ret_ended = over && sweeper->wrote && r == 0;
     return r;

@@ -1,15 +1,18 @@
 /*
- * sweeper.h - carries what the usage area says into the store, in slices between the changes.
+ * sweeper.h - carries what the usage area and the process segment say into the store, in slices
+ * between the changes: totals, and with them their history.
  *
  * A round begins each usage_flush_interval and looks at every record that was used since the last.
  * A slice is some hundred records, one transaction, about a millisecond of the store thread; no
  * slice is begun while anything else waits. Nothing is flushed for it until the round ends, and
  * then beside the store thread. Each round that comes to its end is noted, so that it can be told
- * for how long no use can have been missed (sweeper_evidence). Store thread.
+ * for how long no use can have been missed (sweeper_evidence). The last slice is that of the
+ * results of all processes. Store thread.
  */
 #ifndef DAEMON_SWEEPER_H
 #define DAEMON_SWEEPER_H
 
+#include "daemon/census.h"
 #include "daemon/store.h"
 #include "daemon/tally.h"
 #include "usage/sweep.h"
@@ -17,8 +20,12 @@
 struct sweeper {
     struct store *store;
     struct tally *tally;
+    struct census *census; /* NULL: nobody counts results */
+
+    struct results results; /* as they are stored */
 
     bool active; /* a round is under way */
+    bool swept;  /* the area was, and what is left are the results */
     bool wrote;  /* it wrote something */
     uint64_t begun_ms;
     int64_t begun_unix_s; /* 0: it is at its beginning */
@@ -40,13 +47,22 @@ struct sweeper {
 int sweeper_evidence(struct store *store, const struct tally *tally, int64_t now_unix_s,
                      int64_t *ret_since_unix_s, struct error *error);
 
+/* Reads what is stored of the results. Where nothing is, as in a new store, what was counted before
+ * this moment is nobody's. Once, before all else. Returns 0 or an error. */
+int sweeper_open(struct sweeper *sweeper, struct error *error);
+
 /* Begins a round if none is under way and the interval has passed since the last one began. */
 void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms);
 
 /* One slice of the round. Returns 0, also when none is under way, or why nothing was written, which
  * ends the round: what it did not reach is found by the next one. *ret_ended: the round came to its
  * end, and wrote something that a flush is due for. */
-int sweeper_step(struct sweeper *sweeper, int64_t now_unix_s, bool *ret_ended, struct error *error);
+int sweeper_step(struct sweeper *sweeper, const struct history_plan *plan, bool *ret_ended,
+                 struct error *error);
+
+/* The results as of this moment, and what of them is not stored yet. */
+void sweeper_results(const struct sweeper *sweeper, uint64_t ret_counts[PROCESS_RESULTS],
+                     uint64_t ret_more[PROCESS_RESULTS]);
 
 /* What is known of a key's use: the store's, with what the area says of its record. ref 0: it has
  * none; tally NULL: there is no area. Returns 0, or what store_total did but for E_NOT_FOUND. */
@@ -56,5 +72,8 @@ int sweeper_total(struct store *store, const struct tally *tally, uint64_t id, u
 /* The same for a total that was known before: with what the area says by now. */
 void sweeper_look_again(const struct tally *tally, uint32_t ref, int64_t now_unix_s,
                         struct total *io_total);
+
+/* What a total has more than another, which came before it. */
+struct history_entry sweeper_more(const struct total *before, const struct total *after);
 
 #endif

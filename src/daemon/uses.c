@@ -252,7 +252,7 @@ int uses_step(struct uses *uses, size_t max, int64_t now_unix_s, int64_t now_ms,
     if (r >= 0)
         r = 0;
     if (r == 0 && count > 0)
-        r = store_put_totals(uses->store, totals, count, error);
+        r = store_put_totals(uses->store, totals, count, NULL, error);
     if (r == 0 && count > 0)
         r = store_flush(uses->store, error);
     for (size_t i = 0; i < count; i++) {

@@ -636,7 +636,7 @@ static void a_restore_that_is_given_up_leaves_nothing(void **state)
 static void put_total(uint64_t id, struct total total)
 {
     struct store_total put = {.id = id, .total = total};
-    assert_ok(store_put_totals(store, &put, 1, &error));
+    assert_ok(store_put_totals(store, &put, 1, NULL, &error));
 }
 
 static struct total counted(uint64_t id)

@@ -16,6 +16,7 @@
 static char run_dir[STORE_FOLDER_SIZE];
 static struct tally *tally;
 static struct sweeper sweeper;
+static struct history_plan plan = {.now_unix_s = NOW, .kept = {true, true, true}};
 
 static int open_all(void **state)
 {
@@ -42,7 +43,7 @@ static void sweep(void)
     sweeper_begin(&sweeper, 0, 1);
     assert_true(sweeper.active);
     while (sweeper.active)
-        assert_ok(sweeper_step(&sweeper, NOW, &ended, &error));
+        assert_ok(sweeper_step(&sweeper, &plan, &ended, &error));
 }
 
 static struct total stored(uint64_t id)
@@ -191,7 +192,7 @@ static void what_could_not_be_stored_is_found_by_the_next_round(void **state)
     usage_note_use(tally_area(tally), ref, NOW, NULL);
     assert_ok(store_begin(store, &txn, &error)); /* so that a second transaction fails */
     sweeper_begin(&sweeper, 0, 1);
-    assert_int_equal(sweeper_step(&sweeper, NOW, &ended, &error), CATLATCH_E_CONFLICT);
+    assert_int_equal(sweeper_step(&sweeper, &plan, &ended, &error), CATLATCH_E_CONFLICT);
     assert_false(sweeper.active || ended);
     store_abort(txn);
     assert_int_equal(stored(7).used.count, 0);
@@ -211,7 +212,7 @@ static void a_round_begins_when_the_interval_has_passed(void **state)
     sweeper_begin(&sweeper, 1000, 1000);
     assert_true(sweeper.active);
     while (sweeper.active)
-        assert_ok(sweeper_step(&sweeper, NOW, &ended, &error));
+        assert_ok(sweeper_step(&sweeper, &plan, &ended, &error));
     assert_false(ended); /* it wrote nothing, so that nothing is to be flushed */
     sweeper_begin(&sweeper, 1000, 1999);
     assert_false(sweeper.active);

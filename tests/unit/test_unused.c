@@ -75,7 +75,7 @@ static uint32_t add_key(uint64_t id, int64_t created_unix_s, int64_t imported_us
 static void store_use(uint64_t id, int64_t unix_s)
 {
     struct store_total total = {.id = id, .total = {.used = {.count = 1, .last_unix_s = unix_s}}};
-    assert_ok(store_put_totals(store, &total, 1, &error));
+    assert_ok(store_put_totals(store, &total, 1, NULL, &error));
 }
 
 static void use_key(uint32_t ref, int64_t unix_s)

@@ -87,7 +87,7 @@ static void begin(const char *allowance, int64_t now_unix_s, bool gives)
     struct store_total total = {.id = KEY, .total = stored()};
     struct uses_gift gift;
     uses_begin(&uses, &record, record.allowance.uses * MILLI, now_unix_s, &total.total, &gift);
-    assert_ok(store_put_totals(store, &total, 1, &error));
+    assert_ok(store_put_totals(store, &total, 1, NULL, &error));
     if (gives)
         uses_reset(words(), &gift);
     know(&record);
