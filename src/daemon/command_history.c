@@ -58,6 +58,9 @@ void handle_processes(struct call *call)
 void answer_processes(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
     (void)place;
+    reply_map(reply, 2);
+    pair_count(reply, "generation", op->current_generation);
+    reply_word(reply, "processes");
     reply_array(reply, op->process_count);
     for (size_t i = 0; i < op->process_count; i++) {
         const struct op_process *process = &op->processes[i];

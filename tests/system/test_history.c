@@ -176,7 +176,8 @@ static void workers_are_listed_with_what_they_counted(void **state)
         pids[i] = start_worker(scene, 100 + i, end);
     await_result_of(admin, "valid", 100 + 101 + 102);
     await_result_of(admin, "malformed", WORKERS);
-    redisReply *list = trial_ask(admin, "PROCESSES");
+    redisReply *reply = trial_ask(admin, "PROCESSES");
+    const redisReply *list = trial_member(reply, "processes");
     assert_int_equal(list->elements, WORKERS + 1);
     long long generation = (long long)trial_stat(admin, "generation"), valid = 0;
     for (size_t i = 0; i < list->elements; i++) {
@@ -190,13 +191,13 @@ static void workers_are_listed_with_what_they_counted(void **state)
     }
     assert_int_equal(valid, 303);
     assert_non_null(process_of(list, scene->trial.pid)); /* the daemon counts too */
-    freeReplyObject(list);
+    freeReplyObject(reply);
     close(end[1]);
     for (unsigned i = 0; i < WORKERS; i++)
         await_end(pids[i]);
-    list = trial_ask(admin, "PROCESSES");
-    assert_int_equal(list->elements, 1);
-    freeReplyObject(list);
+    reply = trial_ask(admin, "PROCESSES");
+    assert_int_equal(trial_member(reply, "processes")->elements, 1);
+    freeReplyObject(reply);
     assert_int_equal(result_of(admin, "valid"), 303);
     close(end[0]);
     redisFree(admin);

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "commands.h"
 #include "core/digest.h"
 #include "core/key.h"
 #include "core/timespan.h"
 #include "follow.h"
+#include "moment.h"
 #include "output.h"
 #include "value.h"
 
@@ -40,23 +40,6 @@ static bool is_position(const char *text)
 
     return epoch > 0 && sequence > 0 && text[epoch + 1 + sequence] == '\0' &&
            strlen(text) < POSITION_SIZE;
-}
-
-/* A time, or a duration before now. */
-static int past_read(const char *what, const char *text, char ret_text[TIMESPAN_RFC3339_SIZE],
-                     struct error *error)
-{
-    int64_t now_unix_s = (int64_t)time(NULL), unix_s, ago_ms;
-
-    if (timespan_parse_ms(text, strlen(text), &ago_ms) == 0 && strcmp(text, "0") != 0)
-        unix_s = now_unix_s - ago_ms / 1000;
-    else if (timespan_parse_time(text, strlen(text), now_unix_s, &unix_s) != 0)
-        return error_set(error, CATLATCH_E_DATA,
-                         "%s takes a time, such as 2027-01-31T12:00:00Z, or how long ago, such as "
-                         "2h",
-                         what);
-    timespan_rfc3339(unix_s, ret_text);
-    return 0;
 }
 
 static int actor_read(const char *text, char ret_text[CATLATCH_ID_SIZE], struct error *error)
@@ -106,9 +89,9 @@ static int reading_begin(struct call *call, struct reading *reading, struct erro
     if (since != NULL && is_position(since))
         snprintf(reading->cursor, sizeof reading->cursor, "%s", since);
     else if (since != NULL)
-        code = past_read("--since", since, reading->since, error);
+        code = moment_past("--since", since, reading->since, error);
     if (code == 0 && until != NULL)
-        code = past_read("--until", until, reading->until, error);
+        code = moment_past("--until", until, reading->until, error);
     if (code == 0 && actor != NULL)
         code = actor_read(actor, reading->actor, error);
     if (code == 0 && limit != NULL)

@@ -13,4 +13,8 @@ struct moment {
  * E_DATA. */
 int moment_read(const char *what, const char *text, struct moment *ret_moment, struct error *error);
 
+/* A time, or a duration before now. Returns 0 or E_DATA. */
+int moment_past(const char *what, const char *text, char ret_text[TIMESPAN_RFC3339_SIZE],
+                struct error *error);
+
 #endif

@@ -70,6 +70,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SINCE] = {"since", "WHEN",
                       "from a time, a duration ago (2h) or behind a sequence (1:42)", 0, false},
     [OPTION_UNTIL] = {"until", "WHEN", "before a time, or a duration ago", 0, false},
+    [OPTION_STEP] = {"step", "minute|hour|day", "what each bar is (default: by --since)", 0, false},
     [OPTION_LOG_ID] = {"id", "ID", "changes of one key", 0, false},
     [OPTION_ACTOR] = {"actor", "WHO", "changes made by a user, a uid or an acting key's id", 0,
                       false},

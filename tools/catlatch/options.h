@@ -59,6 +59,7 @@ enum option_id {
     OPTION_EXPLAIN,
     OPTION_SINCE,
     OPTION_UNTIL,
+    OPTION_STEP,
     OPTION_LOG_ID,
     OPTION_ACTOR,
     OPTION_KIND,

@@ -89,6 +89,11 @@ const struct command command_list[] = {
      "daemon running or stopped; workers go on verifying meanwhile.",
      BITS3(DRY_RUN, YES, ACCEPT_RESURRECTION), 1, 1, cmd_restore},
     {"status", "show how the daemon is", "", "", 0, 0, 0, cmd_status},
+    {"stats", "show what is verified, of all keys or of one", "[ID]",
+     "How often there was each result, now, in all, and in the last day or since --since; which "
+     "processes verify keys, and with which table. Of one key: when it was granted and refused. "
+     "--since takes a time, or how long ago, such as 7d.",
+     BITS2(SINCE, STEP), 0, 1, cmd_stats},
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},

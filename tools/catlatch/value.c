@@ -31,6 +31,10 @@ static enum kind kind_of(const char *name, const redisReply *value)
         {"end", REDIS_REPLY_INTEGER, BOOLEAN},
         {"ballast_spent", REDIS_REPLY_INTEGER, BOOLEAN},
         {"wrong", REDIS_REPLY_ARRAY, MAPS},
+        {"results", REDIS_REPLY_ARRAY, TEXT_MAP},
+        {"history", REDIS_REPLY_ARRAY, MAPS},
+        {"processes", REDIS_REPLY_ARRAY, MAPS},
+        {"stale", REDIS_REPLY_INTEGER, BOOLEAN},
         {"known", REDIS_REPLY_INTEGER, BOOLEAN},
     };
 
