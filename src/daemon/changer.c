@@ -253,6 +253,15 @@ static void add_usage(const struct changer *changer, struct changer_status *stat
     status->usage_unbelieved = atomic_load(&sweeper->unbelieved);
 }
 
+static uint64_t beat_age_ms(const struct table_header *header)
+{
+    /* relaxed: it is told, and rests on nothing */
+    uint64_t pulse = atomic_load_explicit(&header->pulse, memory_order_relaxed);
+    uint64_t now_ms = generation_now_ms();
+
+    return pulse < now_ms ? now_ms - pulse : 0;
+}
+
 void changer_status(struct changer *changer, struct changer_status *ret_status)
 {
     struct store *store = changer->options.store;
@@ -273,6 +282,7 @@ void changer_status(struct changer *changer, struct changer_status *ret_status)
         .batches = atomic_load(&changer->batches),
         .changes = atomic_load(&changer->changed),
     };
+    ret_status->heartbeat_age_ms = beat_age_ms(header);
     add_usage(changer, ret_status);
     ret_status->fill_permille = (unsigned)(ret_status->slots_used * 1000 / ret_status->capacity);
     uv_mutex_lock(&changer->lock);

@@ -64,6 +64,7 @@ void changer_beat(struct changer *changer);
 struct store_position changer_position(const struct changer *changer);
 
 struct changer_status {
+    uint64_t heartbeat_age_ms; /* how long ago the table's heart beat */
     uint64_t epoch;
     uint64_t sequence;
     uint64_t generation;

@@ -69,6 +69,8 @@ const struct command command_table[] = {
     {"HISTORY", READ, COMMAND_READ, 1, 0, true, handle_history, answer_history, "server",
      "[id] [SINCE time] [UNTIL time] [STEP m|h|d]",
      "What was granted and refused, of one key, or all results, by minutes, hours or days"},
+    {"USAGE.TOP", READ, COMMAND_READ, 1, 2, false, handle_usage_top, answer_usage_top, "server",
+     "[count]", "The keys that are used most at present, and their owners"},
     {"TABLE.CHECK", READ, COMMAND_READ, 1, 3, false, handle_table_check, answer_table_checked,
      "server", "[CURSOR cursor]", "Compares a part of the table with the store"},
     {"RELOAD", ADMIN, COMMAND_ALONE, 1, 1, false, handle_reload, NULL, "server", "",

@@ -108,7 +108,7 @@ command_handler handle_backup, handle_backup_done, handle_restore;
 /* command_stats.c, */
 command_handler handle_stats, handle_reload, handle_info, handle_config;
 /* command_history.c, */
-command_handler handle_processes, handle_history;
+command_handler handle_processes, handle_history, handle_usage_top;
 /* command_check.c, */
 command_handler handle_table_check;
 /* command_docs.c, */
@@ -120,6 +120,6 @@ command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
     answer_imported, answer_exported, answer_table_checked, answer_backup, answer_backup_done,
-    answer_processes, answer_history;
+    answer_processes, answer_history, answer_usage_top;
 
 #endif

@@ -1,4 +1,4 @@
-/* PROCESSES and HISTORY: who verifies, and what was counted when. */
+/* PROCESSES, HISTORY and USAGE.TOP: who verifies, what was counted when, and of which keys. */
 #include <time.h>
 
 #include "core/key.h"
@@ -165,5 +165,53 @@ void answer_history(const struct op *op, const struct answer_place *place, struc
         }
         pair_count(reply, "granted", span->entry.granted);
         pair_count(reply, "refused", span->entry.refused);
+    }
+}
+
+/* Keys, and owners, of one answer unless it was asked for fewer. */
+#define TOP_MAX 100u
+
+void handle_usage_top(struct call *call)
+{
+    struct text word = call->request->count > 1 ? call_word(call, 1) : text_of("20");
+    struct op *op = call_op(call, OP_BUSIEST);
+
+    if (op != NULL)
+        call_leave(call, op, options_limit(call, op, "the count", &word));
+}
+
+static size_t at_most(size_t count, const struct op *op)
+{
+    size_t limit = op->limit < TOP_MAX ? op->limit : TOP_MAX;
+
+    return count < limit ? count : limit;
+}
+
+static void write_counts(struct reply *reply, const struct op_busy *busy)
+{
+    pair_count(reply, "granted", busy->more.granted);
+    pair_count(reply, "refused", busy->more.refused);
+}
+
+void answer_usage_top(const struct op *op, const struct answer_place *place, struct reply *reply)
+{
+    (void)place;
+    reply_map(reply, 3);
+    pair_count(reply, "span_ms", op->busy_span_ms);
+    reply_word(reply, "keys");
+    reply_array(reply, at_most(op->busy_count, op));
+    for (size_t i = 0; i < at_most(op->busy_count, op); i++) {
+        reply_map(reply, 5);
+        pair_id(reply, "id", op->busy[i].id);
+        pair_text(reply, "name", op->busy[i].name);
+        pair_text(reply, "owner", op->busy[i].owner);
+        write_counts(reply, &op->busy[i]);
+    }
+    reply_word(reply, "owners");
+    reply_array(reply, at_most(op->busy_owner_count, op));
+    for (size_t i = 0; i < at_most(op->busy_owner_count, op); i++) {
+        reply_map(reply, 3);
+        pair_text(reply, "owner", op->busy_owners[i].owner);
+        write_counts(reply, &op->busy_owners[i]);
     }
 }

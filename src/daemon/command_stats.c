@@ -27,13 +27,14 @@ void handle_stats(struct call *call)
     uint64_t results[PROCESS_RESULTS];
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 32);
+    reply_map(reply, 33);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
     reply_word(reply, daemon->host);
     pair(reply, "pid", (uint64_t)getpid());
     pair(reply, "uptime_s", uptime_s(daemon));
+    pair(reply, "heartbeat_age_ms", status.heartbeat_age_ms);
     pair(reply, "epoch", status.epoch);
     pair(reply, "sequence", status.sequence);
     pair(reply, "generation", status.generation);

@@ -275,6 +275,7 @@ static int dispatch(struct run *run)
     case OP_BACKUP:
     case OP_RESTORE_COMPARE:
     case OP_HISTORY:
+    case OP_BUSIEST:
     case OP_PROCESSES:
         break;
     }

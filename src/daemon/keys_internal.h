@@ -88,6 +88,9 @@ int keys_log_verify(struct keys *keys, struct op *op);
 /* keys_usage.c: what was counted when. */
 int keys_history(struct keys *keys, struct op *op);
 
+/* keys_busiest.c: which keys were used most. */
+int keys_busiest(struct keys *keys, struct op *op);
+
 /* keys_check.c: a part of the comparison of store and table. */
 int keys_check(struct keys *keys, struct op *op);
 /* keys_backup.c: a chunk of a backup; and that one was completed, which is no change of a key. */

@@ -326,6 +326,9 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_HISTORY:
         r = keys_history(keys, op);
         break;
+    case OP_BUSIEST:
+        r = keys_busiest(keys, op);
+        break;
     case OP_BACKUP:
         r = keys_backup(keys, op);
         break;

@@ -34,6 +34,7 @@ enum op_kind {
     OP_BACKUP,
     OP_RESTORE_COMPARE,
     OP_HISTORY,
+    OP_BUSIEST,
     OP_PROCESSES, /* the census', not the store thread's */
 };
 
@@ -180,6 +181,13 @@ struct op_span {
     uint64_t results[PROCESS_RESULTS]; /* or of all verifications */
 };
 
+/* How much a key, or all of an owner's, was used in a while. */
+struct op_busy {
+    uint64_t id; /* 0: an owner */
+    struct text name, owner;
+    struct history_entry more;
+};
+
 /* One handle of a process that verifies keys. */
 struct op_process {
     uint32_t pid; /* 0: not seen from here */
@@ -260,7 +268,10 @@ struct op {
     struct text next_cursor; /* BACKUP: go on from there; at_end: that was all */
     struct op_span *spans;   /* HISTORY: those in which anything was counted, rising */
     size_t span_count;
-    int64_t next_unix_s;          /* HISTORY: go on from here; 0: that was all */
+    int64_t next_unix_s;                /* HISTORY: go on from here; 0: that was all */
+    struct op_busy *busy, *busy_owners; /* BUSIEST: the most first */
+    size_t busy_count, busy_owner_count;
+    uint64_t busy_span_ms;        /* BUSIEST: within this time; 0: nothing is known yet */
     struct op_process *processes; /* PROCESSES */
     size_t process_count;
     uint64_t current_generation; /* PROCESSES */

@@ -6,15 +6,31 @@
 #define SLICE_RECORDS 64u
 #define SLICE_WORDS 16384u
 
+const struct busiest *sweeper_watch(struct sweeper *sweeper, uint64_t *ret_span_ms, uint64_t now_ms)
+{
+    sweeper->watched_ms = now_ms;
+    *ret_span_ms = sweeper->busiest_span_ms;
+    return &sweeper->busiest;
+}
+
+static bool is_watched(const struct sweeper *sweeper, uint64_t now_ms)
+{
+    return sweeper->watched_ms != 0 && now_ms - sweeper->watched_ms < SWEEPER_WATCH_MS;
+}
+
 void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms)
 {
+    if (is_watched(sweeper, now_ms) && interval_ms > SWEEPER_WATCHED_INTERVAL_MS)
+        interval_ms = SWEEPER_WATCHED_INTERVAL_MS;
     if (sweeper->active || tally_area(sweeper->tally) == NULL ||
         now_ms - sweeper->begun_ms < interval_ms)
         return;
     sweeper->active = true;
     sweeper->wrote = sweeper->swept = false;
+    sweeper->span_ms = sweeper->begun_ms != 0 ? now_ms - sweeper->begun_ms : 0;
     sweeper->begun_ms = now_ms;
     sweeper->begun_unix_s = 0;
+    busiest_clear(&sweeper->found);
     sweeper->rounds++;
 }
 
@@ -131,6 +147,8 @@ static int take_over(struct sweeper *sweeper, const uint32_t *refs, size_t count
     int r = store_put_totals(sweeper->store, totals, known, plan, error);
     if (r != 0)
         return r;
+    for (size_t i = 0; i < known; i++)
+        busiest_add(&sweeper->found, totals[i].id, &totals[i].more);
     sweeper->records += known;
     sweeper->wrote = true;
     return 0;
@@ -223,6 +241,13 @@ static bool sweep_area(struct sweeper *sweeper, const struct history_plan *plan,
     return over;
 }
 
+static void show_busiest(struct sweeper *sweeper)
+{
+    sweeper->busiest = sweeper->found;
+    sweeper->busiest_span_ms = sweeper->span_ms;
+    busiest_sort(&sweeper->busiest);
+}
+
 int sweeper_step(struct sweeper *sweeper, const struct history_plan *plan, bool *ret_ended,
                  struct error *error)
 {
@@ -234,9 +259,10 @@ int sweeper_step(struct sweeper *sweeper, const struct history_plan *plan, bool 
     if (sweeper->begun_unix_s == 0)
         sweeper->begun_unix_s = plan->now_unix_s;
     bool over = sweeper->swept;
-    if (over)
+    if (over) {
+        show_busiest(sweeper);
         r = take_results(sweeper, plan, error);
-    else
+    } else
         sweeper->swept = sweep_area(sweeper, plan, &r, error);
     sweeper->active = !over && r == 0;
     *ret_ended = over && sweeper->wrote && r == 0;

@@ -12,6 +12,7 @@
 #ifndef DAEMON_SWEEPER_H
 #define DAEMON_SWEEPER_H
 
+#include "daemon/busiest.h"
 #include "daemon/census.h"
 #include "daemon/store.h"
 #include "daemon/tally.h"
@@ -30,6 +31,12 @@ struct sweeper {
     uint64_t begun_ms;
     int64_t begun_unix_s; /* 0: it is at its beginning */
     struct usage_cursor cursor;
+
+    struct busiest found;     /* in the round that is under way, */
+    struct busiest busiest;   /* and in the last that was, */
+    uint64_t busiest_span_ms; /* which came so long after the one before it; 0: there was none */
+    uint64_t span_ms;         /* of the round that is under way */
+    uint64_t watched_ms;      /* when somebody asked for them last; 0: never */
 
     /* Since the start; any thread may look. */
     _Atomic uint64_t rounds;
@@ -53,6 +60,13 @@ int sweeper_open(struct sweeper *sweeper, struct error *error);
 
 /* Begins a round if none is under way and the interval has passed since the last one began. */
 void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_ms);
+
+/* The busiest keys of the last round, sorted, and the time that they are of. Whoever asks has a
+ * round begin each second for a while, so that the next answer is of that. */
+#define SWEEPER_WATCH_MS 5000u
+#define SWEEPER_WATCHED_INTERVAL_MS 900u /* each heartbeat of a second, as timers go */
+const struct busiest *sweeper_watch(struct sweeper *sweeper, uint64_t *ret_span_ms,
+                                    uint64_t now_ms);
 
 /* One slice of the round. Returns 0, also when none is under way, or why nothing was written, which
  * ends the round: what it did not reach is found by the next one. *ret_ended: the round came to its

@@ -171,7 +171,7 @@ static void every_command_has_the_right_that_the_protocol_states(void **state)
         {"BACKUP.DONE", CONFIG_RIGHT_ADMIN},    {"RESTORE", CONFIG_RIGHT_ADMIN},
         {"KEY.IMPORT", CONFIG_RIGHT_ADMIN},     {"KEY.EXPORT", CONFIG_RIGHT_ADMIN},
         {"TABLE.CHECK", CONFIG_RIGHT_READ},     {"PROCESSES", CONFIG_RIGHT_READ},
-        {"HISTORY", CONFIG_RIGHT_READ},
+        {"HISTORY", CONFIG_RIGHT_READ},         {"USAGE.TOP", CONFIG_RIGHT_READ},
     };
     size_t known = 0;
 
