@@ -55,7 +55,7 @@ ALL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 LIB_LIBS := -lcrypto -linih
 DAEMON_LIBS := -luv -ldb $(LIB_LIBS) -lpthread
-TOOL_LIBS := -lhiredis -ljansson -lsmartcols $(LIB_LIBS) -lpthread
+TOOL_LIBS := -lhiredis -ljansson -lsmartcols -lncursesw -ltinfo $(LIB_LIBS) -lpthread
 
 comma := ,
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))

@@ -26,6 +26,7 @@ int cmd_import(struct call *call);
 int cmd_export(struct call *call);
 int cmd_status(struct call *call);
 int cmd_stats(struct call *call);
+int cmd_top(struct call *call);
 int cmd_configtest(struct call *call);
 int cmd_reload(struct call *call);
 int cmd_completion(struct call *call);

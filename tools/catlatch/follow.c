@@ -35,7 +35,7 @@ static int catch (int number)
 int follow_begin(struct error *error)
 {
     enough = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (enough < 0 || catch (SIGINT) != 0 || catch (SIGTERM) != 0)
+    if (enough < 0 || catch (SIGINT) != 0 || catch (SIGTERM) != 0 || catch (SIGHUP) != 0)
         return error_errno(error, errno, "waiting for signals");
     return 0;
 }
@@ -56,6 +56,11 @@ static bool look(int fd, int timeout_ms)
 bool follow_is_over(void)
 {
     return look(-1, 0);
+}
+
+bool follow_pause(int fd, int timeout_ms)
+{
+    return look(fd, timeout_ms);
 }
 
 void follow_wait(int fd)

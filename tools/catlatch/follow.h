@@ -1,6 +1,6 @@
 /*
  * follow.h - for how long what has no end goes on: until whoever reads stdout has gone, or until
- * SIGINT or SIGTERM says that it is enough.
+ * SIGINT, SIGTERM or SIGHUP says that it is enough.
  */
 #ifndef TOOL_FOLLOW_H
 #define TOOL_FOLLOW_H
@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 
-/* From here on the first SIGINT or SIGTERM ends the following, and a second one the process. Once.
+/* From here on the first of these signals ends the following, and a second one the process. Once.
  * Returns 0 or E_IO. */
 int follow_begin(struct error *error);
 
@@ -18,5 +18,8 @@ bool follow_is_over(void);
 
 /* Waits until the descriptor can be read, and for nothing when it is over. */
 void follow_wait(int fd);
+
+/* The same, for timeout_ms at most. fd -1: for the time alone. True: it is over. */
+bool follow_pause(int fd, int timeout_ms);
 
 #endif

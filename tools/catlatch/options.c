@@ -71,6 +71,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
                       "from a time, a duration ago (2h) or behind a sequence (1:42)", 0, false},
     [OPTION_UNTIL] = {"until", "WHEN", "before a time, or a duration ago", 0, false},
     [OPTION_STEP] = {"step", "minute|hour|day", "what each bar is (default: by --since)", 0, false},
+    [OPTION_ONCE] = {"once", NULL, "one picture on standard output; needs no terminal", 0, false},
+    [OPTION_ROUNDS] = {"count", "N", "end after so many pictures", 'n', false},
     [OPTION_LOG_ID] = {"id", "ID", "changes of one key", 0, false},
     [OPTION_ACTOR] = {"actor", "WHO", "changes made by a user, a uid or an acting key's id", 0,
                       false},

@@ -60,6 +60,8 @@ enum option_id {
     OPTION_SINCE,
     OPTION_UNTIL,
     OPTION_STEP,
+    OPTION_ONCE,
+    OPTION_ROUNDS,
     OPTION_LOG_ID,
     OPTION_ACTOR,
     OPTION_KIND,

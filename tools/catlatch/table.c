@@ -94,6 +94,11 @@ const struct command command_list[] = {
      "processes verify keys, and with which table. Of one key: when it was granted and refused. "
      "--since takes a time, or how long ago, such as 7d.",
      BITS2(SINCE, STEP), 0, 1, cmd_stats},
+    {"top", "watch what is verified", "",
+     "A picture each second, until q: verifications by their result, the keys and owners that are "
+     "used most, and the processes that verify. Owners are those of the 256 busiest keys. While it "
+     "runs the daemon stores what was counted each second. Off a terminal it takes --once or -n.",
+     BITS2(ONCE, ROUNDS), 0, 0, cmd_top},
     {"configtest", "check the configuration", "", "Needs no daemon.", 0, 0, 0, cmd_configtest},
     {"reload", "have the daemon read its configuration again", "",
      "A configuration with any error changes nothing.", 0, 0, 0, cmd_reload},
