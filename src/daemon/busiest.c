@@ -20,10 +20,16 @@ static void swap(struct busiest_key *a, struct busiest_key *b)
     *b = kept;
 }
 
-static void rise(struct busiest *busiest, size_t at)
+/* The last one, which was added. */
+static void rise(struct busiest *busiest)
 {
-    while (at > 0 && weight(&busiest->keys[at]) < weight(&busiest->keys[(at - 1) / 2])) {
-        swap(&busiest->keys[at], &busiest->keys[(at - 1) / 2]);
+    size_t at = busiest->count - 1;
+
+    while (at > 0) {
+        struct busiest_key *key = &busiest->keys[at], *parent = &busiest->keys[(at - 1) / 2];
+        if (weight(key) >= weight(parent))
+            return;
+        swap(key, parent);
         at = (at - 1) / 2;
     }
 }
@@ -51,8 +57,8 @@ void busiest_add(struct busiest *busiest, uint64_t id, const struct history_entr
     if (weight(&key) == 0)
         return;
     if (busiest->count < BUSIEST_MAX) {
-        busiest->keys[busiest->count] = key;
-        rise(busiest, busiest->count++);
+        busiest->keys[busiest->count++] = key;
+        rise(busiest);
     } else if (weight(&key) > weight(&busiest->keys[0])) {
         busiest->keys[0] = key;
         sink(busiest);

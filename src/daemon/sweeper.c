@@ -126,12 +126,12 @@ static int take_over(struct sweeper *sweeper, const uint32_t *refs, size_t count
                      const struct history_plan *plan, struct error *error)
 {
     struct store_total totals[SLICE_RECORDS];
-    struct total before;
+    struct total before = {.used = {.count = 0}};
     size_t known = 0;
 
     for (size_t i = 0; i < count; i++) {
         struct store_total *next = &totals[known];
-        next->id = tally_owner(sweeper->tally, refs[i]);
+        *next = (struct store_total){.id = tally_owner(sweeper->tally, refs[i])};
         if (next->id == 0)
             continue; /* a mark that somebody wrote there */
         int r = advance(sweeper->store, sweeper->tally, next->id, refs[i], plan->now_unix_s,

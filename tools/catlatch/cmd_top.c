@@ -145,32 +145,31 @@ static int run(struct watch *watch, struct error *error)
     return code;
 }
 
+static int watch_open(struct watch *watch, struct call *call, struct error *error)
+{
+    const struct options *options = &call->options;
+
+    watch->call = call;
+    watch->json = option_given(options, OPTION_JSON);
+    watch->on_screen = !watch->json && !option_given(options, OPTION_ONCE) &&
+                       isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+    int code = rounds_read(options, watch->on_screen, &watch->rounds, error);
+    if (code == 0)
+        code = call_connect(call, error);
+    if (code == 0)
+        code = follow_begin(error);
+    return code == 0 && watch->on_screen ? screen_open(error) : code;
+}
+
 int cmd_top(struct call *call)
 {
+    static struct watch watch; /* a page is large */
     struct error error = {0};
-    struct watch *watch = calloc(1, sizeof *watch);
-    bool json = option_given(&call->options, OPTION_JSON);
-    int code = watch == NULL ? error_set(&error, CATLATCH_E_MEMORY, "out of memory") : 0;
+    int code = watch_open(&watch, call, &error);
 
-    if (code == 0) {
-        watch->call = call;
-        watch->json = json;
-        watch->on_screen = !json && !option_given(&call->options, OPTION_ONCE) &&
-                           isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-        code = rounds_read(&call->options, watch->on_screen, &watch->rounds, &error);
-    }
     if (code == 0)
-        code = call_connect(call, &error);
-    if (code == 0)
-        code = follow_begin(&error);
-    if (code == 0 && watch->on_screen)
-        code = screen_open(&error);
-    if (code == 0) {
-        code = run(watch, &error);
-        screen_close();
-    }
-    if (watch != NULL)
-        picture_free(&watch->last);
-    free(watch);
+        code = run(&watch, &error);
+    screen_close();
+    picture_free(&watch.last);
     return code != 0 ? output_error(&error) : EX_OK;
 }

@@ -25,15 +25,13 @@ static const struct step {
 
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
-static int step_find(const char *name, int64_t reach_s, const struct step **ret_step,
-                     struct error *error)
+/* NULL: there is none of that name. */
+static const struct step *step_find(const char *name, int64_t reach_s)
 {
     for (size_t i = 0; i < STEP_COUNT; i++)
-        if (name != NULL ? strcmp(steps[i].name, name) == 0 : reach_s <= steps[i].reach_s) {
-            *ret_step = &steps[i];
-            return 0;
-        }
-    return error_set(error, CATLATCH_E_DATA, "--step takes minute, hour or day");
+        if (name != NULL ? strcmp(steps[i].name, name) == 0 : reach_s <= steps[i].reach_s)
+            return &steps[i];
+    return NULL;
 }
 
 static int shape_read(const struct options *options, struct history *history,
@@ -46,19 +44,21 @@ static int shape_read(const struct options *options, struct history *history,
 
     if (since != NULL && (code = moment_past("--since", since, text, error)) == 0)
         timespan_parse_time(text, strlen(text), now_unix_s, &since_unix_s);
-    if (code == 0)
-        code = step_find(option_text(options, OPTION_STEP), now_unix_s - since_unix_s, ret_step,
-                         error);
     if (code != 0)
         return code;
-    int64_t span_s = (*ret_step)->span_s, first = since_unix_s / span_s;
+    const struct step *step =
+        step_find(option_text(options, OPTION_STEP), now_unix_s - since_unix_s);
+    if (step == NULL)
+        return error_set(error, CATLATCH_E_DATA, "--step takes minute, hour or day");
+    *ret_step = step;
+    int64_t span_s = step->span_s, first = since_unix_s / span_s;
     if (first > now_unix_s / span_s)
         return error_set(error, CATLATCH_E_DATA, "--since lies in the future");
     if (now_unix_s / span_s - first >= SPANS_MAX)
         return error_set(error, CATLATCH_E_DATA,
                          "--since lies too far back for each %s to be shown; take a longer --step",
-                         (*ret_step)->name);
-    history->step = (*ret_step)->name;
+                         step->name);
+    history->step = step->name;
     history->span_s = span_s;
     history->since_unix_s = first * span_s;
     history->count = (size_t)(now_unix_s / span_s - first) + 1;
@@ -89,7 +89,7 @@ int history_read(struct call *call, const char *id, struct history *ret_history,
 {
     struct history history = {.spans = json_array()};
     char since[TIMESPAN_RFC3339_SIZE];
-    const struct step *step = NULL;
+    const struct step *step = &steps[0];
     int code = shape_read(&call->options, &history, &step, error);
 
     memcpy(since, history.since, sizeof since);
