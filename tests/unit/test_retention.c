@@ -135,6 +135,82 @@ static void the_room_that_the_ballast_left_is_not_taken(void **state)
     assert_true(step(&retention, 0) > 0);
 }
 
+/* An entry a minute, for four hours until now: more than one step removes. */
+#define COUNTED_MINUTES 240
+
+static void count_uses(int64_t now_unix_s)
+{
+    for (int64_t ago = COUNTED_MINUTES - 1; ago >= 0; ago--) {
+        struct history_plan plan = {.now_unix_s = now_unix_s - ago * 60,
+                                    .kept = {true, true, true}};
+        struct store_total totals[3] = {{.id = 1, .more = {.granted = 1}},
+                                        {.id = 2, .more = {.granted = 1}},
+                                        {.id = 3, .more = {.refused = 1}}};
+        assert_int_equal(store_put_totals(store, totals, 3, &plan, &error), 0);
+    }
+}
+
+/* Granted of key 1, of all spans since then. */
+static uint64_t kept_of(enum history_level level, int64_t now_unix_s)
+{
+    uint64_t sum = 0;
+    uint32_t last = history_bucket(level, now_unix_s);
+    for (uint32_t i = history_bucket(level, now_unix_s - COUNTED_MINUTES * 60); i <= last; i++) {
+        struct history_entry entry;
+        assert_int_equal(store_history(store, level, i, 1, &entry, &error), 0);
+        sum += entry.granted;
+    }
+    return sum;
+}
+
+static void steps_until_all_is_forgotten(struct retention *retention)
+{
+    struct op *op;
+    bool more = true;
+    config.retain_revoked_s = config.audit_retain_s = 0;
+    for (unsigned i = 0; more && i < 100; i++)
+        assert_int_equal(retention_step(retention, &config, &op, &more, &error), 0);
+    assert_false(more);
+}
+
+static void history_is_kept_as_long_as_each_level_is(void **state)
+{
+    struct retention retention;
+    int64_t now = time(NULL);
+    (void)state;
+    count_uses(now);
+    retention_begin(&retention, store);
+    config.history_minutes_s = HOUR_S;
+    config.history_hours_s = config.history_days_s = INT64_C(86400) * 30;
+    steps_until_all_is_forgotten(&retention);
+    assert_in_range(kept_of(HISTORY_MINUTES, now), 60, 62);
+    assert_int_equal(kept_of(HISTORY_HOURS, now), COUNTED_MINUTES);
+    assert_int_equal(kept_of(HISTORY_DAYS, now), COUNTED_MINUTES);
+    config.history_hours_s = 0; /* not at all any more */
+    steps_until_all_is_forgotten(&retention);
+    assert_int_equal(kept_of(HISTORY_HOURS, now), 0);
+    assert_int_equal(kept_of(HISTORY_DAYS, now), COUNTED_MINUTES);
+    assert_in_range(kept_of(HISTORY_MINUTES, now), 60, 62);
+}
+
+static void history_waits_for_a_clock_that_is_believed(void **state)
+{
+    struct retention retention;
+    int64_t now = time(NULL);
+    (void)state;
+    count_uses(now);
+    retention_begin(&retention, store);
+    config.history_minutes_s = config.history_hours_s = config.history_days_s = 8 * HOUR_S;
+    atomic_store(&ahead_s, 365 * 24 * HOUR_S);
+    assert_int_equal(step(&retention, CATLATCH_E_UNAVAILABLE), 0);
+    steps_until_all_is_forgotten(&retention);
+    assert_int_equal(kept_of(HISTORY_MINUTES, now), COUNTED_MINUTES);
+    retention_confirm(&retention);
+    steps_until_all_is_forgotten(&retention);
+    assert_int_equal(kept_of(HISTORY_MINUTES, now), 0);
+    assert_int_equal(kept_of(HISTORY_DAYS, now), 0);
+}
+
 struct world {
     uv_loop_t loop;
     struct changer *changer;
@@ -558,6 +634,8 @@ int main(void)
         EACH(what_is_young_enough_stays),
         EACH(nothing_is_forgotten_while_the_clock_is_not_believed),
         EACH(the_room_that_the_ballast_left_is_not_taken),
+        EACH(history_is_kept_as_long_as_each_level_is),
+        EACH(history_waits_for_a_clock_that_is_believed),
         EACH(all_that_is_old_is_forgotten_in_steps),
         EACH(a_key_that_cannot_be_purged_is_told_of_once_and_keeps_no_other),
         EACH(a_purge_that_fails_for_want_of_room_is_not_tried_again_at_once),
