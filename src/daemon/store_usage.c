@@ -1,18 +1,20 @@
 /* What is known of the use of each key, beside its record: it changes often, and no change of the
  * key tells of it. */
+#include <stdio.h>
+
 #include "core/key.h"
 #include "daemon/store_internal.h"
 
 static int decode(const struct store *store, uint64_t id, const void *bytes, size_t len,
                   struct total *ret_total, struct error *error)
 {
-    char what[13 + CATLATCH_ID_SIZE];
+    char text[CATLATCH_ID_SIZE], what[16 + CATLATCH_ID_SIZE];
 
     int r = total_decode(bytes, len, ret_total);
     if (r == 0)
         return 0;
-    memcpy(what, "the usage of ", 13);
-    key_id_format(id, what + 13);
+    key_id_format(id, text);
+    snprintf(what, sizeof what, "the usage of %s", text);
     return store_fail_entry(store, r, error, what);
 }
 

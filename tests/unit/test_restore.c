@@ -776,7 +776,8 @@ static void sweep(void)
     keys.sweeper.store = store;
     sweeper_begin(&keys.sweeper, 0, 1);
     while (keys.sweeper.active)
-        assert_ok(sweeper_step(&keys.sweeper, NOW, &ended, &error));
+        assert_ok(
+            sweeper_step(&keys.sweeper, &(struct history_plan){.now_unix_s = NOW}, &ended, &error));
 }
 
 /* As reading commands tell it. */

@@ -179,7 +179,7 @@ static void history_is_kept_as_long_as_each_level_is(void **state)
     int64_t now = time(NULL);
     (void)state;
     count_uses(now);
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     config.history_minutes_s = HOUR_S;
     config.history_hours_s = config.history_days_s = INT64_C(86400) * 30;
     steps_until_all_is_forgotten(&retention);
@@ -199,7 +199,7 @@ static void history_waits_for_a_clock_that_is_believed(void **state)
     int64_t now = time(NULL);
     (void)state;
     count_uses(now);
-    retention_begin(&retention, store);
+    retention_begin(&retention, &keys);
     config.history_minutes_s = config.history_hours_s = config.history_days_s = 8 * HOUR_S;
     atomic_store(&ahead_s, 365 * 24 * HOUR_S);
     assert_int_equal(step(&retention, CATLATCH_E_UNAVAILABLE), 0);

@@ -225,7 +225,8 @@ static void sweep_at(int64_t now_unix_s)
     bool ended;
     sweeper_begin(&sweeper, 0, 1);
     while (sweeper.active)
-        assert_ok(sweeper_step(&sweeper, now_unix_s, &ended, &error));
+        assert_ok(sweeper_step(&sweeper, &(struct history_plan){.now_unix_s = now_unix_s}, &ended,
+                               &error));
 }
 
 static int64_t known_since(int64_t now_unix_s)

@@ -405,7 +405,8 @@ static void what_is_purged_leaves_no_trace_of_its_use(void **state)
     usage_note_refusal(tally_area(tally), ref, NOW, NULL); /* somebody tries it all the same */
     sweeper_begin(&keys.sweeper, 0, 1);
     while (keys.sweeper.active)
-        assert_ok(sweeper_step(&keys.sweeper, NOW, &ended, &error));
+        assert_ok(
+            sweeper_step(&keys.sweeper, &(struct history_plan){.now_unix_s = NOW}, &ended, &error));
     assert_int_equal(store_total(store, 1, &total, &error), CATLATCH_E_NOT_FOUND);
 }
 
