@@ -36,6 +36,14 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
                     struct keys_usage *ret);
 void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken);
 
+/* What the key has in the usage area, published or claimed. Returns false where it is in no slot.
+ */
+bool keys_find_usage(const struct keys *keys, const struct digest *digest,
+                     struct table_usage *ret_usage);
+
+/* Its record there; 0: none that readers see. */
+uint32_t keys_usage_ref(const struct keys *keys, const struct digest *digest);
+
 /* The key's successor will share its limits: which block that is. Before the successor is written.
  */
 void keys_know_group(struct keys *keys, const struct record *record);
@@ -49,6 +57,9 @@ int keys_total(const struct keys *keys, const struct record *record, struct tota
 /* Puts what is known of its use into a result. */
 int keys_show_usage(const struct keys *keys, struct op_key *key, struct error *error);
 
+/* keys_uses.c: puts what is left of its uses into a result. */
+int keys_show_uses(const struct keys *keys, struct op_key *key, struct error *error);
+
 /* If the key's allowance is new or another: stores what it begins with, and leaves to the claim
  * that was made last what its block gets. Before it is published, keys_give_uses gives that. */
 int keys_begin_uses(struct run *run, const struct record *old, const struct record *record);
@@ -57,8 +68,8 @@ void keys_give_uses(struct keys *keys, struct keys_claim *claim);
 /* Gives up the claim that was made last. */
 void keys_abandon_newest(struct keys *keys);
 
-/* Whether the key was not used after that moment, and not created either: nobody can say of a new
- * key that it is not used. Exact, as keys_total; cheap for keys that are in use. */
+/* keys_unused.c: whether the key was not used after that moment, and not created either: nobody can
+ * say of a new key that it is not used. Exact, as keys_total; cheap for keys that are in use. */
 int keys_is_unused(const struct keys *keys, const struct record *record, int64_t since_unix_s,
                    bool *ret_unused, struct error *error);
 
@@ -85,7 +96,7 @@ int fields_check_expiry(struct run *run, int64_t expires_unix_s, int64_t not_bef
 int keys_log(struct keys *keys, struct op *op);
 int keys_log_verify(struct keys *keys, struct op *op);
 
-/* keys_usage.c: what was counted when. */
+/* keys_history.c: what was counted when. */
 int keys_history(struct keys *keys, struct op *op);
 
 /* keys_busiest.c: which keys were used most. */

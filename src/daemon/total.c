@@ -4,8 +4,7 @@
 
 #include "daemon/bytes.h"
 
-#define TOTAL_VERSION 2u
-#define TOTAL_VERSION_1 1u /* without the record's reference */
+#define TOTAL_VERSION 1u
 
 #define HAS_USED 1u
 #define HAS_REFUSED 2u
@@ -43,8 +42,7 @@ static void advance_last(struct total_event *total, const struct usage_event *ev
 static bool is_same_record(const struct total *total, const unsigned char area[TOTAL_AREA_BYTES],
                            uint32_t ref)
 {
-    return memcmp(total->area, area, sizeof total->area) == 0 &&
-           (total->ref == ref || total->ref == 0);
+    return total->ref == ref && memcmp(total->area, area, sizeof total->area) == 0;
 }
 
 bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_BYTES], uint32_t ref,
@@ -166,8 +164,7 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
 {
     struct bytes_reader reader;
     struct total total = {.used = {.count = 0}};
-    bool is_old = len > 0 && bytes[0] == TOTAL_VERSION_1;
-    int r = bytes_reader_start(&reader, bytes, len, is_old ? TOTAL_VERSION_1 : TOTAL_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, TOTAL_VERSION);
 
     if (r != 0)
         return r;
@@ -176,7 +173,7 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
     bool good = has <= HAS_ALL && area != NULL;
     if (good)
         memcpy(total.area, area, sizeof total.area);
-    total.ref = is_old ? 0 : bytes_take_u32(&reader);
+    total.ref = bytes_take_u32(&reader);
     if ((has & HAS_USED) != 0)
         good &= take_event(&reader, (has & HAS_USED_FROM) != 0, &total.used);
     if ((has & HAS_REFUSED) != 0)

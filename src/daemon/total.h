@@ -44,7 +44,7 @@ struct total_uses {
 /* Zeros: never used, and no area was seen. */
 struct total {
     unsigned char area[TOTAL_AREA_BYTES];
-    uint32_t ref; /* of its record there; 0: any, as it was not noted once */
+    uint32_t ref; /* of its record there */
     struct total_event used, refused;
     struct total_uses uses;
 };

@@ -61,11 +61,6 @@ static void another_record_of_the_area_begins_at_nothing_too(void **state)
     numbers = used(3, NOW + 5);
     assert_true(total_advance(&total, first_area, REF + 1, &numbers, NOW + 5));
     assert_int_equal(total.used.count, 103);
-    total.ref = 0; /* as it was stored once */
-    numbers = used(4, NOW + 6);
-    assert_true(total_advance(&total, first_area, REF + 1, &numbers, NOW + 6));
-    assert_int_equal(total.used.count, 104);
-    assert_int_equal(total.ref, REF + 1);
 }
 
 /* Nothing is known of what was counted in between, so the sum stays and goes on. */
@@ -172,21 +167,6 @@ static void every_total_is_read_as_it_was_written(void **state)
     }
 }
 
-static void what_the_first_version_stored_is_read(void **state)
-{
-    unsigned char bytes[TOTAL_ENCODED_MAX];
-    struct total total = {.area = {9}, .ref = REF, .used = {.count = 7, .seen = 3}}, again;
-    size_t len = total_encode(&total, bytes), ref_at = 2 + TOTAL_AREA_BYTES;
-    (void)state;
-    bytes[0] = 1;
-    memmove(bytes + ref_at, bytes + ref_at + 4, len - ref_at - 4);
-    assert_int_equal(total_decode(bytes, len - 4, &again), 0);
-    assert_memory_equal(again.area, total.area, sizeof again.area);
-    assert_int_equal(again.ref, 0);
-    assert_int_equal(again.used.count, 7);
-    assert_int_equal(again.used.seen, 3);
-}
-
 static void foreign_bytes_are_refused(void **state)
 {
     unsigned char bytes[TOTAL_ENCODED_MAX] = {0};
@@ -212,7 +192,6 @@ int main(void)
         cmocka_unit_test(the_later_of_two_times_stays_with_its_address),
         cmocka_unit_test(a_time_ahead_gives_way_after_the_clock_was_set_back),
         cmocka_unit_test(every_total_is_read_as_it_was_written),
-        cmocka_unit_test(what_the_first_version_stored_is_read),
         cmocka_unit_test(foreign_bytes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
