@@ -406,11 +406,12 @@ static bool step_sweep(struct changer *changer, bool due)
     if (due)
         sweeper_begin(sweeper, (uint64_t)changer->keys.config->usage_flush_interval_ms,
                       generation_now_ms());
+    bool was_active = sweeper->active;
     if (sweeper_step(sweeper, &plan, &ended, &error) != 0) {
         error_prefix(&error, "usage could not be stored; it stays in memory");
         changer_warn(changer, &error);
     }
-    if (!sweeper->active && due)
+    if (was_active && !sweeper->active)
         tell_unbelieved(changer);
     if (ended && changer->pending.done.first == NULL) { /* whose own flush is under way */
         changer->flushes_usage = true;
