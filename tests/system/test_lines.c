@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +227,7 @@ static pid_t fork_worker(const struct scene *scene, struct catlatch *latch, unsi
     assert_true(pid >= 0);
     if (pid != 0)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned i = 0; i < count; i++)
         if (trial_verify(latch, scene->key.raw) != CATLATCH_VALID)
             _exit(1);
