@@ -333,6 +333,79 @@ static void networks_out_of_the_side_area_are_damage(void **state)
     assert_int_equal(allows_result(), 1);
 }
 
+static int limits_result(void)
+{
+    struct table_limits limits;
+    int r = table_limits(&table.writer.view, hit.slot,
+                         atomic_load(&table.writer.slots[hit.slot].control), &limits);
+    assert_true(r == 0 || r == CATLATCH_E_DATA);
+    return r == 0 ? (int)limits.count : r;
+}
+
+/* Gives the key's slot an identity near the end of the side area, with the head of its limits in
+ * front, and a list that says that it has `count` rates in `bytes_len` bytes. */
+static void put_limits(struct table_side_limits head, uint16_t count, size_t bytes_len)
+{
+    struct table_slot *slot = &table.writer.slots[hit.slot];
+    unsigned char *end = table.writer.side + table.writer.view.side_size;
+    struct table_side_limit_list list = {{count, (uint16_t)bytes_len}, 0};
+    memset(end - 1024, 0, 1024);
+    memcpy(end - 1024, &list, sizeof list);
+    memcpy(end - 32, &head, sizeof head);
+    atomic_store(&slot->identity_ref, (uint32_t)(table.writer.view.side_size / 8) - 3);
+    atomic_fetch_or(&slot->control, CONTROL_LIMITS);
+}
+
+static void limits_that_no_writer_wrote_are_damage(void **state)
+{
+    uint32_t units = (uint32_t)(table.writer.view.side_size / 8), list = units - 128;
+    size_t one = 4 + sizeof(struct table_side_limit), most = 4 + RATES_MAX * (one - 4);
+    (void)state;
+    assert_int_equal(limits_result(), 0);
+    put_limits((struct table_side_limits){list, 0}, 1, one);
+    assert_int_equal(limits_result(), 1);
+    put_limits((struct table_side_limits){list, 1}, RATES_MAX, most);
+    assert_int_equal(limits_result(), RATES_MAX);
+    put_limits((struct table_side_limits){0, 1}, 0, 0); /* uses alone */
+    assert_int_equal(limits_result(), 0);
+    put_limits((struct table_side_limits){0, 0}, 0, 0); /* a limit that is none */
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    put_limits((struct table_side_limits){list, 2}, 1, one);
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    put_limits((struct table_side_limits){list, 0}, 0, 4);
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    put_limits((struct table_side_limits){list, 0}, 1, one - 1);
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    put_limits((struct table_side_limits){list, 0}, 2, one);
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    put_limits((struct table_side_limits){list, 0}, RATES_MAX + 1, most + one - 4);
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+}
+
+static void limits_out_of_the_side_area_are_damage(void **state)
+{
+    struct table_slot *slot = &table.writer.slots[hit.slot];
+    uint32_t units = (uint32_t)(table.writer.view.side_size / 8);
+    size_t one = 4 + sizeof(struct table_side_limit);
+    const uint32_t wrong[] = {units, units + 1, UINT32_MAX / 2, UINT32_MAX};
+    (void)state;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        put_limits((struct table_side_limits){wrong[i], 0}, 1, one);
+        assert_int_equal(limits_result(), CATLATCH_E_DATA);
+        /* one more than a reference, for the head is in front of what it refers to */
+        atomic_store(&slot->identity_ref, wrong[i] == UINT32_MAX ? wrong[i] : wrong[i] + 1);
+        assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    }
+    for (uint32_t ref = 0; ref < 2; ref++) { /* no room for a head in front */
+        atomic_store(&slot->identity_ref, ref);
+        assert_int_equal(limits_result(), CATLATCH_E_DATA);
+    }
+    unsigned char *end = table.writer.side + table.writer.view.side_size;
+    put_limits((struct table_side_limits){units - 1, 0}, 1, one);
+    memcpy(end - 8, end - 1024, 8); /* a list whose limits lead out */
+    assert_int_equal(limits_result(), CATLATCH_E_DATA);
+}
+
 static void a_slot_beyond_the_table_is_damage(void **state)
 {
     (void)state;
@@ -395,6 +468,11 @@ static void read_all(const struct table_view *view, uint64_t slot, uint64_t cont
     assert_true(r == 0 || r == 1 || r == CATLATCH_E_DATA);
     r = table_networks(view, slot, CONTROL_NETWORKS, networks, &count);
     assert_true((r == 0 && count > 0 && count <= NETWORKS_MAX) || r == CATLATCH_E_DATA);
+    struct table_limits limits;
+    r = table_limits(view, slot, control | CONTROL_LIMITS, &limits);
+    assert_true((r == 0 && limits.count <= RATES_MAX) || r == CATLATCH_E_DATA);
+    for (unsigned i = 0; r == 0 && i < limits.count; i++)
+        assert_memory_equal(&limits.rates[i], &limits.rates[i], sizeof limits.rates[i]);
     r = table_environment(view, control_environment(control), environment);
     assert_true(r == 0 || r == CATLATCH_E_DATA);
     r = table_environment_is(view, control_environment(control), "live");
@@ -455,6 +533,8 @@ int main(void)
         EACH(scopes_that_would_not_fit_the_public_bound_are_damage),
         EACH(networks_that_no_writer_wrote_are_damage),
         EACH(networks_out_of_the_side_area_are_damage),
+        EACH(limits_that_no_writer_wrote_are_damage),
+        EACH(limits_out_of_the_side_area_are_damage),
         EACH(a_slot_beyond_the_table_is_damage),
         EACH(a_published_slot_without_an_id_is_damage),
         EACH(an_environment_that_is_not_there_is_damage),
