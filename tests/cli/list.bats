@@ -191,7 +191,7 @@ LINES
     catlatch disable "$id"
     use_key "$key" 192.0.2.1
     run --separate-stderr catlatch show "$id"
-    [[ $output =~ last_used\ +20[-0-9]+T[0-9:]+Z\ .*3\ times ]]
+    [[ $output =~ last_used\ +20[-0-9]+T[0-9:]+Z.*,\ 3\ times ]]
     [[ $output =~ last_refused\ +20[-0-9]+T[0-9:]+Z\ from\ 192\.0\.2\.1,\ once ]]
     [[ $output != *use_count* ]]
     [[ $(catlatch list) =~ disabled\ +20[-0-9]+\ [0-9:]+\ +20[-0-9]+\ [0-9:]+\ +- ]]

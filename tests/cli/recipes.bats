@@ -52,6 +52,17 @@ recipe() { # HEADING
     catlatch log --kind disabled --json | jq -e '.[0].comment == "nobody used it for a year"'
 }
 
+@test "Rate limits and prepaid uses" {
+    make_key some --owner acme
+    recipe 'Rate limits and prepaid uses' >"$dir/commands"
+    [ "$(grep -c catlatch "$dir/commands")" -ge 5 ]
+    set -e
+    . "$dir/commands"
+    catlatch show --json "$id" |
+        jq -e '.rates == ["10/1s:20", "1000/1h"] and .uses == "2000" and .uses_remaining == 2000'
+    catlatch list --name 'free plan' --json | jq -e '.[0].uses == "500/monthly"'
+}
+
 @test "Services are stacks" {
     cd "$dir"
     catlatch create --name ci --owner alice --scope orders:read --quiet >key.txt
