@@ -74,16 +74,21 @@ static int put_key(struct chunk *chunk, const struct record *record)
     return 0;
 }
 
-/* What the area has counted and nobody swept yet is in it. */
+/* What the area has counted and nobody swept yet is in it. Of a purged key there is what its
+ * successors may still use, and nothing else. */
 static int put_usage(struct chunk *chunk, const struct record *record)
 {
     struct total total;
     unsigned char *bytes = entry_room(chunk);
     uint64_t id = htole64(record->id);
 
-    int r = record->purged ? 0 : keys_counted(chunk->keys, record, &total, &chunk->op->error);
-    if (r != 0 || record->purged || total_is_empty(&total))
+    int r = keys_counted(chunk->keys, record, &total, &chunk->op->error);
+    if (r != 0)
         return r;
+    if (record->purged)
+        total_forget(&total);
+    if (total_is_empty(&total))
+        return 0;
     memcpy(bytes, &id, sizeof id);
     entry_end(chunk, BACKUP_USAGE, sizeof id + total_encode(&total, bytes + sizeof id));
     return 0;

@@ -87,7 +87,7 @@ int keys_purge(struct run *run, uint64_t id)
     fresh = record_purged(&old);
     r = keys_write(run, &old, &fresh, CHANGE_PURGED);
     if (r == 0)
-        r = store_drop_total(run->txn, id, &run->op->error);
+        r = store_forget_total(run->txn, id, &run->op->error);
     return r != 0 ? r : keys_result(run, &old, true, NULL);
 }
 

@@ -132,7 +132,8 @@ static int compare_key(void *context, const struct record *old)
     if (r != 0 || !old->purged || before.purged)
         return r;
     struct record purged = record_purged(&after);
-    return write_key(restore, &after, &purged, CHANGE_PURGED);
+    r = write_key(restore, &after, &purged, CHANGE_PURGED);
+    return r == 0 ? store_forget_total(restore->txn, purged.id, restore->error) : r;
 }
 
 static int compare_owner(void *context, const struct record_owner *old)

@@ -27,21 +27,40 @@ static int write_batch(struct joining *joining)
                      : 0;
 }
 
-/* Two histories can have given one id to two keys. 0: another key, or none; 1: the same. */
-static int is_same_key(struct joining *joining, uint64_t id)
+/* What the two stores say of the key with an id. Two histories can have given it to two keys. */
+struct match {
+    bool is_same;
+    bool is_purged;      /* by now */
+    bool same_allowance; /* it was allowed as much as now; purged keys, nothing */
+};
+
+static int find_match(struct joining *joining, uint64_t id, struct match *ret)
 {
     struct store_buffer *buffer = &joining->restore->buffer;
     struct error ignored = {.code = 0};
     struct record record;
 
+    *ret = (struct match){.is_same = false};
     int r = store_key(joining->restore->fresh, NULL, id, buffer, &record, &ignored);
-    if (r != 0 || record.purged)
-        return r == CATLATCH_E_NOT_FOUND || r == 0 ? 0 : r;
+    if (r != 0)
+        return r == CATLATCH_E_NOT_FOUND ? 0 : r;
     struct digest digest = record.digest;
+    struct allowance allowance = record.allowance;
+    ret->is_purged = record.purged;
     r = store_key(joining->old, NULL, id, buffer, &record, joining->error);
     if (r != 0)
         return r == CATLATCH_E_NOT_FOUND ? 0 : r;
-    return digest_equal(&record.digest, &digest);
+    ret->is_same = digest_equal(&record.digest, &digest);
+    ret->same_allowance = allowance_equal(&record.allowance, &allowance);
+    return 0;
+}
+
+/* The replaced store knows best what is left of an allowance. Of another allowance it knows
+ * nothing: then the backup does, and what that had given to a block is not counted on. */
+static void bring_uses(struct total *io_joined, const struct total *restored)
+{
+    io_joined->uses = restored->uses;
+    memset(io_joined->uses.area, 0, sizeof io_joined->uses.area);
 }
 
 static bool is_equal(const struct total *a, const struct total *b)
@@ -56,6 +75,7 @@ static int join(void *context, uint64_t id, const struct total *known)
 {
     struct joining *joining = context;
     struct total restored = {.used = {.count = 0}}, joined = *known;
+    struct match match;
 
     if (++joining->looked_at % RESTORE_SLICE == 0 &&
         restore_check_goes_on(joining->restore, joining->error) != 0)
@@ -66,9 +86,13 @@ static int join(void *context, uint64_t id, const struct total *known)
     total_join(&joined, &restored);
     if (is_equal(&joined, &restored))
         return 0;
-    r = is_same_key(joining, id);
-    if (r != 1)
+    r = find_match(joining, id, &match);
+    if (r != 0 || !match.is_same)
         return r;
+    if (!match.same_allowance)
+        bring_uses(&joined, &restored);
+    if (match.is_purged)
+        total_forget(&joined);
     joining->batch[joining->count++] = (struct store_total){.id = id, .total = joined};
     return joining->count == BATCH ? write_batch(joining) : 0;
 }

@@ -223,8 +223,9 @@ int store_prune_history(struct store *store, enum history_level level, uint32_t 
 int store_put_total(struct store_txn *txn, uint64_t id, const struct total *total,
                     struct error *error);
 
-/* What is known of the use of a key that the transaction purges is forgotten. Likewise. */
-int store_drop_total(struct store_txn *txn, uint64_t id, struct error *error);
+/* What is known of the use of a key that the transaction purges is forgotten (total_forget).
+ * Likewise. */
+int store_forget_total(struct store_txn *txn, uint64_t id, struct error *error);
 
 /* How long uses have been carried into the store without a gap: what is counted of a key in between
  * is all that there was. Zeros: never. Not flushed: what is lost of it is a gap. */

@@ -91,20 +91,31 @@ int store_put_total(struct store_txn *txn, uint64_t id, const struct total *tota
     return r;
 }
 
-int store_drop_total(struct store_txn *txn, uint64_t id, struct error *error)
+static int drop_total(struct store_txn *txn, uint64_t id, struct error *error)
 {
     struct store *store = txn->store;
     unsigned char key[8];
     DBT key_dbt = store_dbt(key, sizeof key);
 
-    int r = store_check(store, error);
-    if (r == 0) {
-        store_pack(id, key);
-        r = store->db[STORE_USAGE]->del(store->db[STORE_USAGE], txn->txn, &key_dbt, 0);
-        r = r == 0 || r == DB_NOTFOUND ? 0 : store_fail(store, r, error, "write");
-    }
+    store_pack(id, key);
+    int r = store->db[STORE_USAGE]->del(store->db[STORE_USAGE], txn->txn, &key_dbt, 0);
+    r = r == 0 || r == DB_NOTFOUND ? 0 : store_fail(store, r, error, "write");
     txn->failed |= r != 0;
     return r;
+}
+
+int store_forget_total(struct store_txn *txn, uint64_t id, struct error *error)
+{
+    struct total total = {.used = {.count = 0}};
+
+    int r = store_total(txn->store, id, &total, error);
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND) {
+        txn->failed = true;
+        return r;
+    }
+    total_forget(&total);
+    return total_is_empty(&total) ? drop_total(txn, id, error)
+                                  : store_put_total(txn, id, &total, error);
 }
 
 int store_put_totals(struct store *store, const struct store_total *totals, size_t count,

@@ -89,7 +89,12 @@ static bool is_empty(const struct total_event *event)
 
 bool total_is_empty(const struct total *total)
 {
-    return is_empty(&total->used) && is_empty(&total->refused);
+    return is_empty(&total->used) && is_empty(&total->refused) && !total->uses.exists;
+}
+
+void total_forget(struct total *io_total)
+{
+    *io_total = (struct total){.uses = io_total->uses};
 }
 
 static void put_event(struct bytes_writer *writer, const struct total_event *event)

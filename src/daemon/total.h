@@ -59,8 +59,11 @@ bool total_advance(struct total *io_total, const unsigned char area[TOTAL_AREA_B
  * io_total is, which is what saw the area of this host last. True: that made a difference. */
 bool total_join(struct total *io_total, const struct total *other);
 
-/* Nothing is known: the key was never used, nor refused. */
+/* Nothing is known: the key was never used, nor refused, and has no uses to count down. */
 bool total_is_empty(const struct total *total);
+
+/* Forgets what the key was used for. What is left of an allowance stays: others may share it. */
+void total_forget(struct total *io_total);
 
 /* Returns the length, at most TOTAL_ENCODED_MAX. */
 size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX]);

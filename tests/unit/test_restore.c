@@ -676,7 +676,8 @@ static void a_backup_brings_what_is_known_of_uses(void **state)
     assert_memory_equal(&brought, &given, sizeof given);
     brought = counted(3);
     assert_memory_equal(&brought, &given, sizeof given);
-    assert_true(total_is_empty(&(struct total){.used = counted(2).used}));
+    struct total other = counted(2);
+    assert_true(total_is_empty(&other));
 }
 
 static void count_something(unsigned chunk)
@@ -901,6 +902,114 @@ static void what_comes_back_from_another_host_counts_nothing_twice(void **state)
     host_close(&other);
 }
 
+static struct total_uses uses_left(uint64_t uses, uint64_t given, const char *area)
+{
+    struct total_uses left = {.exists = true, .left_milli = uses * 1000, .granted_milli = given};
+    memcpy(left.area, area, strlen(area));
+    return left;
+}
+
+static void allow(uint64_t id, uint64_t uses)
+{
+    static struct store_buffer buffer;
+    struct record old, record;
+    assert_ok(store_key(store, NULL, id, &buffer, &old, &error));
+    record = old;
+    record.allowance = (struct allowance){.uses = uses};
+    store_save(store, &old, &record, CHANGE_UPDATED);
+}
+
+static void make_key_with_uses(uint64_t id, uint64_t uses)
+{
+    create(id, "acme");
+    allow(id, uses);
+    put_total(id, (struct total){.uses = uses_left(uses - 10, 10, "first")});
+}
+
+/* Key 1 was used since, 2 was allowed more, 3 is without end by now. */
+static void uses_that_were_spent_since_stay_spent(void **state)
+{
+    static const unsigned char none[TOTAL_AREA_BYTES];
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        make_key_with_uses(id, 50);
+    back_up(NULL);
+    put_total(1, (struct total){.uses = uses_left(5, 45, "first")});
+    allow(2, 500);
+    put_total(2, (struct total){.uses = uses_left(450, 60, "first")});
+    allow(3, 0);
+    put_total(3, (struct total){.used = {.count = 1, .last_unix_s = NOW}});
+    restore_all(false);
+    assert_int_equal(counted(1).uses.left_milli, 5000);
+    assert_int_equal(counted(1).uses.granted_milli, 45);
+    for (uint64_t id = 2; id <= 3; id++) {
+        struct total_uses brought = counted(id).uses;
+        assert_true(brought.exists);
+        assert_int_equal(brought.left_milli, 40000);
+        assert_memory_equal(brought.area, none, sizeof none);
+    }
+    assert_int_equal(counted(3).used.count, 1);
+}
+
+static void purge(uint64_t id)
+{
+    static struct store_buffer buffer;
+    struct store_txn *txn;
+    struct record old, record;
+    assert_ok(store_key(store, NULL, id, &buffer, &old, &error));
+    record = record_purged(&old);
+    assert_ok(store_begin(store, &txn, &error));
+    assert_ok(store_put_kind(txn, &old, &record, CHANGE_PURGED, &error));
+    assert_ok(store_forget_total(txn, id, &error));
+    assert_ok(store_commit(txn, &error));
+}
+
+static void use_some(uint64_t id, uint64_t left)
+{
+    put_total(id, (struct total){.used = {.count = 7, .last_unix_s = NOW},
+                                 .uses = uses_left(left, 45, "first")});
+}
+
+static void assert_uses_alone(uint64_t id, uint64_t left)
+{
+    struct total total = counted(id);
+    assert_true(total.uses.exists);
+    assert_int_equal(total.uses.left_milli, left * 1000);
+    assert_int_equal(total.used.count, 0);
+    assert_int_equal(total.used.last_unix_s, 0);
+}
+
+/* They share an allowance that its first key keeps, purged or not. */
+static void successors_of_a_purged_key_go_on_with_its_uses(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 3; id++)
+        make_key_with_uses(id, 50);
+    use_some(1, 30);
+    change(1, REVOKE);
+    purge(1);          /* before the backup */
+    create(4, "acme"); /* without uses: all of it is to be forgotten */
+    put_total(4, (struct total){.used = {.count = 7, .last_unix_s = NOW}});
+    assert_uses_alone(1, 30);
+    back_up(NULL);
+    put_total(1, (struct total){.uses = uses_left(20, 55, "first")});
+    use_some(2, 15);
+    change(2, REVOKE);
+    purge(2); /* behind it */
+    change(4, REVOKE);
+    purge(4);
+    assert_uses_alone(2, 15);
+    restore_all(false);
+    assert_int_equal(counted(4).used.count, 0);
+    assert_uses_alone(1, 20);
+    assert_uses_alone(2, 15);
+    leave_host();
+    restore_all(true);
+    assert_uses_alone(1, 30);
+    assert_int_equal(counted(2).uses.left_milli, 40000);
+    assert_int_equal(counted(3).uses.left_milli, 40000);
+}
+
 /* Without USAGE, as the first version was. */
 static void a_backup_of_the_first_version_is_restored(void **state)
 {
@@ -955,6 +1064,8 @@ int main(void)
         test(uses_on_another_host_come_on_top),
         test(what_the_replaced_store_counted_is_kept),
         test(what_comes_back_from_another_host_counts_nothing_twice),
+        test(uses_that_were_spent_since_stay_spent),
+        test(successors_of_a_purged_key_go_on_with_its_uses),
         test(a_backup_of_the_first_version_is_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
