@@ -107,7 +107,7 @@ as() { user=$1; shift; su -s /bin/sh "$user" -c "$*" 2>&1 | tail -n 1; }
 say "joe: $(as joe catlatch list)"
 say "ann: $(as ann catlatch create --name anns --quiet | cut -c1-8)"
 say "sue: $(as sue catlatch create --name sues --quiet)"
-say "revoked: $(as sue catlatch revoke "$id" --reason leaked --yes | sed 's/ everywhere.*//')"
+say "revoked: $(as sue catlatch revoke "$id" --reason leaked --yes | sed -n 's/ everywhere.*//p')"
 say "www-data revoked: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key" || true)"
 kill "$daemon_pid"
 wait
