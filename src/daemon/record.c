@@ -6,8 +6,7 @@
 #include "daemon/bytes.h"
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
- * old one's. */
-#define KEY_VERSION 4u
+ * old one's. A key's is RECORD_VERSION; before it: */
 #define KEY_VERSION_3 3u /* the same without HAS_ENABLED */
 #define KEY_VERSION_2 2u /* with every field, whether the key has it or not */
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
@@ -307,7 +306,7 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
 
     if (!record_is_bounded(record))
         return CATLATCH_E_DATA;
-    bytes_put_u8(&writer, KEY_VERSION);
+    bytes_put_u8(&writer, RECORD_VERSION);
     bytes_put_u8(&writer, record_flags(record));
     bytes_put_u8(&writer, (uint8_t)record->revoke_reason);
     bytes_put_u64(&writer, record->id);
@@ -465,9 +464,9 @@ int record_decode(const void *bytes, size_t len, struct record *record)
 {
     struct bytes_reader reader;
     unsigned version = len > 0 ? *(const unsigned char *)bytes : 0;
-    bool is_known = version >= KEY_VERSION_1 && version <= KEY_VERSION;
+    bool is_known = version >= KEY_VERSION_1 && version <= RECORD_VERSION;
 
-    int r = bytes_reader_start(&reader, bytes, len, is_known ? version : KEY_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len, is_known ? version : RECORD_VERSION);
     if (r != 0)
         return r;
     take_flags(&reader, record);

@@ -32,6 +32,9 @@
 
 #define RECORD_ID_MAX (UINT64_MAX - 1) /* one more is a number too, behind all keys */
 
+/* What an encoded key begins with. Keys of earlier versions are read. */
+#define RECORD_VERSION 4u
+
 /* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
 

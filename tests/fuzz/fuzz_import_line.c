@@ -233,13 +233,16 @@ static void check_kept(const char *text, size_t len, const char *exported_text)
     json_decref(kept);
 }
 
-static void check_same_record(const struct record *a, const struct record *b)
+/* But for when it came: a line without created_at is of this moment. */
+static void check_same_record(const struct record *first, const struct record *second)
 {
     static unsigned char bytes[2][RECORD_ENCODED_MAX];
     size_t len[2] = {0, 0};
+    struct record a = *first, b = *second;
 
-    CHECK(record_encode(a, bytes[0], sizeof bytes[0], &len[0]) == 0);
-    CHECK(record_encode(b, bytes[1], sizeof bytes[1], &len[1]) == 0);
+    a.enabled_unix_s = b.enabled_unix_s = 0;
+    CHECK(record_encode(&a, bytes[0], sizeof bytes[0], &len[0]) == 0);
+    CHECK(record_encode(&b, bytes[1], sizeof bytes[1], &len[1]) == 0);
     CHECK(len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0);
 }
 

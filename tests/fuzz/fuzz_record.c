@@ -11,8 +11,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static unsigned char again[CHANGE_ENCODED_MAX];
 
-#define VERSION 3
-
 /* What came of a record of an earlier version is one of this, with its one form. */
 static void try_newer(size_t len)
 {
@@ -20,7 +18,7 @@ static void try_newer(size_t len)
     struct record record;
     size_t twice_len = 0;
 
-    if (again[0] != VERSION || record_decode(again, len, &record) != 0 ||
+    if (again[0] != RECORD_VERSION || record_decode(again, len, &record) != 0 ||
         record_encode(&record, twice, sizeof twice, &twice_len) != 0 || twice_len != len ||
         memcmp(twice, again, len) != 0)
         abort();
@@ -35,7 +33,7 @@ static void try_key(const uint8_t *bytes, size_t size)
         return;
     if (record_encode(&record, again, sizeof again, &len) != 0)
         abort();
-    if (bytes[0] != VERSION)
+    if (bytes[0] != RECORD_VERSION)
         try_newer(len);
     else if (len != size || memcmp(again, bytes, size) != 0)
         abort();
