@@ -215,8 +215,8 @@ int catlatch_identity(struct catlatch *handle, const struct catlatch_outcome *ou
 
 /*
  * What an outcome tells of the key's rate limits, as of its moment; of USAGE_EXCEEDED, when there
- * will be more, as reset_ms and retry_after_ms, and zeros. Returns 0, E_NOT_FOUND (no limit applied)
- * or E_ARGUMENT. Thread: any. Fork: safe. Blocks: never.
+ * will be more, as reset_ms and retry_after_ms, and zeros. Returns 0, E_NOT_FOUND (no limit
+ * applied) or E_ARGUMENT. Thread: any. Fork: safe. Blocks: never.
  */
 int catlatch_limit(const struct catlatch_outcome *outcome, struct catlatch_limit *ret_limit);
 

@@ -294,9 +294,9 @@ static bool is_plain(const struct stack_step *step)
 }
 
 /* The first lines that have calls of which they are certain, and of which calls they all are: of no
- * environment, where each names others. */
+ * environment, where each names others. The lines with the bits `left_out` are passed over. */
 static struct stack_certain find_certain(const struct stack_service *service, bool up_to_silent,
-                                         const struct stack_step *left_out)
+                                         uint64_t left_out)
 {
     struct catlatch_passes all = {.flags = 0, .environments = UINT32_MAX};
     struct stack_step *step = service->steps;
@@ -306,7 +306,8 @@ static struct stack_certain find_certain(const struct stack_service *service, bo
     for (; step < service->steps + service->count && is_plain(step); step++) {
         const struct catlatch_passes *each = &step->passes;
         bool is_silent = (step->module->flags & CATLATCH_PASSES_SILENTLY) != 0;
-        if (step == left_out || (step->verify == verify_nothing && step->module->settle == NULL))
+        if ((step->bit & left_out) != 0 ||
+            (step->verify == verify_nothing && step->module->settle == NULL))
             continue; /* it is sure to say nothing */
         if ((each->flags == 0 && each->environments == 0) || (is_silent && up_to_silent))
             break;
@@ -333,14 +334,14 @@ static bool is_all(const struct stack_service *service, const struct stack_certa
 
 static void find_ways(struct stack_service *service)
 {
-    service->certain = find_certain(service, false, NULL);
-    service->certain_before = find_certain(service, true, NULL);
+    service->certain = find_certain(service, false, 0);
+    service->certain_before = find_certain(service, true, 0);
     service->is_quick = is_all(service, &service->certain, service->certain.silent_lines);
     for (unsigned i = 0; i < service->count; i++) {
         const struct stack_step *step = &service->steps[i];
         if (step->cost_milli == 0 || !is_plain(step) || step->is_optional)
             continue;
-        struct stack_certain others = find_certain(service, false, step);
+        struct stack_certain others = find_certain(service, false, step->bit);
         if (others.silent_lines != 0 || !is_all(service, &others, step->bit))
             continue;
         service->certain_but_charge = others.passes;
