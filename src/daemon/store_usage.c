@@ -95,9 +95,9 @@ static int drop_total(struct store_txn *txn, uint64_t id, struct error *error)
 {
     struct store *store = txn->store;
     unsigned char key[8];
-    DBT key_dbt = store_dbt(key, sizeof key);
 
     store_pack(id, key);
+    DBT key_dbt = store_dbt(key, sizeof key);
     int r = store->db[STORE_USAGE]->del(store->db[STORE_USAGE], txn->txn, &key_dbt, 0);
     r = r == 0 || r == DB_NOTFOUND ? 0 : store_fail(store, r, error, "write");
     txn->failed |= r != 0;
