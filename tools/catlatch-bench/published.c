@@ -223,12 +223,14 @@ void published_count(const struct published *published, struct catlatch *latch)
     latch->records = (struct records){.area = published->area,
                                       .generation = published->writer.view.generation,
                                       .whole = true,
-                                      .fits = true};
+                                      .fits = true,
+                                      .line = latch->records.line};
+    line_settle(&latch->records.line);
 }
 
 void published_uncount(struct catlatch *latch)
 {
-    latch->records = (struct records){.generation = 0};
+    latch->records = (struct records){.generation = 0, .line = latch->records.line};
 }
 
 const char *published_run_dir(const struct published *published)
