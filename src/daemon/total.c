@@ -26,11 +26,15 @@ static bool advance_count(struct total_event *total, bool same_record, uint64_t 
     return believed;
 }
 
-/* A last use that lies ahead was told before the clock was set back. */
+/* A last use that lies ahead was told before the clock was set back. Of one second the use counts
+ * that tells where it came from. */
 static void advance_last(struct total_event *total, const struct usage_event *event,
                          int64_t now_unix_s)
 {
-    if (event->last_unix_s <= total->last_unix_s && total->last_unix_s <= now_unix_s)
+    bool tells_from =
+        event->last_unix_s == total->last_unix_s && event->has_from && !total->has_from;
+
+    if (event->last_unix_s <= total->last_unix_s && total->last_unix_s <= now_unix_s && !tells_from)
         return;
     if (event->last_unix_s == 0)
         return;

@@ -105,6 +105,10 @@ static void the_later_of_two_times_stays_with_its_address(void **state)
     assert_true(total_advance(&total, first_area, REF, &numbers, NOW + 1));
     assert_int_equal(total.used.last_unix_s, NOW + 1);
     assert_false(total.used.has_from); /* nobody told where that one came from */
+    numbers.used.has_from = true;
+    numbers.used.from = here;
+    assert_true(total_advance(&total, first_area, REF, &numbers, NOW + 1));
+    assert_true(total.used.has_from); /* in the same second somebody did */
 }
 
 static void a_time_ahead_gives_way_after_the_clock_was_set_back(void **state)
