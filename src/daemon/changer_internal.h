@@ -1,9 +1,9 @@
 /*
  * changer_internal.h - what the changer's own files share; nobody else includes it.
  *
- * changer.c is the event loop's side, changer_thread.c the store thread, flusher.c the one that
- * flushes for it, changer_start.c what comes before: the first table, and what becomes of older
- * ones.
+ * changer.c is the event loop's side, changer_thread.c the store thread, changer_usage.c what that
+ * does for the use of keys, flusher.c the one that flushes for it, changer_start.c what comes
+ * before: the first table, and what becomes of older ones.
  */
 #ifndef DAEMON_CHANGER_INTERNAL_H
 #define DAEMON_CHANGER_INTERNAL_H
@@ -96,6 +96,27 @@ void changer_plan_growth(struct changer *changer);
 /* Builds and publishes the first generation, marks and unlinks older ones. On the caller's thread,
  * before the store thread runs. See changer_start. */
 int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error);
+
+/* Now, on the wall's clock. */
+int64_t changer_realtime_ms(void);
+
+/* changer_usage.c, on the store thread. Usage goes into the store while nothing else is to be done,
+ * and is flushed beside this thread. due: it is time to look whether a sweep is to begin. True if
+ * the next slice can be taken at once. */
+bool changer_step_sweep(struct changer *changer, bool due);
+
+/* All of it, before the daemon ends: whoever stops everything loses nothing, the keeper with its
+ * memory included. */
+void changer_sweep_all(struct changer *changer);
+
+/* There is one flush at a time: before another is begun, this waits for the one of a sweep. Returns
+ * 0, or what ends the process. */
+int changer_end_usage_flush(struct changer *changer, struct error *error);
+
+/* Blocks of prepaid uses get more before they are used up. No flush may be under way. True if not
+ * all keys were looked at. */
+bool changer_uses_are_due(const struct changer *changer, bool due);
+bool changer_step_uses(struct changer *changer);
 
 /* The store thread: runs until the changer is stopped or the store fails. */
 void changer_thread(void *changer);

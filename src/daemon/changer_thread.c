@@ -16,13 +16,6 @@
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
 #define GROW_AT_PERMILLE 875u
 
-/* What the last sweep may take before the daemon ends: that of a million keys that were used since
- * the one before. The area holds what is left. */
-#define LAST_SWEEP_MS 5000u
-
-/* Keys with prepaid uses that one step looks at: a millisecond, where none needs any. */
-#define USES_LOOKED_AT 10000u
-
 /* After a failure to make one, the next try comes no sooner than this. */
 #define GROW_RETRY_MS 5000u
 
@@ -53,7 +46,7 @@ void changer_plan_growth(struct changer *changer)
                 first != NULL ? first->refusals : 0);
 }
 
-static int64_t realtime_ms(void)
+int64_t changer_realtime_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -76,7 +69,7 @@ static void stamp(struct changer *changer, struct op *op)
         op->epoch = store_epoch(changer->options.store);
         op->sequence = store_sequence(changer->options.store);
     }
-    op->time_unix_ms = realtime_ms();
+    op->time_unix_ms = changer_realtime_ms();
 }
 
 /* What of the configuration stands in the table itself. */
@@ -168,7 +161,7 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
 {
     struct store *store = changer->options.store;
     uint64_t changed = 0;
-    changer->keys.now_unix_ms = realtime_ms();
+    changer->keys.now_unix_ms = changer_realtime_ms();
     for (struct op *op; (op = op_queue_take(batch)) != NULL;) {
         keys_tidy(op);
         struct op_queue *before_it = queue_before(changer, op);
@@ -193,7 +186,7 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
 /* Answers, for all that it rests on is seen. */
 static void acknowledge(struct changer *changer, struct op_queue *done, uint64_t changed)
 {
-    changer->keys.now_unix_ms = realtime_ms();
+    changer->keys.now_unix_ms = changer_realtime_ms();
     for (struct op *op = done->first; op != NULL; op = op->next) {
         keys_settle_usage(&changer->keys, op);
         stamp(changer, op);
@@ -219,21 +212,12 @@ static int run_batch(struct changer *changer, struct op_queue *batch, struct err
     return r; /* or nothing of it is acknowledged: the process ends */
 }
 
-/* There is one flush at a time. */
-static int end_usage_flush(struct changer *changer, struct error *error)
-{
-    if (!changer->flushes_usage)
-        return 0;
-    changer->flushes_usage = false;
-    return flusher_wait(&changer->flusher, error);
-}
-
 /* Waits for the flush of the imports that are pending, publishes and answers them. Before anything
  * else than a further import is done: it may look at what they changed. */
 static int settle(struct changer *changer, struct error *error)
 {
     struct pending *pending = &changer->pending;
-    int r = end_usage_flush(changer, error);
+    int r = changer_end_usage_flush(changer, error);
     if (r != 0 || pending->done.first == NULL)
         return r;
     r = flusher_wait(&changer->flusher, error);
@@ -364,7 +348,7 @@ static void consider_growth(struct changer *changer, bool lost)
 static bool step_growth(struct changer *changer)
 {
     struct error error = {0};
-    if (changer->growth.stage != GROWTH_IDLE && end_usage_flush(changer, &error) != 0) {
+    if (changer->growth.stage != GROWTH_IDLE && changer_end_usage_flush(changer, &error) != 0) {
         changer_fail(changer, &error);
         return false;
     }
@@ -376,67 +360,6 @@ static bool step_growth(struct changer *changer)
         growth_failed(changer, &error);
     atomic_store(&changer->growing, changer->growth.stage != GROWTH_IDLE);
     return progress == GROWTH_WORKING;
-}
-
-/* Not each record: whoever writes there can write to all of them. */
-static void tell_unbelieved(struct changer *changer)
-{
-    uint64_t unbelieved = atomic_load(&changer->keys.sweeper.unbelieved);
-    struct error error;
-
-    if (unbelieved == changer->told_unbelieved)
-        return;
-    error_set(&error, CATLATCH_E_DATA,
-              "%llu records of usage held numbers that no worker counts up to, and were not "
-              "believed: a process that may verify keys writes there",
-              (unsigned long long)(unbelieved - changer->told_unbelieved));
-    changer->told_unbelieved = unbelieved;
-    changer_warn(changer, &error);
-}
-
-/* Usage goes into the store while nothing else is to be done, and is flushed beside this thread.
- * True if the next slice can be taken at once. */
-static bool step_sweep(struct changer *changer, bool due)
-{
-    struct sweeper *sweeper = &changer->keys.sweeper;
-    struct history_plan plan = keys_history_plan(changer->keys.config, realtime_ms() / 1000);
-    struct error error = {0};
-    bool ended;
-
-    if (due)
-        sweeper_begin(sweeper, (uint64_t)changer->keys.config->usage_flush_interval_ms,
-                      generation_now_ms());
-    bool was_active = sweeper->active;
-    if (sweeper_step(sweeper, &plan, &ended, &error) != 0) {
-        error_prefix(&error, "usage could not be stored; it stays in memory");
-        changer_warn(changer, &error);
-    }
-    if (was_active && !sweeper->active)
-        tell_unbelieved(changer);
-    if (ended && changer->pending.done.first == NULL) { /* whose own flush is under way */
-        changer->flushes_usage = true;
-        flusher_begin(&changer->flusher);
-    }
-    return sweeper->active;
-}
-
-/* Blocks of prepaid uses get more before they are used up. Returns 0, or what ends the process. */
-static int step_uses(struct changer *changer, bool due, bool *io_busy, struct error *error)
-{
-    struct error why = {0};
-
-    if (!due && !changer->gives_uses)
-        return 0;
-    int r = settle(changer, error);
-    if (r != 0)
-        return r;
-    if (uses_step(&changer->keys.uses, USES_LOOKED_AT, realtime_ms() / 1000,
-                  (int64_t)generation_now_ms(), &changer->gives_uses, &why) != 0) {
-        error_prefix(&why, "uses that were bought could not be given to workers");
-        changer_warn(changer, &why);
-    }
-    *io_busy |= changer->gives_uses;
-    return 0;
 }
 
 /* True if the next step can be taken at once. */
@@ -549,7 +472,7 @@ static void run_read(struct changer *changer, struct op *op)
 {
     struct op_queue done;
     op_queue_init(&done);
-    changer->keys.now_unix_ms = realtime_ms();
+    changer->keys.now_unix_ms = changer_realtime_ms();
     keys_read(&changer->keys, op);
     stamp(changer, op);
     op_queue_add(&done, op);
@@ -618,30 +541,13 @@ static bool check_store(struct changer *changer)
     return true;
 }
 
-/* Whoever stops everything loses nothing, the keeper with its memory included. */
-static void sweep_all(struct changer *changer)
-{
-    struct sweeper *sweeper = &changer->keys.sweeper;
-    struct history_plan plan = keys_history_plan(changer->keys.config, realtime_ms() / 1000);
-    struct error error = {0};
-    bool ended = false;
-    int r = 0;
-
-    sweeper_begin(sweeper, 0, generation_now_ms());
-    for (uint64_t end_ms = generation_now_ms() + LAST_SWEEP_MS;
-         sweeper->active && r == 0 && generation_now_ms() < end_ms;)
-        r = sweeper_step(sweeper, &plan, &ended, &error);
-    if (r != 0)
-        changer_warn(changer, &error);
-}
-
 static void end_thread(struct changer *changer)
 {
     struct error error;
     error_set(&error, CATLATCH_E_UNAVAILABLE, "the daemon is stopping");
     fail_waiting(changer, &error);
     growth_cancel(&changer->growth);
-    sweep_all(changer);
+    changer_sweep_all(changer);
     flusher_stop(&changer->flusher);
     uv_mutex_lock(&changer->lock);
     changer->ended = true;
@@ -690,15 +596,18 @@ void changer_thread(void *context)
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
         busy |= step_spread(changer);
-        busy |= step_sweep(changer, work.sweep);
-        if (step_uses(changer, work.sweep, &busy, &error) != 0) {
-            changer_fail(changer, &error);
-            return;
+        busy |= changer_step_sweep(changer, work.sweep);
+        if (changer_uses_are_due(changer, work.sweep)) {
+            if (settle(changer, &error) != 0) {
+                changer_fail(changer, &error);
+                return;
+            }
+            busy |= changer_step_uses(changer);
         }
         if (check_store(changer))
             return;
     }
-    if (end_usage_flush(changer, &error) != 0) {
+    if (changer_end_usage_flush(changer, &error) != 0) {
         changer_fail(changer, &error);
         return;
     }

@@ -151,7 +151,7 @@ static bool take_event(struct bytes_reader *reader, bool has_from, struct total_
     event->has_from = has_from;
     if (has_from && (from = bytes_take(reader, sizeof event->from.bytes)) != NULL)
         memcpy(event->from.bytes, from, sizeof event->from.bytes);
-    return event->count <= INT64_MAX && event->last_unix_s >= 0;
+    return event->count <= INT64_MAX && event->last_unix_s >= 0 && !is_empty(event);
 }
 
 static void take_uses(struct bytes_reader *reader, struct total_uses *uses)
@@ -169,6 +169,13 @@ static void take_uses(struct bytes_reader *reader, struct total_uses *uses)
         memcpy(uses->area, area, sizeof uses->area);
 }
 
+/* An address is of an event. */
+static bool flags_are_good(unsigned has)
+{
+    return has <= HAS_ALL && ((has & HAS_USED_FROM) == 0 || (has & HAS_USED) != 0) &&
+           ((has & HAS_REFUSED_FROM) == 0 || (has & HAS_REFUSED) != 0);
+}
+
 int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total)
 {
     struct bytes_reader reader;
@@ -179,7 +186,7 @@ int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total
         return r;
     uint8_t has = bytes_take_u8(&reader);
     const unsigned char *area = bytes_take(&reader, sizeof total.area);
-    bool good = has <= HAS_ALL && area != NULL;
+    bool good = flags_are_good(has) && area != NULL;
     if (good)
         memcpy(total.area, area, sizeof total.area);
     total.ref = bytes_take_u32(&reader);

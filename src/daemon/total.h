@@ -68,7 +68,7 @@ void total_forget(struct total *io_total);
 /* Returns the length, at most TOTAL_ENCODED_MAX. */
 size_t total_encode(const struct total *total, unsigned char ret_bytes[TOTAL_ENCODED_MAX]);
 
-/* Returns 0, E_DATA or E_VERSION. */
+/* Takes what total_encode writes and nothing else. Returns 0, E_DATA or E_VERSION. */
 int total_decode(const unsigned char *bytes, size_t len, struct total *ret_total);
 
 #endif

@@ -221,6 +221,27 @@ void keeper_trial_start(struct keeper_trial *trial)
     await_loop(trial);
 }
 
+void keeper_trial_start_with_users(struct keeper_trial *trial)
+{
+    char settings[128];
+
+    snprintf(settings, sizeof settings, "user = %d\ngroup = %d\n", KEEPER_TRIAL_UID,
+             KEEPER_TRIAL_WORKERS_GID);
+    keeper_trial_open(trial, settings);
+    if (geteuid() != 0)
+        return;
+    keeper_trial_start(trial);
+    trial->uid = KEEPER_TRIAL_UID; /* whom clients believe */
+}
+
+void keeper_trial_skip_unless_root(void)
+{
+    if (geteuid() != 0) {
+        print_message("# skipped: only root becomes somebody else\n");
+        skip();
+    }
+}
+
 static int await_status(struct keeper_trial *trial)
 {
     struct pollfd fd = {.fd = trial->pidfd, .events = POLLIN};

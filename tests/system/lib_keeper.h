@@ -47,6 +47,14 @@ struct keeper_trial {
 
 /* `settings`: more lines of [daemon], or NULL. run_dir is not made. */
 void keeper_trial_open(struct keeper_trial *trial, const char *settings);
+
+/* Opened with a user and a group of workers in its configuration, which nobody has; and started, if
+ * we are root. If not, tests of it skip themselves. */
+#define KEEPER_TRIAL_UID 4242424
+#define KEEPER_TRIAL_WORKERS_GID 4343434
+void keeper_trial_start_with_users(struct keeper_trial *trial);
+void keeper_trial_skip_unless_root(void);
+
 void keeper_trial_close(struct keeper_trial *trial);
 
 /* Starts one with what was kept. launch does not wait; start waits for READY=1. */

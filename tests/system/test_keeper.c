@@ -29,10 +29,10 @@
 #include "usage/area.h"
 
 /* Users and a group that nobody has. */
-#define KEEPER_UID 4242424
+#define KEEPER_UID KEEPER_TRIAL_UID
 #define WORKER_UID 4242425
 #define OTHER_UID 4242426
-#define WORKERS_GID 4343434
+#define WORKERS_GID KEEPER_TRIAL_WORKERS_GID
 #define OTHER_GID 4343435
 
 #define PATIENCE_MS KEEPER_TRIAL_PATIENCE_MS
@@ -62,14 +62,6 @@ static int tear_down(void **state)
     (void)state;
     keeper_trial_close(&trial);
     return 0;
-}
-
-static void skip_unless_root(void)
-{
-    if (geteuid() != 0) {
-        print_message("# skipped: only root becomes somebody else\n");
-        skip();
-    }
 }
 
 static struct trust trusting(uid_t uid)
@@ -476,18 +468,12 @@ static int act_offer(void)
 
 static unsigned before_put; /* its descriptors */
 
-/* Started as root, with a user and a group of workers in the configuration. */
 static int set_up_users(void **state)
 {
-    char settings[128];
-
     (void)state;
-    snprintf(settings, sizeof settings, "user = %d\ngroup = %d\n", KEEPER_UID, WORKERS_GID);
-    keeper_trial_open(&trial, settings);
+    keeper_trial_start_with_users(&trial);
     if (geteuid() != 0)
         return 0;
-    keeper_trial_start(&trial);
-    trial.uid = KEEPER_UID; /* whom clients believe */
     before_put = keeper_trial_descriptors(&trial);
     put(area, 0);
     return 0;
@@ -497,7 +483,7 @@ static void who_may_map_the_table_gets_the_area_and_nobody_else_does(void **stat
 {
     struct stat status;
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     assert_int_equal(lstat(trial.socket, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0660);
     assert_int_equal(status.st_uid, KEEPER_UID);
@@ -512,7 +498,7 @@ static void who_may_map_the_table_gets_the_area_and_nobody_else_does(void **stat
 static void only_root_and_the_keepers_own_user_can_put(void **state)
 {
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     assert_int_equal(as_user(WORKER_UID, WORKERS_GID, act_offer), CATLATCH_E_PERMISSION);
     assert_int_equal(as_user(65534, WORKERS_GID, act_offer), CATLATCH_E_PERMISSION);
     assert_int_equal(as_user(WORKER_UID, WORKERS_GID, act_fetch), 0);
@@ -622,7 +608,7 @@ static int tear_down_hoarder(void **state)
 static void answers_that_nobody_takes_do_not_use_up_what_may_be_sent(void **state)
 {
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     trial.uid = KEEPER_UID;
     trial.gid = WORKERS_GID;
     trial.files = 100;

@@ -31,10 +31,10 @@
 #include "usage/roll.h"
 
 /* Users and a group that nobody has. */
-#define KEEPER_UID 4242424
+#define KEEPER_UID KEEPER_TRIAL_UID
 #define WORKER_UID 4242425
 #define OTHER_UID 4242426
-#define WORKERS_GID 4343434
+#define WORKERS_GID KEEPER_TRIAL_WORKERS_GID
 
 #define PATIENCE_MS KEEPER_TRIAL_PATIENCE_MS
 #define CROWD 200 /* more than a page */
@@ -76,14 +76,6 @@ static int tear_down(void **state)
     end_children();
     keeper_trial_close(&trial);
     return 0;
-}
-
-static void skip_unless_root(void)
-{
-    if (geteuid() != 0) {
-        print_message("# skipped: only root becomes somebody else\n");
-        skip();
-    }
 }
 
 static struct trust trusting(void)
@@ -444,18 +436,10 @@ static void a_forked_child_attaches_for_itself(void **state)
     unmap(&handle);
 }
 
-/* Started as root, with a user and a group of workers in the configuration. */
 static int set_up_users(void **state)
 {
-    char settings[128];
-
     (void)state;
-    snprintf(settings, sizeof settings, "user = %d\ngroup = %d\n", KEEPER_UID, WORKERS_GID);
-    keeper_trial_open(&trial, settings);
-    if (geteuid() != 0)
-        return 0;
-    keeper_trial_start(&trial);
-    trial.uid = KEEPER_UID; /* whom clients believe */
+    keeper_trial_start_with_users(&trial);
     return 0;
 }
 
@@ -481,7 +465,7 @@ static void a_flood_of_one_user_leaves_half_to_the_others(void **state)
     struct handle refused;
 
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     unsigned before = keeper_trial_descriptors(&trial);
     assert_int_equal(start_child(&flood), PROCESS_LINES / 2);
     assert_true(keeper_trial_said(&trial, "no line for uid 4242426"));
@@ -515,7 +499,7 @@ static void only_root_and_the_keepers_own_user_are_told_who_is_attached(void **s
     const struct plan keeper = {.uid = KEEPER_UID, .act = list_code};
 
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     assert_int_equal(start_child(&worker), -CATLATCH_E_PERMISSION);
     assert_int_equal(start_child(&nobody), -CATLATCH_E_PERMISSION);
     assert_int_equal(start_child(&keeper), 0);
@@ -531,7 +515,7 @@ static void without_descriptors_left_there_is_no_line_but_the_area(void **state)
     unsigned lines = 0;
 
     (void)state;
-    skip_unless_root();
+    keeper_trial_skip_unless_root();
     trial.uid = KEEPER_UID;
     trial.gid = WORKERS_GID;
     trial.files = 150;

@@ -183,6 +183,13 @@ static void foreign_bytes_are_refused(void **state)
     bytes[1] &= 31;
     bytes[2 + TOTAL_AREA_BYTES + 4 + 7] = 0x80; /* a count beyond INT64_MAX */
     assert_int_equal(total_decode(bytes, len, &again), CATLATCH_E_DATA);
+    memset(bytes + 2 + TOTAL_AREA_BYTES + 4, 0, 24); /* uses that were none */
+    assert_int_equal(total_decode(bytes, len, &again), CATLATCH_E_DATA);
+    total.used.count = 0;
+    len = total_encode(&total, bytes);
+    assert_int_equal(total_decode(bytes, len, &again), 0);
+    bytes[1] = 4; /* an address of no use */
+    assert_int_equal(total_decode(bytes, len, &again), CATLATCH_E_DATA);
 }
 
 int main(void)
