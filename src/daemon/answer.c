@@ -2,7 +2,7 @@
 #include "daemon/command.h"
 #include "daemon/pairs.h"
 
-#define KEY_PAIRS 30u
+#define KEY_PAIRS 31u
 #define RECEIPT_PAIRS 6u
 
 static void pair_scopes(struct reply *reply, const struct record *record)
@@ -47,6 +47,14 @@ static void pair_uses(struct reply *reply, const struct op_key *key)
     reply_word(reply, "uses");
     reply_bulk(reply, text, allowance_format(allowance, text));
     pair_count(reply, "uses_remaining", key->uses_left);
+}
+
+static void pair_retires(struct reply *reply, const struct record *record)
+{
+    char text[RETIREMENT_TEXT_SIZE];
+    size_t len = retirement_format(&record->retirement, text);
+
+    pair_text(reply, "retires", (struct text){text, (uint32_t)len});
 }
 
 static void pair_metadata(struct reply *reply, const struct record *record)
@@ -114,6 +122,7 @@ static void key_pairs(struct reply *reply, const struct op_key *key, int64_t now
     pair_metadata(reply, record);
     pair_id(reply, "rotated_from", record->rotated_from);
     pair_id(reply, "rotated_to", record->rotated_to);
+    pair_retires(reply, record);
     pair_count(reply, "version", record->version);
 }
 

@@ -136,6 +136,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
         .suspended = &changer->keys.suspended,
         .tally = options->tally,
         .uses = &changer->keys.uses,
+        .retiring = &changer->keys.retiring,
         .run_dir = changer->run_dir,
         .wake = wake,
         .context = changer,

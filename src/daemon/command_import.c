@@ -67,6 +67,7 @@ enum field_kind {
     FIELD_RATE,
     FIELD_USES,
     FIELD_USES_LEFT,
+    FIELD_RETIRES,
     FIELD_COUNT,
     FIELD_ADDRESS,
 };
@@ -89,6 +90,7 @@ static const struct field {
     {"RATE", 0, FIELD_RATE, 0},
     {"USES", 0, FIELD_USES, 0},
     {"USES_LEFT", 0, FIELD_USES_LEFT, 0},
+    {"RETIRES", 0, FIELD_RETIRES, 0},
     {"EXPIRES", offsetof(struct op_import, expires_unix_s), FIELD_TIME, 0},
     {"LAST_USED", offsetof(struct op_import, used.last_unix_s), FIELD_TIME, 0},
     {"LAST_USED_FROM", offsetof(struct op_import, used), FIELD_ADDRESS, 0},
@@ -281,6 +283,14 @@ static bool take_uses_left(struct taking *taking, struct text value)
            refuse_key(taking, "USES_LEFT is no number of uses");
 }
 
+static bool take_retires(struct taking *taking, struct text value)
+{
+    struct error error;
+
+    return retirement_parse(value, &taking->key->retirement, &error) == 0 ||
+           refuse_key(taking, "RETIRES %s", error.text);
+}
+
 static bool take_value(struct taking *taking, const struct field *field)
 {
     struct text value = own_word(taking, taking->at + 1);
@@ -311,6 +321,8 @@ static bool take_value(struct taking *taking, const struct field *field)
         return take_uses(taking, value);
     case FIELD_USES_LEFT:
         return take_uses_left(taking, value);
+    case FIELD_RETIRES:
+        return take_retires(taking, value);
     case FIELD_COUNT:
         return take_count(taking, field, value);
     case FIELD_ADDRESS:

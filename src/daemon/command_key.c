@@ -13,6 +13,7 @@
 
 /* What KEY.ROTATE leaves the old key without GRACE: a day to roll the new one out. */
 #define GRACE_DEFAULT_S INT64_C(86400)
+#define GRACE_UNSAID INT64_C(-2)
 
 static bool take_name(struct call *call, struct op *op, const char *word, const struct text *values)
 {
@@ -431,6 +432,43 @@ static bool take_grace(struct call *call, struct op *op, const char *word,
                        word);
 }
 
+/* A key that is not seen for a while ends, however long its grace is. */
+static bool take_until_unseen(struct call *call, struct op *op, const char *word,
+                              const struct text *values)
+{
+    int64_t *unseen_s = &op->retirement.unseen_s;
+
+    return options_duration(call, word, values[0], unseen_s) &&
+           ((*unseen_s > 0 && *unseen_s <= RETIREMENT_SPAN_MAX_S) ||
+            call_refuse(call, "INVALID", "%s is 1s to 100y", word));
+}
+
+static bool take_on_use(struct call *call, struct op *op, const char *word,
+                        const struct text *values)
+{
+    (void)call;
+    (void)word;
+    (void)values;
+    return op->retirement.on_use = true;
+}
+
+/* The grace that nobody gave is a day, but where the evidence ends the key. One that begins with
+ * the first use is part of that. */
+static bool settle_grace(struct call *call, struct op *op)
+{
+    if (op->grace_s == GRACE_UNSAID)
+        op->grace_s = op->retirement.unseen_s != 0 ? OP_GRACE_KEEP : GRACE_DEFAULT_S;
+    if (!op->retirement.on_use)
+        return true;
+    if (op->grace_s != OP_GRACE_KEEP)
+        op->retirement.grace_s = op->grace_s;
+    op->grace_s = OP_GRACE_KEEP;
+    return retirement_is_sane(&op->retirement) ||
+           call_refuse(call, "INVALID",
+                       "ON_USE needs a GRACE of up to 100y or UNTIL_UNSEEN: what begins with the "
+                       "first use of the new key");
+}
+
 static void handle_ids(struct call *call, enum op_kind kind, const struct option *options,
                        size_t count)
 {
@@ -439,7 +477,6 @@ static void handle_ids(struct call *call, enum op_kind kind, const struct option
 
     if (!op)
         return;
-    op->grace_s = GRACE_DEFAULT_S;
     call_leave(call, op,
                options_ids(call, op, &next) && options_parse(call, op, next, options, count));
 }
@@ -469,6 +506,17 @@ void handle_key_enable(struct call *call)
 
 void handle_key_rotate(struct call *call)
 {
-    static const struct option options[] = {{"GRACE", 1, false, take_grace}};
-    handle_ids(call, OP_ROTATE, options, COUNT(options));
+    static const struct option options[] = {{"GRACE", 1, false, take_grace},
+                                            {"UNTIL_UNSEEN", 1, false, take_until_unseen},
+                                            {"ON_USE", 0, false, take_on_use}};
+    struct op *op = call_op(call, OP_ROTATE);
+    size_t next;
+
+    if (op == NULL)
+        return;
+    op->grace_s = GRACE_UNSAID;
+    call_leave(call, op,
+               options_ids(call, op, &next) &&
+                   options_parse(call, op, next, options, COUNT(options)) &&
+                   settle_grace(call, op));
 }

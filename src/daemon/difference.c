@@ -82,6 +82,11 @@ static struct text allowance_text(const struct record *record, char room[ALLOWAN
     return (struct text){room, (uint32_t)allowance_format(&record->allowance, room)};
 }
 
+static struct text retirement_text(const struct record *record, char room[RETIREMENT_TEXT_SIZE])
+{
+    return (struct text){room, (uint32_t)retirement_format(&record->retirement, room)};
+}
+
 static struct text metadata_value(const struct record *record, struct text name)
 {
     for (size_t i = 0; i < record->metadata_count; i++)
@@ -143,6 +148,8 @@ void difference_find(const struct record *old, const struct record *fresh,
     add(&finding, "rates", rates_text(old, room->rates[0]), rates_text(fresh, room->rates[1]));
     add(&finding, "uses", allowance_text(old, room->allowances[0]),
         allowance_text(fresh, room->allowances[1]));
+    add(&finding, "retires", retirement_text(old, room->retirements[0]),
+        retirement_text(fresh, room->retirements[1]));
     add(&finding, "rotated_from", id_text(old->rotated_from, room->ids[0]),
         id_text(fresh->rotated_from, room->ids[1]));
     add(&finding, "rotated_to", id_text(old->rotated_to, room->ids[2]),

@@ -13,6 +13,7 @@ struct difference_room {
     char networks[2][NETWORKS_MAX * NETWORK_TEXT_SIZE];
     char rates[2][RATES_TEXT_SIZE];
     char allowances[2][ALLOWANCE_TEXT_SIZE];
+    char retirements[2][RETIREMENT_TEXT_SIZE];
     char ids[4][CATLATCH_ID_SIZE];
     char bits[2][12];
     char metadata[2 * RECORD_METADATA_MAX][sizeof "metadata." + RECORD_METADATA_NAME_MAX];

@@ -123,6 +123,9 @@ static int publish_record(struct growth *growth, const struct record *record)
     entry.usage = take_usage(growth, record);
     /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
     int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
+    if (r == 0 && growth->retiring != NULL && growth->old == NULL &&
+        !retirement_is_none(&record->retirement))
+        r = retiring_know(growth->retiring, record->id);
     if (r == 0)
         table_publish(&growth->fresh->writer, &claim);
     growth->too_small |= r == CATLATCH_E_FULL;

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "daemon/generation.h"
+#include "daemon/retiring.h"
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 #include "daemon/tally.h"
@@ -28,6 +29,7 @@ struct growth {
     const struct suspended *suspended;
     struct tally *tally; /* NULL: no use is counted */
     struct uses *uses;   /* NULL likewise */
+    struct retiring *retiring;
     const char *run_dir;
     void (*wake)(void *context); /* the making thread calls it when it is done */
     void *context;

@@ -167,6 +167,10 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
         return r;
     if ((r = store_put(run->txn, old, record, &change, &op->error)) != 0)
         return r;
+    if (!retirement_is_none(&record->retirement) &&
+        (old == NULL || retirement_is_none(&old->retirement)) &&
+        retiring_know(&run->keys->retiring, record->id) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "remembering what retires the key");
     if (kind != CHANGE_PURGED && (r = keys_begin_uses(run, old, record)) != 0)
         return r;
     op->epoch = change.epoch;
@@ -256,6 +260,8 @@ static int dispatch(struct run *run)
         return each_key(run, keys_revoke);
     case OP_ROTATE:
         return each_key(run, keys_rotate);
+    case OP_RETIRE:
+        return each_key(run, keys_retire);
     case OP_PURGE:
         return each_key(run, keys_purge);
     case OP_OWNER_SUSPEND:
@@ -388,6 +394,7 @@ void keys_free(struct keys *keys)
         free(keys->claims[i].gift);
     free(keys->claims);
     uses_free(&keys->uses);
+    retiring_free(&keys->retiring);
     suspended_clear(&keys->suspended);
     *keys = (struct keys){0};
 }

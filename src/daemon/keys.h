@@ -10,6 +10,7 @@
 
 #include "core/config.h"
 #include "daemon/op_queue.h"
+#include "daemon/retiring.h"
 #include "daemon/store.h"
 #include "daemon/suspended.h"
 #include "daemon/sweeper.h"
@@ -43,6 +44,7 @@ struct keys {
     struct table_writer *table; /* of the generation that readers see */
     struct sweeper sweeper;     /* and its tally, which may be none */
     struct uses uses;
+    struct retiring retiring;
     struct suspended suspended;
     int64_t now_unix_ms;        /* set by the caller before each batch */
     struct store_buffer buffer; /* what was read last; results are copied out of it */

@@ -111,6 +111,11 @@ static void copy_fields(struct run *run, const struct op_import *given, struct r
         record->networks[i] = given->networks[i];
     record->rates = given->rates;
     record->allowance = given->allowance;
+    record->retirement = given->retirement;
+    if (given->revoked)
+        record->retirement = (struct retirement){.unseen_s = 0};
+    else if (!retirement_is_none(&given->retirement) && !given->retirement.on_use)
+        record->retirement.since_unix_s = run->now_unix_s;
     for (size_t i = 0; i < given->metadata_count; i++)
         if (given->metadata[i].value.len > 0)
             record->metadata[record->metadata_count++] = given->metadata[i];
@@ -128,6 +133,8 @@ int keys_import_record(struct run *run, const struct op_import *given, struct re
     if (!given->revoked && (given->revoked_unix_s != 0 || given->revoke_comment.len > 0 ||
                             given->revoke_reason != RECORD_REASON_NONE))
         return refuse(run, "when and why it was revoked is told of a key that is not revoked");
+    if (!retirement_is_none(&given->retirement) && given->rotated_to == 0)
+        return refuse(run, "what retires it is told of a key that has no successor");
     if ((given->used.has_from && given->used.last_unix_s == 0) ||
         (given->refused.has_from && given->refused.last_unix_s == 0))
         return refuse(run, "where it was used or refused from is told without the time");

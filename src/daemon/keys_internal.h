@@ -123,6 +123,7 @@ int keys_disable(struct run *run, uint64_t id);
 int keys_enable(struct run *run, uint64_t id);
 int keys_revoke(struct run *run, uint64_t id);
 int keys_purge(struct run *run, uint64_t id);
+int keys_retire(struct run *run, uint64_t id);
 
 /* keys_owner.c: the second is called once it is known whether the transaction was committed. */
 int keys_owner_switch(struct run *run, bool suspend);

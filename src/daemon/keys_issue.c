@@ -203,6 +203,9 @@ int keys_rotate(struct run *run, uint64_t id)
     int64_t until = run->now_unix_s + op->grace_s;
     if (op->grace_s != OP_GRACE_KEEP && (old.expires_unix_s == 0 || old.expires_unix_s > until))
         retired.expires_unix_s = until;
+    retired.retirement = op->retirement;
+    if (!retirement_is_none(&op->retirement) && !op->retirement.on_use)
+        retired.retirement.since_unix_s = run->now_unix_s;
     if ((r = keys_write(run, &old, &retired, CHANGE_UPDATED)) != 0)
         return r;
     /* What the caller shows of the old key, in the new key's place in the results. */

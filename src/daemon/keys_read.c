@@ -343,6 +343,7 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_ENABLE:
     case OP_REVOKE:
     case OP_ROTATE:
+    case OP_RETIRE:
     case OP_OWNER_SUSPEND:
     case OP_OWNER_RESUME:
     case OP_PURGE:

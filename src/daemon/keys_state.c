@@ -64,7 +64,24 @@ int keys_revoke(struct run *run, uint64_t id)
     fresh.revoked_unix_s = run->now_unix_s;
     fresh.revoke_reason = run->op->reason;
     fresh.revoke_comment = run->op->comment;
+    fresh.retirement = (struct retirement){.unseen_s = 0};
     r = keys_write(run, &old, &fresh, CHANGE_REVOKED);
+    return r != 0 ? r : keys_result(run, &fresh, true, NULL);
+}
+
+/* What was found may have changed since: it is looked at again. */
+int keys_retire(struct run *run, uint64_t id)
+{
+    struct record old, fresh;
+    bool due;
+    int r = keys_fetch(run, id, &old);
+    if (r == 0)
+        r = retiring_judge(run->keys, &old, &due, &fresh, &run->op->error);
+    if (r != 0)
+        return r;
+    if (!due)
+        return keys_result(run, &old, false, NULL);
+    r = keys_write(run, &old, &fresh, CHANGE_UPDATED);
     return r != 0 ? r : keys_result(run, &fresh, true, NULL);
 }
 
@@ -123,8 +140,10 @@ static int update_fields(struct run *run, const struct record *old, struct recor
         fresh->name = fields->name;
     if ((fields->has & OP_HAS_COMMENT) != 0)
         fresh->comment = fields->comment;
-    if ((fields->has & OP_HAS_EXPIRES) != 0)
+    if ((fields->has & OP_HAS_EXPIRES) != 0) { /* whoever says when it ends has decided */
         fresh->expires_unix_s = fields->expires_unix_s;
+        fresh->retirement = (struct retirement){.unseen_s = 0};
+    }
     if ((fields->has & OP_HAS_NOT_BEFORE) != 0)
         fresh->not_before_unix_s = fields->not_before_unix_s;
     if ((fields->has & OP_HAS_SCOPES) != 0) {

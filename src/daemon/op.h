@@ -19,6 +19,7 @@ enum op_kind {
     OP_ENABLE,
     OP_REVOKE,
     OP_ROTATE,
+    OP_RETIRE, /* what was rotated on evidence, as far as there is any */
     OP_OWNER_SUSPEND,
     OP_OWNER_RESUME,
     OP_PURGE,
@@ -146,7 +147,8 @@ struct op_import {
     struct rates rates;
     struct allowance allowance;
     bool has_uses_left;
-    uint64_t uses_left; /* of the allowance; otherwise all of it */
+    uint64_t uses_left;           /* of the allowance; otherwise all of it */
+    struct retirement retirement; /* counted from now on */
 };
 
 /* One key that an operation touched or read. */
@@ -215,6 +217,7 @@ struct op {
     struct text comment;          /* REVOKE, DISABLE, SUSPEND */
     int64_t unused_since_unix_s;  /* DISABLE: of those keys only that were not used since; 0: all */
     int64_t grace_s;              /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
+    struct retirement retirement; /* ROTATE: what ends it beside that */
     uint64_t after_id;            /* LIST: the cursor */
     int64_t after_expires_unix_s; /* LIST by expiry: the cursor's other half; 0: none was given */
     struct text after_owner;      /* OWNER_LIST: the cursor */

@@ -7,7 +7,8 @@
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
  * old one's. A key's is RECORD_VERSION; before it: */
-#define KEY_VERSION_3 3u /* the same without HAS_ENABLED */
+#define KEY_VERSION_4 4u /* the same without FLAG_RETIRES */
+#define KEY_VERSION_3 3u /* and without HAS_ENABLED */
 #define KEY_VERSION_2 2u /* with every field, whether the key has it or not */
 #define KEY_VERSION_1 1u /* the same without networks, which are at the end */
 #define OWNER_VERSION 1u
@@ -38,7 +39,8 @@
 #define FLAG_SUSPENDED 0x02u /* owners */
 #define FLAG_REVOKED 0x04u   /* keys */
 #define FLAG_PURGED 0x08u    /* keys */
-#define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED | FLAG_PURGED)
+#define FLAG_RETIRES 0x10u   /* keys: their retirement is at the end */
+#define KEY_FLAGS (FLAG_DISABLED | FLAG_REVOKED | FLAG_PURGED | FLAG_RETIRES)
 #define OWNER_FLAGS 0x02u /* all of an owner's */
 
 static const char *const reason_names[RECORD_REASON_COUNT] = {
@@ -195,7 +197,9 @@ static bool record_is_bounded(const struct record *record)
            record->comment.len <= RECORD_COMMENT_MAX &&
            record->revoke_comment.len <= RECORD_COMMENT_MAX && scopes_are_bounded(record) &&
            metadata_is_bounded(record) && record->network_count <= NETWORKS_MAX &&
-           rates_are_sane(&record->rates) && allowance_is_sane(&record->allowance);
+           rates_are_sane(&record->rates) && allowance_is_sane(&record->allowance) &&
+           retirement_is_sane(&record->retirement) &&
+           (record->rotated_to != 0 || retirement_is_none(&record->retirement));
 }
 
 static void put_scopes(struct bytes_writer *writer, const struct record *record)
@@ -236,7 +240,8 @@ static void put_rates(struct bytes_writer *writer, const struct rates *rates)
 static uint8_t record_flags(const struct record *record)
 {
     return (uint8_t)((record->disabled ? FLAG_DISABLED : 0) | (record->revoked ? FLAG_REVOKED : 0) |
-                     (record->purged ? FLAG_PURGED : 0));
+                     (record->purged ? FLAG_PURGED : 0) |
+                     (retirement_is_none(&record->retirement) ? 0 : FLAG_RETIRES));
 }
 
 static unsigned fields_of(const struct record *record)
@@ -300,6 +305,16 @@ static void put_fields(struct bytes_writer *writer, const struct record *record)
         bytes_put_i64(writer, record->enabled_unix_s);
 }
 
+static void put_retirement(struct bytes_writer *writer, const struct retirement *retirement)
+{
+    if (retirement_is_none(retirement))
+        return;
+    bytes_put_u8(writer, retirement->on_use);
+    bytes_put_i64(writer, retirement->grace_s);
+    bytes_put_i64(writer, retirement->unseen_s);
+    bytes_put_i64(writer, retirement->since_unix_s);
+}
+
 int record_encode(const struct record *record, void *buffer, size_t size, size_t *ret_len)
 {
     struct bytes_writer writer = {.at = buffer, .left = size};
@@ -319,10 +334,12 @@ int record_encode(const struct record *record, void *buffer, size_t size, size_t
     bytes_put_short_text(&writer, record->environment);
     bytes_put_short_text(&writer, record->environment_prefix);
     put_fields(&writer, record);
+    put_retirement(&writer, &record->retirement);
     return bytes_writer_end(&writer, size, ret_len);
 }
 
-static void take_flags(struct bytes_reader *reader, struct record *record)
+/* True: a retirement is at the end. */
+static bool take_flags(struct bytes_reader *reader, struct record *record)
 {
     unsigned flags = bytes_take_u8(reader);
 
@@ -332,6 +349,7 @@ static void take_flags(struct bytes_reader *reader, struct record *record)
     record->suspended = false;
     record->revoked = (flags & FLAG_REVOKED) != 0;
     record->purged = (flags & FLAG_PURGED) != 0;
+    return (flags & FLAG_RETIRES) != 0;
 }
 
 static void take_scopes(struct bytes_reader *reader, struct record *record)
@@ -460,6 +478,17 @@ static void take_version_1(struct bytes_reader *reader, struct record *record)
     record->enabled_unix_s = 0;
 }
 
+static void take_retirement(struct bytes_reader *reader, struct retirement *retirement)
+{
+    uint8_t on_use = bytes_take_u8(reader);
+
+    retirement->on_use = on_use == 1;
+    retirement->grace_s = bytes_take_i64(reader);
+    retirement->unseen_s = bytes_take_i64(reader);
+    retirement->since_unix_s = bytes_take_i64(reader);
+    reader->failed |= on_use > 1 || retirement_is_none(retirement);
+}
+
 int record_decode(const void *bytes, size_t len, struct record *record)
 {
     struct bytes_reader reader;
@@ -469,7 +498,7 @@ int record_decode(const void *bytes, size_t len, struct record *record)
     int r = bytes_reader_start(&reader, bytes, len, is_known ? version : RECORD_VERSION);
     if (r != 0)
         return r;
-    take_flags(&reader, record);
+    bool retires = take_flags(&reader, record);
     record->revoke_reason = (enum record_reason)bytes_take_u8(&reader);
     record->id = bytes_take_u64(&reader);
     record->version = bytes_take_u64(&reader);
@@ -480,6 +509,10 @@ int record_decode(const void *bytes, size_t len, struct record *record)
         take_version_1(&reader, record);
     if (version == KEY_VERSION_2)
         take_networks(&reader, record);
+    record->retirement = (struct retirement){.unseen_s = 0};
+    if (retires)
+        take_retirement(&reader, &record->retirement);
+    reader.failed |= retires && version <= KEY_VERSION_4;
     return bytes_reader_is_done(&reader) && record_is_bounded(record) ? 0 : CATLATCH_E_DATA;
 }
 

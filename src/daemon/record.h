@@ -20,6 +20,7 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/rate.h"
+#include "core/retirement.h"
 #include "core/text.h"
 
 #define RECORD_SCOPES_MAX 32u         /* for each key */
@@ -33,7 +34,7 @@
 #define RECORD_ID_MAX (UINT64_MAX - 1) /* one more is a number too, behind all keys */
 
 /* What an encoded key begins with. Keys of earlier versions are read. */
-#define RECORD_VERSION 4u
+#define RECORD_VERSION 5u
 
 /* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u
@@ -91,8 +92,9 @@ struct record {
     struct record_pair metadata[RECORD_METADATA_MAX];
     size_t network_count; /* 0: it is confined to none */
     struct network networks[NETWORKS_MAX];
-    struct rates rates;         /* none: as many as come */
-    struct allowance allowance; /* uses that were bought; none: without end */
+    struct rates rates;           /* none: as many as come */
+    struct allowance allowance;   /* uses that were bought; none: without end */
+    struct retirement retirement; /* what ends a key that has rotated_to; none: its expiry alone */
 };
 
 /* Whether the key has the form of ours: it was issued here, or came in as a key of ours by its text

@@ -142,6 +142,22 @@ static int disable_unused(struct retention *retention, int64_t span_s, int64_t n
     return *ret_op != NULL ? 0 : error->code;
 }
 
+static int retire(struct retention *retention, int64_t now_ms, struct op **ret_op,
+                  struct error *error)
+{
+    struct keys *keys = retention->keys;
+    uint64_t ids[STEP_MAX];
+    size_t count = 0;
+
+    keys->now_unix_ms = now_ms;
+    int r = retiring_find(&keys->retiring, keys, is_passed_over, retention, ids, retention->at_once,
+                          &count, error);
+    if (r != 0 || count == 0)
+        return r;
+    *ret_op = make_op(OP_RETIRE, ids, count, "as the rotation said", error);
+    return *ret_op != NULL ? 0 : error->code;
+}
+
 /* One level in each step, until all have nothing more that is old. A level that is not kept has
  * nothing that is not. */
 static int prune_history(struct retention *retention, const struct config *config,
@@ -162,6 +178,7 @@ static int prune_history(struct retention *retention, const struct config *confi
 int retention_step(struct retention *retention, const struct config *config, struct op **ret_op,
                    bool *ret_more, struct error *error)
 {
+    const struct keys *keys = retention->keys;
     int64_t now_ms = clock_ms(CLOCK_REALTIME);
     size_t pruned = 0, pruned_history = 0;
     bool believed;
@@ -182,8 +199,10 @@ int retention_step(struct retention *retention, const struct config *config, str
     bool purges_more = *ret_op != NULL && (*ret_op)->id_count == retention->at_once;
     if (r == 0 && *ret_op == NULL && config->disable_unused_s != 0)
         r = disable_unused(retention, config->disable_unused_s, now_ms, ret_op, error);
+    if (r == 0 && *ret_op == NULL)
+        r = retire(retention, now_ms, ret_op, error);
     *ret_more = r == 0 && (pruned == STEP_MAX || pruned_history > 0 || purges_more ||
-                           retention->unused.passing);
+                           retention->unused.passing || keys->retiring.passing);
     return r;
 }
 
@@ -200,7 +219,9 @@ static void pass_over(struct retention *retention, const struct op *op, struct e
 
     retention->bad[retention->bad_count++] = op->ids[0];
     key_id_format(op->ids[0], id);
-    const char *done = op->kind == OP_PURGE ? "purged" : "disabled";
+    const char *done = op->kind == OP_PURGE     ? "purged"
+                       : op->kind == OP_DISABLE ? "disabled"
+                                                : "retired";
     error_set(error, op->error.code,
               "%s is old enough to be %s and cannot be, so it is passed over and the others are "
               "%s: %s (a damaged store is mended by `catlatch restore` of a backup)",

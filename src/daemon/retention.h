@@ -1,7 +1,8 @@
 /*
  * retention.h - forgets what [policy] retain_revoked, [audit] retain and [history] say is old
- * enough, and disables keys that were not used for as long as [policy] disable_unused_after says, a
- * little at a time, as long as the wall clock can be believed. Store thread.
+ * enough, disables keys that were not used for as long as [policy] disable_unused_after says, and
+ * ends those that were rotated on evidence (retiring.h), a little at a time, as long as the wall
+ * clock can be believed. Store thread.
  */
 #ifndef DAEMON_RETENTION_H
 #define DAEMON_RETENTION_H
@@ -30,10 +31,10 @@ void retention_begin(struct retention *retention, struct keys *keys);
 /* Somebody who may reload the configuration did so: the clock is as it should be. */
 void retention_confirm(struct retention *retention);
 
-/* Removes old changes, and makes the operation that purges old keys, or the one that disables
- * unused ones: *ret_op, to be submitted, told to retention_heed and freed by the caller; NULL if
- * there is none. *ret_more: call again soon. Returns 0 or a negative code with the error. A clock
- * that jumped is an error the first time. */
+/* Removes old changes, and makes the operation that purges old keys, the one that disables unused
+ * ones, or the one that retires those that were rotated: *ret_op, to be submitted, told to
+ * retention_heed and freed by the caller; NULL if there is none. *ret_more: call again soon.
+ * Returns 0 or a negative code with the error. A clock that jumped is an error the first time. */
 int retention_step(struct retention *retention, const struct config *config, struct op **ret_op,
                    bool *ret_more, struct error *error);
 

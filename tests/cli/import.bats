@@ -71,6 +71,7 @@ refused() { # STATUS TEXT < LINES
     make_key both && catlatch disable "$id"
     catlatch revoke "$id" --yes --reason leaked --comment 'seen in a gist'
     make_key rotated && catlatch rotate "$id" --grace 1h >"$dir/fresh"
+    make_key awaited && catlatch rotate "$id" --activate-on-use --until-unseen 36h >"$dir/awaited"
     make_key test --env test --owner bob
     make_key confined --allow 192.0.2.0/24 --allow 2001:db8::/32 --allow ::1
     make_key narrowed --allow 0.0.0.0/0 && catlatch update "$id" --set allow=::ffff:10.0.0.0/104
@@ -86,7 +87,7 @@ refused() { # STATUS TEXT < LINES
     make_key counted && use_key "$key"
     catlatch export >"$dir/one"
     catlatch list --json | jq 'map(del(.version))' >"$dir/list.one"
-    [ "$(wc -l <"$dir/one")" -eq 13 ]
+    [ "$(wc -l <"$dir/one")" -eq 15 ]
     jq -se '.[] | select(.name == "used") | .use_count == 2 and .refused_count == 1
         and .last_refused_from == "192.0.2.1" and (.last_used_from | length) > 0' "$dir/one"
     jq -se '.[] | select(.name == "counted") | .use_count == 1 and (has("last_used_from") | not)

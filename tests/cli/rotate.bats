@@ -58,6 +58,75 @@ teardown() {
     catlatch show --json "$id" | jq -e '(.expires_at | fromdate) - now <= 3600'
 }
 
+@test "--until-unseen leaves the old key until nobody uses it, and --grace is the most then" {
+    make_key ci
+    run --separate-stderr catlatch rotate "$id" --until-unseen 24h
+    expect_status 0
+    expect_text "$stderr" "the old key is valid until not used for 24h"
+    catlatch show --json "$id" | jq -e '.retires == "unseen=1d" and .expires_at == null'
+    expect_text "$(catlatch show "$id")" "unseen=1d"
+    catlatch log --id "$id" --json | jq -e 'any(.[].fields[]; .field == "retires" and .after == "unseen=1d")'
+    make_key second
+    run --separate-stderr catlatch rotate "$id" --until-unseen 24h --grace 30d
+    expect_text "$stderr" "valid until not used for 24h, and until 2"
+    catlatch show --json "$id" | jq -e '.retires == "unseen=1d" and (.expires_at | fromdate) > now + 29 * 86400'
+    catlatch update "$id" --set expires=never --yes >"$dir/updated" 2>&1
+    catlatch show --json "$id" | jq -e '.retires == null and .expires_at == null'
+}
+
+@test "with --activate-on-use the grace begins with the first use of the new key" {
+    make_key ci
+    run --separate-stderr catlatch rotate "$id" --activate-on-use --grace 2h
+    expect_status 0
+    expect_text "$stderr" "the old key is valid until 2h after the first use of its successor"
+    new=$output
+    catlatch show --json "$id" | jq -e '.retires == "on-use grace=2h" and .expires_at == null'
+    use_key "$key"
+    stop_daemon
+    start_daemon # which looks at once
+    catlatch show --json "$id" | jq -e '.expires_at == null'
+    use_key "$new"
+    stop_daemon
+    start_daemon
+    until_true bash -c 'catlatch show --json "$0" | jq -e ".expires_at != null"' "$id"
+    catlatch show --json "$id" | jq -e '.retires == null and ((.expires_at | fromdate) - now) as $left
+        | $left > 7000 and $left <= 7200'
+    catlatch log --id "$id" --json | jq -e 'any(.[]; .comment == "as the rotation said"
+        and any(.fields[]; .field == "expires_at"))'
+}
+
+@test "what has nothing to wait for is refused" {
+    make_key ci
+    run catlatch rotate "$id" --grace 0 --until-unseen 24h
+    expect_status 65
+    expect_text "$output" "--grace 0 revokes the old key at once"
+    run catlatch rotate "$id" --grace 0 --activate-on-use
+    expect_status 65
+    run catlatch rotate "$id" --until-unseen 0
+    expect_status 65
+    run catlatch rotate "$id" --until-unseen soon
+    expect_status 65
+    expect_text "$output" "--until-unseen takes a duration, such as 24h"
+    run catlatch rotate "$id" --until-unseen 200y
+    expect_text "$output" "UNTIL_UNSEEN is 1s to 100y"
+    catlatch show --json "$id" | jq -e '.rotated_to == null'
+}
+
+@test "what a rotation left open is imported with a successor alone" {
+    make_key ci
+    catlatch rotate "$id" --activate-on-use --until-unseen 36h >/dev/null
+    catlatch export >"$dir/all"
+    jq -se 'map(select(.retires != null)) | length == 1 and .[0].retires == "on-use unseen=36h"' "$dir/all"
+    jq -c 'select(.retires != null) | .sha256 |= ("0" * 32 + .[32:]) | del(.id, .rotated_to)' "$dir/all" >"$dir/one"
+    run catlatch import "$dir/one"
+    expect_status 65
+    expect_text "$output" "no successor"
+    jq -c '.rotated_to = "key_aaaaaaaaaaaab" | .retires = "soon"' "$dir/one" >"$dir/two"
+    run catlatch import "$dir/two"
+    expect_status 65
+    expect_text "$output" "is not as unseen=24h"
+}
+
 @test "--grace 0 revokes the old key as superseded once the new one is out" {
     make_key ci
     run --separate-stderr catlatch rotate "$id" --grace 0

@@ -464,6 +464,38 @@ static void a_rotation_without_a_grace_is_refused(void **state)
     assert_null(world->op);
 }
 
+static void assert_rotates(struct world *world, const char *words, int64_t grace_s,
+                           const char *retires)
+{
+    char line[128], shown[RETIREMENT_TEXT_SIZE];
+
+    snprintf(line, sizeof line, "KEY.ROTATE " ID " %s", words);
+    run(world, "%s", line);
+    assert_non_null(world->op);
+    assert_int_equal(world->op->grace_s, grace_s);
+    retirement_format(&world->op->retirement, shown);
+    assert_string_equal(shown, retires);
+}
+
+static void a_rotation_on_evidence_has_a_grace_only_where_it_was_said(void **state)
+{
+    struct world *world = *state;
+
+    assert_rotates(world, "UNTIL_UNSEEN 24h", OP_GRACE_KEEP, "unseen=1d");
+    assert_rotates(world, "UNTIL_UNSEEN 24h GRACE 7d", 7 * 86400, "unseen=1d");
+    assert_rotates(world, "ON_USE", OP_GRACE_KEEP, "on-use grace=1d");
+    assert_rotates(world, "ON_USE GRACE 7d", OP_GRACE_KEEP, "on-use grace=1w");
+    assert_rotates(world, "UNTIL_UNSEEN 1h ON_USE", OP_GRACE_KEEP, "on-use unseen=1h");
+    assert_rotates(world, "GRACE 2h UNTIL_UNSEEN 1h ON_USE", OP_GRACE_KEEP,
+                   "on-use grace=2h unseen=1h");
+    assert_starts(run(world, "KEY.ROTATE " ID " ON_USE GRACE keep"), "-INVALID ON_USE needs");
+    assert_starts(run(world, "KEY.ROTATE " ID " ON_USE GRACE 200y"), "-INVALID ON_USE needs");
+    assert_starts(run(world, "KEY.ROTATE " ID " UNTIL_UNSEEN 0"), "-INVALID UNTIL_UNSEEN is 1s");
+    assert_starts(run(world, "KEY.ROTATE " ID " UNTIL_UNSEEN 200y"), "-INVALID UNTIL_UNSEEN is 1s");
+    assert_starts(run(world, "KEY.ROTATE " ID " UNTIL_UNSEEN soon"), "-INVALID UNTIL_UNSEEN");
+    assert_null(world->op);
+}
+
 static void list_takes_every_condition_and_no_raw_key_beyond_its_digest(void **state)
 {
     struct world *world = *state;
@@ -850,6 +882,7 @@ int main(void)
         WORLD_TEST(now_and_the_epoch_are_never_taken_for_never),
         WORLD_TEST(ids_come_first_and_end_at_the_first_word_that_is_none),
         WORLD_TEST(a_rotation_without_a_grace_is_refused),
+        WORLD_TEST(a_rotation_on_evidence_has_a_grace_only_where_it_was_said),
         WORLD_TEST(list_takes_every_condition_and_no_raw_key_beyond_its_digest),
         WORLD_TEST(verify_answers_whose_key_it_is),
         WORLD_TEST(verify_refuses_with_a_result_and_never_with_an_error),

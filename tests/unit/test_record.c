@@ -66,6 +66,8 @@ static struct record largest(void)
     for (size_t i = 0; i < RECORD_METADATA_MAX; i++)
         record.metadata[i] = (struct record_pair){long_text(RECORD_METADATA_NAME_MAX),
                                                   long_text(RECORD_COMMENT_MAX)};
+    record.retirement = (struct retirement){
+        .on_use = true, .grace_s = RETIREMENT_SPAN_MAX_S, .unseen_s = RETIREMENT_SPAN_MAX_S};
     record.network_count = NETWORKS_MAX;
     for (size_t i = 0; i < NETWORKS_MAX; i++)
         record.networks[i] = (struct network){{{0xfe, 0x80, [15] = (unsigned char)i}}, 128};
@@ -110,6 +112,10 @@ static void assert_records_equal(const struct record *a, const struct record *b)
     assert_true(a->enabled_unix_s == b->enabled_unix_s);
     assert_true(a->rotated_from == b->rotated_from);
     assert_true(a->rotated_to == b->rotated_to);
+    assert_int_equal(a->retirement.on_use, b->retirement.on_use);
+    assert_true(a->retirement.grace_s == b->retirement.grace_s);
+    assert_true(a->retirement.unseen_s == b->retirement.unseen_s);
+    assert_true(a->retirement.since_unix_s == b->retirement.since_unix_s);
     assert_text_equal(a->name, b->name);
     assert_text_equal(a->owner, b->owner);
     assert_text_equal(a->prefix, b->prefix);
@@ -143,6 +149,9 @@ static void a_key_comes_back_as_it_was(void **state)
     full.disabled = true;
     full.revoked = false;
     full.enabled_unix_s = 1740000000;
+    full.retirement = (struct retirement){.unseen_s = 86400, .since_unix_s = 1740000000};
+    assert_round_trip(&full);
+    full.retirement = (struct retirement){.on_use = true, .grace_s = 7, .unseen_s = 8};
     assert_round_trip(&full);
     assert_round_trip(&bare);
 }
@@ -233,7 +242,7 @@ static void an_unknown_version_is_told_from_damage(void **state)
     size_t len = 0;
     (void)state;
     assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
-    bytes[0] = 5;
+    bytes[0] = RECORD_VERSION + 1;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_VERSION);
     bytes[0] = 0;
     assert_int_equal(record_decode(bytes, len, &record), CATLATCH_E_DATA);
@@ -278,7 +287,7 @@ static void keys_of_earlier_versions_are_read(void **state)
     assert_records_equal(&record, &decoded);
     assert_int_equal(record_decode(bytes, sizeof bytes, &decoded), CATLATCH_E_DATA);
     assert_int_equal(record_encode(&decoded, again, sizeof again, &len), 0);
-    assert_int_equal(again[0], 4);
+    assert_int_equal(again[0], RECORD_VERSION);
 }
 
 static void what_most_keys_have_not_takes_no_byte(void **state)
@@ -313,6 +322,28 @@ static void a_field_that_is_announced_must_be_there(void **state)
         for (size_t more = 0; more <= 16; more++)
             assert_int_equal(record_decode(bytes, len + more, &decoded), CATLATCH_E_DATA);
     }
+}
+
+static void a_retirement_is_a_rotated_keys_and_says_something(void **state)
+{
+    unsigned char bytes[512];
+    struct record record = {.id = 7, .owner = text_of("acme")}, decoded;
+    size_t len = 0;
+    (void)state;
+    record.retirement = (struct retirement){.on_use = true, .unseen_s = 5};
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), CATLATCH_E_DATA);
+    record.rotated_to = 9;
+    assert_int_equal(record_encode(&record, bytes, sizeof bytes, &len), 0);
+    assert_int_equal(record_decode(bytes, len, &decoded), 0);
+    bytes[0] = 4; /* which knew of none */
+    assert_int_equal(record_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    bytes[0] = RECORD_VERSION;
+    for (size_t less = 1; less <= 25; less++)
+        assert_int_equal(record_decode(bytes, len - less, &decoded), CATLATCH_E_DATA);
+    bytes[len - 25] = 2; /* neither true nor false */
+    assert_int_equal(record_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    memset(bytes + len - 25, 0, 25);
+    assert_int_equal(record_decode(bytes, len, &decoded), CATLATCH_E_DATA);
 }
 
 static void networks_take_few_bytes_and_others_than_ours_are_refused(void **state)
@@ -531,6 +562,7 @@ int main(void)
         cmocka_unit_test(keys_of_earlier_versions_are_read),
         cmocka_unit_test(what_most_keys_have_not_takes_no_byte),
         cmocka_unit_test(a_field_that_is_announced_must_be_there),
+        cmocka_unit_test(a_retirement_is_a_rotated_keys_and_says_something),
         cmocka_unit_test(networks_take_few_bytes_and_others_than_ours_are_refused),
         cmocka_unit_test(one_list_of_networks_covers_another),
         cmocka_unit_test(unknown_flags_and_reasons_are_refused),

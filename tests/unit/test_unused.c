@@ -7,81 +7,13 @@
 
 #include <cmocka.h>
 
-#include "core/config_environments.h"
 #include "daemon/unused.h"
-#include "lib_store_test.h"
-#include "lib_table.h"
-#include "usage/record.h"
+#include "lib_used_keys.h"
 
-#define NOW INT64_C(1800000000)
-#define DAY INT64_C(86400)
 #define SINCE (NOW - 90 * DAY)
 
 /* More than one page looks at. */
 #define MANY 5000u
-
-static char run_dir[STORE_FOLDER_SIZE];
-static struct heap_table table;
-static struct config config;
-static struct tally *tally;
-static struct keys keys;
-
-static int open_all(void **state)
-{
-    struct error why;
-    set_up(state);
-    store_folder_make(run_dir);
-    heap_table_open(&table, MANY + 100, 256);
-    assert_ok(tally_open(run_dir, &tally, &why, &error));
-    assert_ok(tally_reserve(tally, MANY + 100, &error));
-    keys = (struct keys){
-        .store = store,
-        .config = &config,
-        .table = &table.writer,
-        .sweeper = {.store = store, .tally = tally},
-        .now_unix_ms = NOW * 1000,
-    };
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    keys_free(&keys);
-    tally_free(tally);
-    heap_table_close(&table);
-    store_folder_remove(run_dir);
-    return remove_folder(state);
-}
-
-/* Into the store, if it is no part of a transaction already, and into the table. */
-static uint32_t show_key(const struct record *record)
-{
-    struct table_entry entry;
-    keys_entry(record, false, &entry);
-    entry.usage = tally_take(tally, record->id);
-    assert_int_equal(heap_table_put(&table, &entry), 0);
-    return (uint32_t)entry.usage;
-}
-
-static uint32_t add_key(uint64_t id, int64_t created_unix_s, int64_t imported_use_unix_s)
-{
-    struct record record = store_sample(id, "n", "acme");
-    record.created_unix_s = created_unix_s;
-    record.last_used_unix_s = imported_use_unix_s;
-    store_save(store, NULL, &record, CHANGE_CREATED);
-    return show_key(&record);
-}
-
-static void store_use(uint64_t id, int64_t unix_s)
-{
-    struct store_total total = {.id = id, .total = {.used = {.count = 1, .last_unix_s = unix_s}}};
-    assert_ok(store_put_totals(store, &total, 1, NULL, &error));
-}
-
-static void use_key(uint32_t ref, int64_t unix_s)
-{
-    usage_note_use(tally_area(tally), ref, unix_s, NULL);
-}
 
 static struct op *list(uint64_t after_id)
 {
@@ -253,26 +185,6 @@ static void a_key_has_the_whole_time_since_it_could_be_used(void **state)
         assert_false(is_disabled_for_its_age(id));
     assert_true(is_disabled_for_its_age(5));
     assert_false(is_disabled_for_its_age(6));
-}
-
-static void run(struct op *op)
-{
-    keys_tidy(op);
-    keys_change(&keys, op);
-    if (op->error.code != 0)
-        fail_msg("%s", op->error.text);
-    keys_publish(&keys, keys.claim_count);
-    op_free(op);
-}
-
-static struct op *make_op(enum op_kind kind, uint64_t id)
-{
-    struct op *op = op_new(kind);
-    assert_non_null(op);
-    op->ids = op_alloc(op, sizeof *op->ids);
-    op->ids[0] = id;
-    op->id_count = id != 0;
-    return op;
 }
 
 static void switch_owner(enum op_kind kind)

@@ -22,7 +22,9 @@
 
 struct rotation {
     struct call *call;
-    const char *grace; /* as the daemon is asked; "keep" when there is none */
+    const char *grace;  /* as the daemon is asked; "keep" when there is none; NULL: not said */
+    const char *unseen; /* NULL: however long the old key is not used */
+    bool on_use;
     bool immediate;
     bool json;
     const json_t *old; /* the first of the keys, as they were before */
@@ -37,19 +39,41 @@ static bool cannot_rotate(const json_t *key)
            *value_text(key, "rotated_to") != '\0';
 }
 
+static int evidence_read(const struct options *options, struct rotation *rotation,
+                         struct error *error)
+{
+    int64_t span_ms = 1;
+
+    rotation->on_use = option_given(options, OPTION_ON_USE);
+    rotation->unseen = option_text(options, OPTION_UNTIL_UNSEEN);
+    if (rotation->unseen != NULL &&
+        timespan_parse_ms(rotation->unseen, strlen(rotation->unseen), &span_ms) != 0)
+        span_ms = 0;
+    if (span_ms > 0)
+        return 0;
+    return error_set(error, CATLATCH_E_DATA, "--until-unseen takes a duration, such as 24h or 7d");
+}
+
 static int grace_read(const struct options *options, struct rotation *rotation, struct error *error)
 {
     const char *text = option_text(options, OPTION_GRACE);
     int64_t span_ms = 0;
 
+    if (text == NULL && rotation->unseen != NULL)
+        return 0;
     rotation->grace = text != NULL ? text : GRACE_DEFAULT;
     if (timespan_parse_ms(rotation->grace, strlen(rotation->grace), &span_ms) != 0)
         return error_set(error, CATLATCH_E_DATA,
                          "--grace takes a duration, such as 24h or 7d, or 0");
     rotation->immediate = span_ms == 0;
-    if (rotation->immediate)
-        rotation->grace = "keep";
-    return 0;
+    if (!rotation->immediate)
+        return 0;
+    rotation->grace = "keep";
+    if (rotation->unseen == NULL && !rotation->on_use)
+        return 0;
+    return error_set(error, CATLATCH_E_DATA,
+                     "--grace 0 revokes the old key at once: there is nothing left for "
+                     "--until-unseen and --activate-on-use to wait for");
 }
 
 /* The new keys exist and nobody has them: names them all, for that is all that is left to do. */
@@ -57,7 +81,7 @@ static int undelivered(const struct rotation *rotation, const json_t *receipt, s
 {
     const json_t *keys = json_object_get(receipt, "keys");
 
-    if (rotation->immediate)
+    if (rotation->immediate || rotation->unseen != NULL || rotation->on_use)
         error_prefix(error, "the new keys were made but not delivered; the old ones still work");
     else
         error_prefix(error,
@@ -147,6 +171,20 @@ static int supersede(struct rotation *rotation, const json_t *receipt, struct er
     return code;
 }
 
+static int rotation_words(const struct rotation *rotation, struct session_words *words,
+                          struct error *error)
+{
+    int code = 0;
+
+    if (rotation->grace != NULL)
+        code = session_pair(words, "GRACE", rotation->grace, error);
+    if (code == 0 && rotation->unseen != NULL)
+        code = session_pair(words, "UNTIL_UNSEEN", rotation->unseen, error);
+    if (code == 0 && rotation->on_use)
+        code = session_word(words, "ON_USE", error);
+    return code;
+}
+
 /* Rotates one chunk. Returns the exit status; has printed any error. */
 static int rotate_chunk(struct rotation *rotation, const uint64_t *ids, size_t count)
 {
@@ -155,7 +193,7 @@ static int rotate_chunk(struct rotation *rotation, const uint64_t *ids, size_t c
     json_t *receipt = NULL;
     int status = EX_OK;
 
-    if (session_pair(&extra, "GRACE", rotation->grace, &error) != 0 ||
+    if (rotation_words(rotation, &extra, &error) != 0 ||
         change_chunk(rotation->call->session, "KEY.ROTATE", ids, count, &extra, &receipt, &error) !=
             0)
         status = output_error(&error);
@@ -201,6 +239,35 @@ static void old_used(const json_t *keys)
     receipt_last_used(stderr, keys);
 }
 
+/* What ends the old keys. */
+static void report_end(const struct rotation *rotation, const char *until, size_t count)
+{
+    const char *keys = count == 1 ? "the old key is" : "the old keys are";
+    char evidence[128] = "", at_most[64] = "";
+
+    if (rotation->on_use && rotation->unseen != NULL && rotation->grace != NULL)
+        snprintf(evidence, sizeof evidence,
+                 "%.24s after the first use of its successor, or not used for %.24s from then on",
+                 rotation->grace, rotation->unseen);
+    else if (rotation->on_use && rotation->unseen != NULL)
+        snprintf(evidence, sizeof evidence,
+                 "not used for %.24s, counted from the first use of its successor",
+                 rotation->unseen);
+    else if (rotation->on_use)
+        snprintf(evidence, sizeof evidence, "%.24s after the first use of its successor",
+                 rotation->grace);
+    else if (rotation->unseen != NULL)
+        snprintf(evidence, sizeof evidence, "not used for %.24s", rotation->unseen);
+    if (evidence[0] == '\0') {
+        output_note("%s valid until %s%s", keys, *until != '\0' ? until : "they expire",
+                    count == 1 ? "" : " at most");
+        return;
+    }
+    if (*until != '\0')
+        snprintf(at_most, sizeof at_most, ", and until %.24s at most", until);
+    output_note("%s valid until %s%s", keys, evidence, at_most);
+}
+
 static void report_text(const struct rotation *rotation)
 {
     const json_t *keys = json_object_get(rotation->receipt, "keys");
@@ -221,8 +288,7 @@ static void report_text(const struct rotation *rotation)
         receipt_line(stderr, rotation->superseded, old, "refused everywhere", "since");
         old_used(json_object_get(rotation->superseded, "keys"));
     } else if (!rotation->immediate) {
-        output_note("%s valid until %s%s", count == 1 ? "the old key is" : "the old keys are",
-                    *until != '\0' ? until : "they expire", count == 1 ? "" : " at most");
+        report_end(rotation, until, count);
         if (json_array_size(rotation->old) == count)
             old_used(rotation->old);
     }
@@ -302,7 +368,8 @@ int cmd_rotate(struct call *call)
     struct error error = {0};
     int status = EX_OK;
 
-    if (grace_read(&call->options, &rotation, &error) != 0)
+    if (evidence_read(&call->options, &rotation, &error) != 0 ||
+        grace_read(&call->options, &rotation, &error) != 0)
         return output_error(&error);
     if (targets_settle(call, &plan, &targets, &status) == TARGETS_STOP)
         return status;

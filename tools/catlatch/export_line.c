@@ -34,6 +34,7 @@ static const char *const fields[] = {
     "metadata",
     "rotated_from",
     "rotated_to",
+    "retires",
     "assumed_bits",
 };
 

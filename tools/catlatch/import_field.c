@@ -37,6 +37,7 @@ static const char *const field_names[FIELDS] = {
     [FIELD_METADATA] = "metadata",
     [FIELD_ROTATED_FROM] = "rotated_from",
     [FIELD_ROTATED_TO] = "rotated_to",
+    [FIELD_RETIRES] = "retires",
     [FIELD_ASSUMED_BITS] = "assumed_bits",
     [FIELD_SUSPENDED_OWNER] = "suspended_owner",
     [FIELD_SUSPENDED_AT] = "suspended_at",

@@ -45,6 +45,7 @@ enum field {
     FIELD_METADATA,
     FIELD_ROTATED_FROM,
     FIELD_ROTATED_TO,
+    FIELD_RETIRES,
     FIELD_ASSUMED_BITS,
     FIELD_SUSPENDED_OWNER,
     FIELD_SUSPENDED_AT,
@@ -98,6 +99,7 @@ int scopes_put(struct reading *reading);
 int networks_put(struct reading *reading);
 int rates_put(struct reading *reading);
 int uses_put(struct reading *reading);
+int retires_put(struct reading *reading);
 int metadata_put(struct reading *reading);
 
 #endif

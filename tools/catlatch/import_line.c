@@ -58,7 +58,7 @@ static int key_put(struct reading *reading)
         (code = field_put_text(reading, FIELD_COMMENT, "COMMENT", FIELD_COMMENT_MAX)) != 0 ||
         (code = scopes_put(reading)) != 0 || (code = networks_put(reading)) != 0 ||
         (code = rates_put(reading)) != 0 || (code = uses_put(reading)) != 0 ||
-        (code = metadata_put(reading)) != 0 ||
+        (code = retires_put(reading)) != 0 || (code = metadata_put(reading)) != 0 ||
         (code = field_put_id(reading, FIELD_ROTATED_FROM, "ROTATED_FROM", NULL)) != 0)
         return code;
     return field_put_id(reading, FIELD_ROTATED_TO, "ROTATED_TO", NULL);

@@ -5,6 +5,7 @@
 #include "core/address.h"
 #include "core/allowance.h"
 #include "core/rate.h"
+#include "core/retirement.h"
 #include "import_field.h"
 
 #define LIST_MAX 32u     /* scopes, pairs of metadata */
@@ -136,6 +137,23 @@ int uses_put(struct reading *reading)
         return field_refuse(reading, FIELD_USES_REMAINING, "is no number up to that of uses");
     int len = snprintf(shown, sizeof shown, "%lld", (long long)count);
     return field_put_pair(reading, "USES_LEFT", shown, (size_t)len);
+}
+
+int retires_put(struct reading *reading)
+{
+    const json_t *value = reading->values[FIELD_RETIRES];
+    char shown[RETIREMENT_TEXT_SIZE];
+    struct retirement retirement;
+    struct error error;
+
+    if (value == NULL)
+        return 0;
+    if (!json_is_string(value))
+        return field_refuse(reading, FIELD_RETIRES, "is no string");
+    struct text text = {json_string_value(value), (uint32_t)json_string_length(value)};
+    if (retirement_parse(text, &retirement, &error) != 0)
+        return field_refuse(reading, FIELD_RETIRES, error.text);
+    return field_put_pair(reading, "RETIRES", shown, retirement_format(&retirement, shown));
 }
 
 static int pair_put(struct reading *reading, const char *name, const json_t *value)

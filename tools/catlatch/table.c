@@ -41,8 +41,11 @@ const struct command command_list[] = {
      CHANGES | BITS2(REASON, BECAUSE), 0, ANY, cmd_revoke},
     {"rotate", "replace keys by new ones with the same settings", "[ID]...",
      "The old key stays valid for --grace, never longer than it would have been. With --grace 0 it "
-     "is revoked once the new one has been written out; there is no moment in which neither works.",
-     CHANGES | BITS2(GRACE, OUTPUT), 0, ANY, cmd_rotate},
+     "is revoked once the new one has been written out; there is no moment in which neither works. "
+     "With --until-unseen it stays valid until it was not used for that long, and until --grace, "
+     "if "
+     "that is given, at most. With --activate-on-use both begin when the new key is first used.",
+     CHANGES | BITS2(GRACE, OUTPUT) | BITS2(UNTIL_UNSEEN, ON_USE), 0, ANY, cmd_rotate},
     {"purge", "forget revoked keys, all but their digests", "[ID]...",
      "Names, owners, comments, scopes, networks and metadata go; the digest stays refused for "
      "ever, and the "
@@ -108,7 +111,8 @@ const struct command command_list[] = {
      "prefix, environment, state, disabled, created_at, last_used_at, last_used_from, use_count, "
      "last_refused_at, last_refused_from, refused_count, expires_at, not_before, revoked_at, "
      "revoke_reason, revoke_comment, comment, scopes, allowed_networks, rates, uses, "
-     "uses_remaining, metadata, id, rotated_from, rotated_to, assumed_bits. Only name and one of "
+     "uses_remaining, metadata, id, rotated_from, rotated_to, retires, assumed_bits. Only name and "
+     "one of "
      "key and sha256 are needed. "
      "{\"suspended_owner\", "
      "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
