@@ -103,6 +103,9 @@ help:
 deps:
 	@tools/deps
 
+# As many at once as there are processors, but where the caller said how many.
+QUIETLY = --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # What the objects were made with: another PREFIX or compiler makes them anew.
 FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR)
 $(BUILD)/flags: FORCE
@@ -234,33 +237,33 @@ tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(TEST_MODULES) $(FUZZERS) \
 	$(addprefix $(BUILD)/tsan/,test_table_race test_usage_race test_limit_race test_process_race)
 
 demo: deps
-	@$(MAKE) --no-print-directory -s all tests
+	@$(MAKE) $(QUIETLY) all tests
 	@tests/demo $(BUILD)
 
 check: deps
-	@$(MAKE) --no-print-directory -s tests
+	@$(MAKE) $(QUIETLY) tests
 	@tests/run $(BUILD)
 
 check-long: deps
-	@$(MAKE) --no-print-directory -s tests
+	@$(MAKE) $(QUIETLY) tests
 	@CATLATCH_LONG=1 tests/run $(BUILD)
 
 sanitize: deps
-	@$(MAKE) --no-print-directory -s tests BUILD=build/asan SANITIZE=address,undefined OPT="-O1 -g"
+	@$(MAKE) $(QUIETLY) tests BUILD=build/asan SANITIZE=address,undefined OPT="-O1 -g"
 	@tests/run build/asan
 
 lint: deps
 	@tests/lint
 
 bench: deps
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) $(QUIETLY) all
 	@tests/bench/run $(BUILD)
 	@tests/bench/daemon $(BUILD)
 	@tests/bench/import $(BUILD)
 	@tests/bench/suspend $(BUILD)
 
 fuzz: deps
-	@$(MAKE) --no-print-directory -s $(FUZZERS)
+	@$(MAKE) $(QUIETLY) $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
 
