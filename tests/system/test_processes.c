@@ -508,11 +508,12 @@ static void only_root_and_the_keepers_own_user_are_told_who_is_attached(void **s
     assert_int_equal(listed(children[2])->uid, KEEPER_UID);
 }
 
-/* Descriptors for processes end before those for connections do. */
+/* Descriptors for processes end before those for connections do. The keeper may still have some of
+ * connections that are over, so nobody is refused for good before several are in a row. */
 static void without_descriptors_left_there_is_no_line_but_the_area(void **state)
 {
     const struct plan plan = {.uid = WORKER_UID, .notes = 1};
-    unsigned lines = 0;
+    unsigned lines = 0, refused = 0;
 
     (void)state;
     keeper_trial_skip_unless_root();
@@ -520,13 +521,16 @@ static void without_descriptors_left_there_is_no_line_but_the_area(void **state)
     trial.gid = WORKERS_GID;
     trial.files = 150;
     keeper_trial_start(&trial);
-    while (start_child(&plan) != 0)
-        lines++;
+    while (refused < 5) {
+        bool has_line = start_child(&plan) != 0;
+        lines += has_line;
+        refused = has_line ? 0 : refused + 1;
+    }
     assert_in_range(lines, 1, trial.files - CLIENTS_MAX);
-    assert_int_equal(start_child(&plan), 0);
     assert_int_equal(count_listed(), lines);
     end_child(children[0]);
-    assert_true(start_child(&plan) > 0);
+    for (refused = 0; start_child(&plan) == 0; refused++)
+        assert_true(refused < 5);
     assert_int_equal(total(CATLATCH_VALID), lines + 1);
 }
 
