@@ -72,7 +72,7 @@ static void pair_state(struct reply *reply, const struct record *record, int64_t
     pair_word(reply, "state", record_state_name(record_state(record, now_unix_s)));
 }
 
-static void pair_from(struct reply *reply, const char *name, const struct total_event *event)
+void answer_from(struct reply *reply, const char *name, const struct total_event *event)
 {
     char text[NETWORK_TEXT_SIZE];
 
@@ -87,10 +87,10 @@ static void pair_from(struct reply *reply, const char *name, const struct total_
 static void usage_pairs(struct reply *reply, const struct total *total)
 {
     pair_time(reply, "last_used_at", total->used.last_unix_s);
-    pair_from(reply, "last_used_from", &total->used);
+    answer_from(reply, "last_used_from", &total->used);
     pair_count(reply, "use_count", total->used.count);
     pair_time(reply, "last_refused_at", total->refused.last_unix_s);
-    pair_from(reply, "last_refused_from", &total->refused);
+    answer_from(reply, "last_refused_from", &total->refused);
     pair_count(reply, "refused_count", total->refused.count);
 }
 
@@ -190,7 +190,7 @@ static void touched_pairs(struct reply *reply, const struct op_key *key, int64_t
     pair_state(reply, &key->record, now_unix_s);
     pair_bool(reply, "changed", key->changed);
     pair_time(reply, "last_used_at", key->total.used.last_unix_s);
-    pair_from(reply, "last_used_from", &key->total.used);
+    answer_from(reply, "last_used_from", &key->total.used);
 }
 
 static uint64_t changed_count(const struct op *op)

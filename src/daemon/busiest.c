@@ -9,7 +9,7 @@ static uint64_t weight(const struct busiest_key *key)
 
 void busiest_clear(struct busiest *busiest)
 {
-    busiest->count = 0;
+    busiest->count = busiest->total = 0;
 }
 
 static void swap(struct busiest_key *a, struct busiest_key *b)
@@ -56,6 +56,7 @@ void busiest_add(struct busiest *busiest, uint64_t id, const struct history_entr
 
     if (weight(&key) == 0)
         return;
+    busiest->total++;
     if (busiest->count < BUSIEST_MAX) {
         busiest->keys[busiest->count++] = key;
         rise(busiest);

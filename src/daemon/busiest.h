@@ -11,7 +11,9 @@
 #define BUSIEST_MAX 256u
 
 struct busiest {
-    size_t count;
+    uint64_t round; /* which one: the caller's */
+    size_t total;   /* keys that were used in it */
+    size_t count;   /* of them, those that are kept */
     struct busiest_key {
         uint64_t id;
         struct history_entry more;

@@ -169,7 +169,7 @@ void answer_history(const struct op *op, const struct answer_place *place, struc
 }
 
 /* Keys, and owners, of one answer unless it was asked for fewer. */
-#define TOP_MAX 100u
+#define TOP_MAX BUSIEST_MAX
 
 void handle_usage_top(struct call *call)
 {
@@ -196,16 +196,22 @@ static void write_counts(struct reply *reply, const struct op_busy *busy)
 void answer_usage_top(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
     (void)place;
-    reply_map(reply, 3);
+    reply_map(reply, 5);
     pair_count(reply, "span_ms", op->busy_span_ms);
+    pair_count(reply, "round", op->busy_round);
+    pair_count(reply, "key_count", op->busy_total);
     reply_word(reply, "keys");
     reply_array(reply, at_most(op->busy_count, op));
     for (size_t i = 0; i < at_most(op->busy_count, op); i++) {
-        reply_map(reply, 5);
+        reply_map(reply, 9);
         pair_id(reply, "id", op->busy[i].id);
         pair_text(reply, "name", op->busy[i].name);
         pair_text(reply, "owner", op->busy[i].owner);
         write_counts(reply, &op->busy[i]);
+        pair_time(reply, "last_used_at", op->busy[i].used.last_unix_s);
+        answer_from(reply, "last_used_from", &op->busy[i].used);
+        pair_time(reply, "last_refused_at", op->busy[i].refused.last_unix_s);
+        answer_from(reply, "last_refused_from", &op->busy[i].refused);
     }
     reply_word(reply, "owners");
     reply_array(reply, at_most(op->busy_owner_count, op));

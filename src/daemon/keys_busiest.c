@@ -8,14 +8,18 @@ static int read_busy(struct run *run, const struct busiest_key *key, struct op_b
 {
     struct op *op = run->op;
     struct record record;
+    struct total total = {.used = {.count = 0}};
 
     int r = keys_fetch(run, key->id, &record);
+    if (r == 0)
+        r = keys_total(run->keys, &record, &total, &op->error);
     *ret_found = r == 0;
     if (r != 0) {
         op->error.code = 0; /* it was purged, or cannot be read: the others are told */
         return 0;
     }
-    *ret_busy = (struct op_busy){.id = key->id, .more = key->more};
+    *ret_busy = (struct op_busy){
+        .id = key->id, .more = key->more, .used = total.used, .refused = total.refused};
     if (op_text(op, record.name.bytes, record.name.len, &ret_busy->name) != 0 ||
         op_text(op, record.owner.bytes, record.owner.len, &ret_busy->owner) != 0)
         return error_set(&op->error, CATLATCH_E_MEMORY, "reading the busiest keys");
@@ -61,6 +65,8 @@ int keys_busiest(struct keys *keys, struct op *op)
         sweeper_watch(&keys->sweeper, &op->busy_span_ms, generation_now_ms());
     int r = 0;
 
+    op->busy_round = busiest->round;
+    op->busy_total = busiest->total;
     op->busy = op_alloc(op, BUSIEST_MAX * sizeof *op->busy);
     op->busy_owners = op_alloc(op, BUSIEST_MAX * sizeof *op->busy_owners);
     if (op->busy == NULL || op->busy_owners == NULL)

@@ -188,6 +188,7 @@ struct op_busy {
     uint64_t id; /* 0: an owner */
     struct text name, owner;
     struct history_entry more;
+    struct total_event used, refused; /* of a key, the last of them */
 };
 
 /* One handle of a process that verifies keys. */
@@ -274,8 +275,9 @@ struct op {
     int64_t next_unix_s;                /* HISTORY: go on from here; 0: that was all */
     struct op_busy *busy, *busy_owners; /* BUSIEST: the most first */
     size_t busy_count, busy_owner_count;
-    uint64_t busy_span_ms;        /* BUSIEST: within this time; 0: nothing is known yet */
-    struct op_process *processes; /* PROCESSES */
+    uint64_t busy_round, busy_total; /* BUSIEST: which sweep, and how many keys it found */
+    uint64_t busy_span_ms;           /* BUSIEST: within this time; 0: nothing is known yet */
+    struct op_process *processes;    /* PROCESSES */
     size_t process_count;
     uint64_t current_generation; /* PROCESSES */
     bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */

@@ -31,7 +31,7 @@ void sweeper_begin(struct sweeper *sweeper, uint64_t interval_ms, uint64_t now_m
     sweeper->begun_ms = now_ms;
     sweeper->begun_unix_s = 0;
     busiest_clear(&sweeper->found);
-    sweeper->rounds++;
+    sweeper->found.round = ++sweeper->rounds;
 }
 
 /* False: some of what the area says is not believed. */

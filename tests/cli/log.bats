@@ -6,7 +6,7 @@ setup() {
 }
 
 teardown() {
-    [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || true
+    [ -z "${follower:-}" ] || kill $follower 2>/dev/null || true # one or more
     remove_folder
 }
 
@@ -115,6 +115,51 @@ changes() {
     make_key again
     until_true grep -q again "$dir/followed"
     jq -s -e 'map(.sequence) == ["1:1", "1:2"]' "$dir/followed"
+}
+
+@test "--follow --uses tells who uses keys and who is refused" {
+    stop_daemon
+    printf '[policy]\nrecord_address = full\n' >>"$CATLATCH_CONFIG"
+    start_daemon
+    make_key used --owner 'acme two' && used=$key used_id=$id
+    make_key dead && dead=$key dead_id=$id
+    make_key idle
+    use_key "$used" 203.0.113.9
+    catlatch revoke "$dead_id" --yes >"$dir/revoked"
+    catlatch log --follow --uses >"$dir/all" 3>&- &
+    follower=$!
+    catlatch log --follow --uses --owner default >"$dir/owner" 3>&- &
+    follower+=" $!"
+    catlatch log --follow --uses --json --id "$used_id" >"$dir/one" 3>&- &
+    follower+=" $!"
+    for file in all one owner; do until_true grep -q created "$dir/$file"; done
+    for _ in 1 2 3; do use_key "$used" 203.0.113.9; done
+    use_key "$dead" 198.51.100.7
+    refused="refused $dead_id of default: from 198.51.100.7$"
+    until_true grep -q "$refused" "$dir/all"
+    until_true grep -q "$refused" "$dir/owner"
+    # Exactly of one key. Of all what had not been swept yet comes first.
+    exactly() { [ "$(jq -s 'map(.uses.granted) | add' "$dir/one")" -eq 3 ]; }
+    nearly() {
+        sed -n "s/.* used $used_id of \"acme two\": \([0-9]*\) times, the last from 203.0.113.9$/\1/p
+            s/.* used $used_id of \"acme two\": from 203.0.113.9$/1/p" "$dir/all" |
+            awk '{ all += $1 } END { exit all < 3 || all > 4 }'
+    }
+    until_true exactly
+    until_true nearly
+    make_key later --owner default
+    for file in all owner; do until_true grep -q later "$dir/$file"; done
+    kill $follower
+    exactly && nearly
+    run ! grep ' used ' "$dir/owner"
+    jq -se --arg id "$used_id" 'map(select(.uses).uses) | all(.[]; .id == $id and .name == "used"
+        and .refused == 0 and .last_used_from == "203.0.113.9")' "$dir/one"
+}
+
+@test "--uses goes with --follow" {
+    run catlatch log --uses
+    expect_status 64
+    expect_text "$output" "--uses goes with --follow"
 }
 
 # Follows, by the command that is given, if any; says as whom, and how it ended.

@@ -11,6 +11,7 @@
 #include "core/key.h"
 #include "core/timespan.h"
 #include "follow.h"
+#include "meter.h"
 #include "moment.h"
 #include "output.h"
 #include "value.h"
@@ -25,6 +26,7 @@ struct reading {
     struct session *session;
     bool json;
     bool follow;
+    bool shows_uses;
     struct output_array array;
     char since[TIMESPAN_RFC3339_SIZE]; /* "": any */
     char until[TIMESPAN_RFC3339_SIZE];
@@ -85,6 +87,7 @@ static int reading_begin(struct call *call, struct reading *reading, struct erro
                                 .session = call->session,
                                 .json = option_given(options, OPTION_JSON),
                                 .follow = option_given(options, OPTION_FOLLOW),
+                                .shows_uses = option_given(options, OPTION_LOG_USES),
                                 .left = UINT64_MAX};
     if (since != NULL && is_position(since))
         snprintf(reading->cursor, sizeof reading->cursor, "%s", since);
@@ -96,6 +99,9 @@ static int reading_begin(struct call *call, struct reading *reading, struct erro
         code = actor_read(actor, reading->actor, error);
     if (code == 0 && limit != NULL)
         code = limit_read(limit, &reading->left, error);
+    if (code == 0 && reading->shows_uses && !reading->follow)
+        code = error_set(error, CATLATCH_E_ARGUMENT,
+                         "--uses goes with --follow; `catlatch stats` shows what was");
     if (code == 0 && until != NULL && reading->follow)
         code = error_set(error, CATLATCH_E_ARGUMENT, "--follow has no end, so no --until");
     return code;
@@ -157,26 +163,6 @@ static void actor_print(const json_t *actor)
         printf(" with %s", value_text(actor, "key_id"));
 }
 
-static void quoted_print(const char *text)
-{
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-/* In quotes only if it could be taken for more than one word. */
-static void word_print(const char *text)
-{
-    if (text[strcspn(text, " \"\\")] == '\0')
-        fputs(text, stdout);
-    else
-        quoted_print(text);
-}
-
 static void fields_print(const json_t *fields)
 {
     for (size_t i = 0; i < json_array_size(fields); i++) {
@@ -184,11 +170,11 @@ static void fields_print(const json_t *fields)
         const char *before = value_text(field, "before"), *after = value_text(field, "after");
         printf("%s %s ", i > 0 ? "," : ":", value_text(field, "field"));
         if (*before != '\0') {
-            quoted_print(before);
+            output_quoted(before);
             fputs(" -> ", stdout);
         }
         if (*after != '\0')
-            quoted_print(after);
+            output_quoted(after);
         else
             fputs("none", stdout);
     }
@@ -202,7 +188,7 @@ static void change_print(const json_t *change)
         printf(" %s", value_text(change, "id"));
     if (*value_text(change, "owner") != '\0') {
         fputs(" of ", stdout);
-        word_print(value_text(change, "owner"));
+        output_word(value_text(change, "owner"));
     }
     actor_print(json_object_get(change, "actor"));
     fields_print(json_object_get(change, "fields"));
@@ -264,24 +250,42 @@ static int follow_on(struct reading *reading, struct session *bell, struct error
     return code;
 }
 
+/* What the changes are asked of, uses are: a key, an owner, or all. */
+static int meter_begin(const struct reading *reading, struct meter *meter, struct error *error)
+{
+    const struct options *options = &reading->call->options;
+
+    meter->id = option_text(options, OPTION_LOG_ID);
+    meter->owner = option_text(options, OPTION_WITH_OWNER);
+    meter->json = reading->json;
+    int code = session_open(reading->call->config->admin_dir, &meter->session, error);
+    return code != 0 ? code : meter_look(meter, error);
+}
+
 static int follow(struct reading *reading, struct error *error)
 {
     struct session *bell = NULL;
+    struct meter meter = {.session = NULL};
     int code = follow_begin(error);
 
     if (code == 0)
         code = session_open(reading->call->config->admin_dir, &bell, error);
     if (code == 0)
         code = session_subscribe(bell, error);
+    if (code == 0 && reading->shows_uses)
+        code = meter_begin(reading, &meter, error);
     if (code == 0)
         code = read_all(reading, error);
     /* What cannot be written though somebody reads is process_finish's to say. */
     while (code == 0 && output_flush() && !is_over(reading)) {
         if (session_has_news(bell))
             code = follow_on(reading, bell, error);
-        else
+        else if (!reading->shows_uses)
             follow_wait(session_descriptor(bell));
+        else if (!follow_pause(session_descriptor(bell), METER_LOOK_MS))
+            code = meter_look(&meter, error);
     }
+    session_close(meter.session);
     session_close(bell);
     if (follow_is_over() && !output_flush())
         output_drop();

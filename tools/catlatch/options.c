@@ -82,6 +82,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_KIND] = {"kind", "KIND", "created, updated, disabled, enabled, revoked, rotated, ...",
                      0, false},
     [OPTION_FOLLOW] = {"follow", NULL, "go on with what changes from now on", 'f', false},
+    [OPTION_LOG_USES] = {"uses", NULL, "with --follow: who uses keys, and who is refused, as well",
+                         0, false},
     [OPTION_VERIFY] = {"verify", NULL, "check that no record was altered or removed", 0, false},
     [OPTION_HEAD] = {"head", "SEQUENCE/HASH", "with --verify: what an earlier --verify printed", 0,
                      false},

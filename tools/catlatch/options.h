@@ -8,6 +8,7 @@
 #ifndef TOOL_OPTIONS_H
 #define TOOL_OPTIONS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,7 @@ enum option_id {
     OPTION_ACTOR,
     OPTION_KIND,
     OPTION_FOLLOW,
+    OPTION_LOG_USES,
     OPTION_VERIFY,
     OPTION_HEAD,
     OPTION_ON_CONFLICT,
@@ -82,6 +84,7 @@ enum option_id {
 };
 
 #define OPTION_BIT(option) (UINT64_C(1) << (option))
+static_assert(OPTION_COUNT <= 64, "a bit for each");
 
 /* What all commands take. */
 #define OPTIONS_GLOBAL                                                               \

@@ -92,6 +92,25 @@ static int write_all(const char *bytes, size_t len, void *stream)
 
 #define JSON_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY)
 
+void output_quoted(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+void output_word(const char *text)
+{
+    if (text[strcspn(text, " \"\\")] == '\0')
+        fputs(text, stdout);
+    else
+        output_quoted(text);
+}
+
 void output_json(const json_t *value)
 {
     (void)json_dump_callback(value, write_all, stdout, JSON_FLAGS);

@@ -37,6 +37,10 @@ const char *output_why(int errnum);
 /* Whether the stream is a terminal that takes colours, and NO_COLOR is not set. */
 bool output_has_colour(FILE *stream);
 
+/* A text in quotes on stdout; and in quotes only if it could be taken for more than one word. */
+void output_quoted(const char *text);
+void output_word(const char *text);
+
 /* One JSON document and a newline on stdout, keys in the order in which they were set. */
 void output_json(const json_t *value);
 

@@ -67,9 +67,11 @@ const struct command command_list[] = {
     {"log", "show who changed what, and when", "",
      "Each line tells when, the sequence, what, the key and its owner, who, and each field before "
      "and after. --verify walks the hash chain of all records and prints where it ends: note that "
-     "down, give it to --head later, and no record up to it can have been changed unseen.",
+     "down, give it to --head later, and no record up to it can have been changed unseen. --follow "
+     "--uses tells each second which keys were used or refused, how often and from where: of one "
+     "with --id, of an owner's with --owner.",
      BITS3(SINCE, UNTIL, LOG_ID) | BITS3(WITH_OWNER, ACTOR, KIND) | BITS3(LIMIT, FOLLOW, VERIFY) |
-         BITS1(HEAD),
+         BITS2(HEAD, LOG_USES),
      0, 0, cmd_log},
     {"scan", "find leaked keys in files", "PATH...",
      "A PATH is a file, a folder with all below it, or - for standard input. Prints FILE:LINE: and "
