@@ -1,6 +1,9 @@
 /*
- * limit [cost=COST] [on_missing=unavailable|pass] [dry-run]: the key's rate limits, which all
- * processes of the host share. A key without any is passed over.
+ * limit [name=NAME rate=RATES] [cost=COST] [on_missing=unavailable|pass] [dry-run]: the key's rate
+ * limits, which all processes of the host share. A key without any is passed over.
+ *
+ * With a name it is a limit of the service instead, which every key has for itself: another line
+ * charges the key's own. Services that name the same limit, with the same rates, share its count.
  *
  * It is charged last, when everything else has granted, so that what is refused for another reason
  * consumes nothing. Where the memory that limits are counted in cannot be had, a key with limits is
@@ -18,6 +21,7 @@
 
 struct limiting {
     uint32_t cost_milli;
+    uint32_t line; /* that names a limit; 0: it charges the key's own */
     bool passes_missing;
     bool is_dry;
 };
@@ -50,7 +54,28 @@ static int read_argument(const struct catlatch_setup *setup,
         limiting->is_dry = true;
         return 0;
     }
-    return refuse(setup, "takes cost=COST, on_missing=unavailable or pass, and dry-run");
+    if (strcmp(argument->name, "name") == 0 && argument->value != NULL) {
+        setup->limit->name = argument->value;
+        return 0;
+    }
+    if (strcmp(argument->name, "rate") == 0 && argument->value != NULL) {
+        setup->limit->rates = argument->value;
+        return 0;
+    }
+    return refuse(setup, "takes name=NAME with rate=RATES, cost=COST, on_missing=unavailable or "
+                         "pass, and dry-run");
+}
+
+/* Of a limit that it names it is never certain without a look. */
+static int take_name(const struct catlatch_setup *setup, struct limiting *limiting)
+{
+    if ((setup->limit->name == NULL) != (setup->limit->rates == NULL))
+        return refuse(setup, "name= and rate= go together: what it is, and how much");
+    if (setup->limit->name == NULL)
+        return 0;
+    limiting->line = setup->line;
+    *setup->passes = (struct catlatch_passes){.flags = 0};
+    return 0;
 }
 
 static int start(const struct catlatch_setup *setup, void **ret_instance)
@@ -64,18 +89,25 @@ static int start(const struct catlatch_setup *setup, void **ret_instance)
     for (size_t i = 0; r == 0 && i < setup->argument_count; i++)
         r = read_argument(setup, &setup->arguments[i], limiting);
     if (r == 0)
-        *ret_instance = limiting;
-    else
+        r = take_name(setup, limiting);
+    if (r != 0) {
         free(limiting);
-    if (r == 0 && !limiting->is_dry && !limiting->passes_missing)
+        return r;
+    }
+    *ret_instance = limiting;
+    if (limiting->line == 0 && !limiting->is_dry && !limiting->passes_missing)
         *setup->cost_milli = limiting->cost_milli;
-    return r;
+    return 0;
 }
 
 static int charge(const struct limiting *limiting, struct catlatch_call *call, uint32_t flags)
 {
     const struct catlatch_charge wanted = {
-        .size = sizeof wanted, .cost_milli = limiting->cost_milli, .flags = flags};
+        .size = sizeof wanted,
+        .cost_milli = limiting->cost_milli,
+        .flags = flags,
+        .line = limiting->line,
+    };
     int result = call->host->charge(call, &wanted);
 
     if (result == CATLATCH_UNAVAILABLE && limiting->passes_missing)
@@ -90,12 +122,14 @@ static int charge(const struct limiting *limiting, struct catlatch_call *call, u
  * there already. */
 static int verify(void *instance, struct catlatch_call *call)
 {
+    const struct limiting *limiting = instance;
+
     if (call->record_state != CATLATCH_VALID)
         return call->record_state;
-    if ((call->flags & CATLATCH_CALL_NO_LIMITS) != 0)
+    if (limiting->line == 0 && (call->flags & CATLATCH_CALL_NO_LIMITS) != 0)
         return CATLATCH_IGNORE;
     if ((call->flags & (CATLATCH_CALL_DRY | CATLATCH_CALL_RECHECK)) == CATLATCH_CALL_DRY)
-        return charge(instance, call, CATLATCH_CHARGE_LOOK);
+        return charge(limiting, call, CATLATCH_CHARGE_LOOK);
     return CATLATCH_VALID;
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/error.h"
 #include "core/key.h"
+#include "core/named_limit.h"
 
 #define CONFIG_NAME_MAX 64u      /* a service's name: [A-Za-z0-9_.-] */
 #define CONFIG_PRINCIPALS_MAX 32 /* users and groups for each right */
@@ -110,6 +111,9 @@ struct config {
 
     struct config_service *services;
     size_t service_count;
+
+    /* That the services name; known to who opened them all (daemon/settings.h), else none. */
+    struct named_limits named_limits;
 
     char **files; /* every file that was read; config_rule.file points into it */
     size_t file_count;

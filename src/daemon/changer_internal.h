@@ -73,6 +73,7 @@ struct changer {
     uint64_t told_unbelieved; /* records of usage that the log told of */
     bool gives_uses;          /* not all keys with an allowance were looked at yet */
     bool flushes_usage;       /* the flusher is at it for nobody who waits */
+    bool all_limited;         /* every key of the generation has a block for named limits */
     uint64_t expected_keys;   /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */
@@ -92,6 +93,11 @@ void changer_fail(struct changer *changer, const struct error *error);
 
 /* What the next generation should hold, by the store and the configuration of now. Store thread. */
 void changer_plan_growth(struct changer *changer);
+
+/* Before a generation is published: what of the configuration stands in the table itself, and where
+ * the one before it has named limits; NULL: there was none. Store thread. */
+void changer_take_over_table(struct changer *changer, struct table_writer *fresh,
+                             const struct table_view *from);
 
 /* Builds and publishes the first generation, marks and unlinks older ones. On the caller's thread,
  * before the store thread runs. See changer_start. */

@@ -83,6 +83,7 @@ static int build_first(struct changer *changer, struct error *error)
             sleep_until_made(changer);
     }
     struct generation *first = growth_take(&changer->growth);
+    changer_take_over_table(changer, &first->writer, changer->growth.previous);
     table_set_sequence(&first->writer, store_sequence(changer->options.store));
     if ((r = generation_publish(first, changer->run_dir, error)) != 0) {
         generation_free(first, changer->run_dir);

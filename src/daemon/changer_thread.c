@@ -40,8 +40,11 @@ void changer_plan_growth(struct changer *changer)
 {
     const struct config *config = changer->keys.config;
     const struct op *first = changer->waiting.first;
-    growth_plan(&changer->growth,
-                store_key_count(changer->options.store) + keys_in_line(&changer->waiting),
+    struct growth *growth = &changer->growth;
+    growth->all_limited = config->named_limits.count > 0;
+    growth->spare_limits =
+        growth->previous != NULL ? table_spare_limits(growth->previous, &config->named_limits) : 0;
+    growth_plan(growth, store_key_count(changer->options.store) + keys_in_line(&changer->waiting),
                 keys_expected(changer), (uint64_t)config->max_stale_ms, changer->keys.table,
                 first != NULL ? first->refusals : 0);
 }
@@ -75,8 +78,41 @@ static void stamp(struct changer *changer, struct op *op)
 /* What of the configuration stands in the table itself. */
 static void configure_table(struct changer *changer, struct table_writer *table)
 {
+    const struct named_limits *named = &changer->keys.config->named_limits;
+
     atomic_store_explicit(&table->header->max_stale_ms,
                           (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
+    for (size_t i = 0; i < named->count; i++)
+        for (uint32_t j = 0; j < named->list[i].rates.count; j++)
+            /* Where it is full, the next generation has room: lacks_limits. */
+            (void)table_name_limit(table, named->list[i].name, &named->list[i].rates.list[j]);
+}
+
+void changer_take_over_table(struct changer *changer, struct table_writer *fresh,
+                             const struct table_view *from)
+{
+    if (from != NULL)
+        table_keep_limits(fresh, from, changer->growth.spare_limits);
+    configure_table(changer, fresh); /* which may have changed since the plan */
+    changer->all_limited = changer->growth.all_limited;
+}
+
+/* Whether the services name limits that keys of this generation cannot be held to. */
+static bool lacks_limits(const struct changer *changer)
+{
+    const struct named_limits *named = &changer->keys.config->named_limits;
+
+    if (named->count == 0 || changer->keys.sweeper.tally == NULL ||
+        tally_area(changer->keys.sweeper.tally) == NULL)
+        return false;
+    if (!changer->all_limited)
+        return true;
+    for (size_t i = 0; i < named->count; i++)
+        for (uint32_t j = 0; j < named->list[i].rates.count; j++)
+            if (table_named_limit(&changer->keys.table->view, named->list[i].name,
+                                  &named->list[i].rates.list[j]) < 0)
+                return true;
+    return false;
 }
 
 /* The table shows what was published up to this change; whoever finishes it wakes the loop. */
@@ -284,7 +320,7 @@ static void put_back(struct changer *changer, struct op_queue *waiting)
 static int switch_generation(struct changer *changer, struct error *error)
 {
     struct generation *fresh = growth_take(&changer->growth), *old = changer_current(changer);
-    configure_table(changer, &fresh->writer); /* it may have changed since the plan */
+    changer_take_over_table(changer, &fresh->writer, &old->writer.view);
     table_set_sequence(&fresh->writer, store_sequence(changer->options.store));
     int r = generation_publish(fresh, changer->run_dir, error);
     if (r != 0) {
@@ -320,7 +356,7 @@ static void growth_failed(struct changer *changer, struct error *error)
 
 static bool growth_is_due(const struct changer *changer)
 {
-    return changer->waiting.first != NULL ||
+    return changer->waiting.first != NULL || lacks_limits(changer) ||
            table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE ||
            changer->expected_keys > changer->keys.table->capacity / 1000 * GROW_AT_PERMILLE;
 }

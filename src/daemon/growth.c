@@ -45,6 +45,10 @@ static void reserve_usage(struct growth *growth)
     uint64_t stored = store_key_count(growth->store);
 
     growth->usage_error = (struct error){0};
+    if (growth->all_limited) {
+        tally_expect_blocks(growth->tally);
+        have /= 3; /* a record each, and a block of two */
+    }
     have = have < stored ? have : stored;
     tally_reserve(growth->tally, keys > have ? keys - have : 0, &growth->usage_error);
     const struct usage_area *area = tally_area(growth->tally);
@@ -91,6 +95,19 @@ static bool usage_in(const struct table_view *view, const struct digest *digest,
     return true;
 }
 
+/* Who charges the old limit meanwhile leaves a little for the new one to begin with. */
+static void clear_limits(const struct growth *growth, uint32_t block)
+{
+    const struct usage_area *area = tally_area(growth->tally);
+    struct usage_limits *words = area != NULL ? usage_limits_at(area, block) : NULL;
+
+    if (growth->spare_limits == 0 || words == NULL)
+        return;
+    for (unsigned i = 0; i < NAMED_RATES_MAX; i++)
+        if ((growth->spare_limits >> i & 1) != 0)
+            atomic_store_explicit(&words->named[i], 0, memory_order_relaxed);
+}
+
 /* What readers have had until now, or an earlier step gave it. */
 static uint64_t take_usage(struct growth *growth, const struct record *record)
 {
@@ -106,8 +123,9 @@ static uint64_t take_usage(struct growth *growth, const struct record *record)
         tally_know(growth->tally, usage.record, record->id);
     if (usage.block != 0)
         keys_know_block(growth->tally, record, usage.block);
-    else if (keys_has_limits(record))
+    else if (growth->all_limited || keys_has_limits(record))
         usage.block = keys_take_block(growth->tally, record);
+    clear_limits(growth, usage.block);
     if (growth->uses != NULL && growth->old == NULL && record->allowance.uses != 0 &&
         !record->revoked)
         uses_know(growth->uses, keys_limit_group(record), &record->allowance,

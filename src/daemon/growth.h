@@ -36,6 +36,8 @@ struct growth {
 
     enum growth_stage stage;
     struct table_params params;
+    bool all_limited;      /* services name limits, so every key gets a block for them */
+    unsigned spare_limits; /* of those, places that will be others' and begin anew */
     struct generation *fresh;
     uint64_t last_id;            /* filling: the last key that was taken over */
     struct store_position at;    /* catching up: the last change that was */

@@ -74,7 +74,9 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
         found.record = tally_take(tally, entry->id);
         ret->took_record = found.record != 0;
     }
-    if (found.block == 0 && record != NULL && keys_has_limits(record)) {
+    /* A key that is in the table without one gets it with the next generation. */
+    bool named = ret->took_record && keys->config->named_limits.count > 0;
+    if (found.block == 0 && record != NULL && (named || keys_has_limits(record))) {
         uint32_t before = tally_highest(tally);
         found.block = keys_take_block(tally, record);
         ret->took_block = tally_highest(tally) != before;

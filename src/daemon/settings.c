@@ -27,6 +27,23 @@ static int open_services(struct settings *settings, struct error *error)
     return r;
 }
 
+/* One name is one limit, in all services; those that the daemon does not run itself among them. */
+static int gather_limits(struct settings *settings, struct error *error)
+{
+    for (size_t i = 0; i < settings->service_count; i++) {
+        const struct stack_service *service = settings->services[i];
+        for (unsigned j = 0; j < service->count; j++) {
+            const struct stack_step *step = &service->steps[j];
+            if (step->named == NULL ||
+                named_limits_add(&settings->config->named_limits, &step->named->limit, error) == 0)
+                continue;
+            error_prefix(error, "%s:%u", step->file, step->line);
+            return error->code = CATLATCH_E_CONFIG;
+        }
+    }
+    return 0;
+}
+
 int settings_read(const char *path, struct settings *ret_settings, struct error *error)
 {
     struct settings settings = {0};
@@ -34,6 +51,8 @@ int settings_read(const char *path, struct settings *ret_settings, struct error 
     int r = config_read(path, &settings.config, error);
     if (r == 0)
         r = open_services(&settings, error);
+    if (r == 0)
+        r = gather_limits(&settings, error);
     if (r == 0)
         *ret_settings = settings;
     else

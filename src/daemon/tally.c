@@ -294,11 +294,16 @@ uint32_t tally_take(struct tally *tally, uint64_t key_id)
     return ++tally->highest;
 }
 
+void tally_expect_blocks(struct tally *tally)
+{
+    atomic_store_explicit(&tally->has_blocks, true, memory_order_relaxed);
+}
+
 uint32_t tally_take_block(struct tally *tally)
 {
     uint32_t block = (tally_highest(tally) + 2) / 2 * 2; /* both records in one segment */
 
-    atomic_store_explicit(&tally->has_blocks, true, memory_order_relaxed);
+    tally_expect_blocks(tally);
     if (owner_at(tally, block + 1) == NULL)
         return 0;
     atomic_store_explicit(&tally->highest, block + 1, memory_order_relaxed);

@@ -46,6 +46,9 @@ const struct usage_area *tally_area(const struct tally *tally);
 /* A record for this key that nobody has; 0: no room is left. */
 uint32_t tally_take(struct tally *tally, uint64_t key_id);
 
+/* Keys will have blocks: what is reserved from here on has room for them. Any thread. */
+void tally_expect_blocks(struct tally *tally);
+
 /* A block of limit words (usage_limits) that nobody has; 0: no room is left, and more will be asked
  * for with the next table. */
 uint32_t tally_take_block(struct tally *tally);

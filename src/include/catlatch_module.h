@@ -77,6 +77,13 @@ struct catlatch_setup_environment {
     const char *prefix; /* "cc_live_" */
 };
 
+/* A limit of its own that a line names: a word for each key, and the same one for every line of
+ * every service of the configuration that names it. Both are read when init has returned. */
+struct catlatch_setup_limit {
+    const char *name;  /* 1 to 23 of a-z, 0-9, '_' and '-'; NULL: the line names none */
+    const char *rates; /* as keys have them: "10/1m", "10/1s,1000/1h:2000" */
+};
+
 /* What init is told. Valid during the call. */
 struct catlatch_setup {
     size_t size;
@@ -99,6 +106,11 @@ struct catlatch_setup {
      * with limits verify would say VALID and settle return what host->charge does with this cost:
      * so the host need not call either. */
     uint32_t *cost_milli;
+
+    uint32_t line; /* which of the service's this is, from 1 on */
+
+    /* Names none. A module with CATLATCH_CHARGES may name one, and charge it by its line. */
+    struct catlatch_setup_limit *limit;
 };
 
 /* What the table says of the digest. */
@@ -128,11 +140,12 @@ struct catlatch_passes {
     uint32_t environments;
 };
 
-/* What a module has the host charge to the limits of the key that was found. */
+/* What a module has the host charge to limits of the key that was found. */
 struct catlatch_charge {
     size_t size;
     uint32_t cost_milli; /* thousandths of a unit; 1000 is one request */
     uint32_t flags;      /* CATLATCH_CHARGE_... */
+    uint32_t line;       /* the one that named the limit; 0: the key's own limits */
 };
 
 enum { CATLATCH_CHARGE_LOOK = 1 << 0 }; /* nothing is charged: whether it would be granted */
@@ -190,7 +203,7 @@ struct catlatch_host {
     /* The name of the service. */
     const char *(*service)(const struct catlatch_call *call);
 
-    /* All of the key's limits, or none: VALID; RATE_LIMITED (nothing was charged); UNAVAILABLE (it
+    /* All of these limits, or none: VALID; RATE_LIMITED (nothing was charged); UNAVAILABLE (it
      * cannot be told); IGNORE (nothing limits this key). In settle; with CATLATCH_CHARGE_LOOK in
      * verify too. Needs CATLATCH_CHARGES. */
     int (*charge)(const struct catlatch_call *call, const struct catlatch_charge *charge);

@@ -20,12 +20,47 @@ static const struct stack_run *run_of(const struct catlatch_call *call)
     return (const void *)call;
 }
 
-/* What limits the key, and where that is counted. False: it cannot be told. */
-static bool find_limits(const struct stack_run *run, struct stack_charge *charge)
+/* Where the named limit stands in this table: the daemon gave it its places. */
+static void find_places(const struct stack_run *run, struct stack_named *named)
+{
+    const struct table_header *header = run->view->header;
+    const struct rates *rates = &named->limit.rates;
+
+    if (named->places[rates->count - 1] >= 0 && named->generation == header->generation &&
+        named->epoch == header->epoch)
+        return;
+    named->generation = header->generation;
+    named->epoch = header->epoch;
+    for (uint32_t i = 0; i < rates->count; i++)
+        named->places[i] =
+            (signed char)table_named_limit(run->view, named->limit.name, &rates->list[i]);
+}
+
+static bool find_named(const struct stack_run *run, struct stack_named *named,
+                       struct stack_charge *charge)
+{
+    find_places(run, named);
+    charge->rules = (struct table_limits){.rates = named->rules, .count = named->limit.rates.count};
+    for (unsigned i = 0; i < charge->rules.count; i++) {
+        if (named->places[i] < 0)
+            return false;
+        charge->limits[i] =
+            (struct limit){&named->rules[i].rule, &charge->words->named[named->places[i]]};
+    }
+    return true;
+}
+
+/* What limits the key, and where that is counted; named NULL: the key's own limits. False: it
+ * cannot be told. */
+static bool find_limits(const struct stack_run *run, struct stack_named *named,
+                        struct stack_charge *charge)
 {
     charge->words = run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
-    if (charge->words == NULL ||
-        table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules) != 0)
+    if (charge->words == NULL)
+        return false;
+    if (named != NULL)
+        return find_named(run, named, charge);
+    if (table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules) != 0)
         return false;
     for (unsigned i = 0; i < charge->rules.count; i++)
         charge->limits[i] = (struct limit){&charge->rules.rates[i].rule, &charge->words->rates[i]};
@@ -59,14 +94,14 @@ static enum catlatch_result result_of_uses(enum uses_verdict verdict)
 }
 
 /* NULL: it cannot be told. */
-static struct stack_charge *begin_charge(const struct stack_run *run)
+static struct stack_charge *begin_charge(const struct stack_run *run, struct stack_named *named)
 {
     struct stack_charges *charges = run->service->charges;
 
     if (charges == NULL || charges->count == STACK_CHARGES_MAX)
         return NULL;
     struct stack_charge *charge = &charges->list[charges->count];
-    if (!find_limits(run, charge))
+    if (!find_limits(run, named, charge))
         return NULL;
     charges->count++;
     charge->uses_verdict = USES_GRANTED;
@@ -84,9 +119,10 @@ static enum catlatch_result charge_uses(struct stack_charge *charge, uint32_t co
     return result_of_uses(charge->uses_verdict);
 }
 
-enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t cost_milli)
+static enum catlatch_result charge_line(const struct stack_run *run, struct stack_named *named,
+                                        uint32_t cost_milli)
 {
-    struct stack_charge *charge = begin_charge(run);
+    struct stack_charge *charge = begin_charge(run, named);
 
     if (charge == NULL)
         return CATLATCH_UNAVAILABLE;
@@ -99,9 +135,15 @@ enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t 
     return result;
 }
 
-static enum catlatch_result look(const struct stack_run *run, uint32_t cost_milli)
+enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t cost_milli)
 {
-    struct stack_charge *charge = begin_charge(run);
+    return charge_line(run, NULL, cost_milli);
+}
+
+static enum catlatch_result look(const struct stack_run *run, struct stack_named *named,
+                                 uint32_t cost_milli)
+{
+    struct stack_charge *charge = begin_charge(run, named);
 
     if (charge == NULL)
         return CATLATCH_UNAVAILABLE;
@@ -116,12 +158,20 @@ static enum catlatch_result look(const struct stack_run *run, uint32_t cost_mill
 int stack_charge(const struct catlatch_call *call, const struct catlatch_charge *wanted)
 {
     const struct stack_run *run = run_of(call);
+    uint32_t line = wanted->size >= sizeof *wanted ? wanted->line : 0;
+    struct stack_named *named = NULL;
 
-    if (call->lookup != CATLATCH_LOOKUP_HIT || (run->hit.control & CONTROL_LIMITS) == 0)
+    if (line > 0) {
+        named = line <= run->service->count ? run->service->steps[line - 1].named : NULL;
+        if (named == NULL)
+            return CATLATCH_UNAVAILABLE;
+    }
+    if (call->lookup != CATLATCH_LOOKUP_HIT ||
+        (named == NULL && (run->hit.control & CONTROL_LIMITS) == 0))
         return CATLATCH_IGNORE;
     return (int)((wanted->flags & CATLATCH_CHARGE_LOOK) != 0
-                     ? look(run, wanted->cost_milli)
-                     : stack_charge_plainly(run, wanted->cost_milli));
+                     ? look(run, named, wanted->cost_milli)
+                     : charge_line(run, named, wanted->cost_milli));
 }
 
 /* The last line that was granted: one that refused has nothing to give back, and is the reason. */

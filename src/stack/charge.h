@@ -12,8 +12,8 @@
 #include "usage/limit.h"
 #include "usage/uses.h"
 
-/* Of one service: what its lines charge of one key. */
-#define STACK_CHARGES_MAX 4u
+/* Lines of one service that charge, for one key: its own limits, and each that can be named. */
+#define STACK_CHARGES_MAX (1u + NAMED_RATES_MAX)
 
 /* What one line charged, or found. */
 struct stack_charge {

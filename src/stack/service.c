@@ -51,10 +51,30 @@ static int unknown_module(const struct opening *opening, const char *name)
                      opening->config->module_dir, name, nearest);
 }
 
+static int name_limit(const struct opening *opening, const struct catlatch_setup_limit *limit,
+                      struct stack_step *step)
+{
+    struct stack_named named = {.places = {-1, -1, -1, -1}};
+    struct error error;
+
+    if (named_limit_parse(limit->name, limit->rates, &named.limit, &error) != 0)
+        return error_set(opening->error, CATLATCH_E_CONFIG, "%s: %s", step->module->name,
+                         error.text);
+    for (uint32_t i = 0; i < named.limit.rates.count; i++)
+        named.rules[i] = (struct table_side_limit){
+            .rate = named.limit.rates.list[i], .rule = limit_rule_of(&named.limit.rates.list[i])};
+    step->named = malloc(sizeof *step->named);
+    if (step->named == NULL)
+        return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
+    *step->named = named;
+    return 0;
+}
+
 static int instance_make(const struct opening *opening, const struct line *line,
                          struct stack_step *step)
 {
     const struct catlatch_module *module = step->module;
+    struct catlatch_setup_limit limit = {NULL, NULL};
     char message[384] = "";
     struct catlatch_setup setup = {
         .size = sizeof setup,
@@ -69,12 +89,20 @@ static int instance_make(const struct opening *opening, const struct line *line,
         .flags = &step->flags,
         .passes = &step->passes,
         .cost_milli = &step->cost_milli,
+        .line = (uint32_t)(step - opening->service->steps) + 1,
+        .limit = &limit,
     };
 
     if (module->init == NULL && line->argument_count > 0)
         return error_set(opening->error, CATLATCH_E_CONFIG, "\"%s\": %s takes no arguments",
                          line->arguments[0].name, line->module);
     int r = module->init != NULL ? module->init(&setup, &step->instance) : 0;
+    if (r == 0 && limit.name != NULL) {
+        r = name_limit(opening, &limit, step);
+        if (r != 0 && module->fini != NULL)
+            module->fini(step->instance);
+        return r;
+    }
     if (r == 0)
         return 0;
     message[sizeof message - 1] = '\0';
@@ -161,7 +189,7 @@ static void count_line(struct stack_service *service, unsigned number)
     service->takes_scopes |= (module->flags & CATLATCH_TAKES_SCOPES) != 0;
     service->state_size += state_room(module);
     service->needs_trace |= (step->flags & CATLATCH_NEEDS_TRACE) != 0;
-    service->charges_keys |= (module->flags & CATLATCH_CHARGES) != 0;
+    service->charge_lines += (module->flags & CATLATCH_CHARGES) != 0;
 }
 
 /* NULL: out of memory. */
@@ -246,7 +274,8 @@ static int make_memory(const struct opening *opening)
 
     if (service->needs_trace && (service->trace = calloc(1, sizeof *service->trace)) == NULL)
         return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
-    if (service->charges_keys && (service->charges = calloc(1, sizeof *service->charges)) == NULL)
+    if (service->charge_lines > 0 &&
+        (service->charges = calloc(1, sizeof *service->charges)) == NULL)
         return error_set(opening->error, CATLATCH_E_MEMORY, "out of memory");
     if (service->state_size == 0)
         return 0;
@@ -365,6 +394,11 @@ static int steps_open(const struct opening *opening, const struct lines *lines)
         if ((r = aim_jumps(opening, &service->steps[i], i)) != 0)
             return blame(opening, lines->list[i], r);
     }
+    if (service->charge_lines > STACK_CHARGES_MAX)
+        return error_set(opening->error, CATLATCH_E_CONFIG,
+                         "%s: [service %s] has %u lines that charge limits; %u are the most",
+                         lines->list[0]->rule->file, service->name, service->charge_lines,
+                         STACK_CHARGES_MAX);
     if (grants_anything(service))
         return error_set(opening->error, CATLATCH_E_CONFIG,
                          "%s: [service %s] looks no key up, so it would grant any that is well "
@@ -420,6 +454,7 @@ void stack_close(struct stack_service *service)
         struct stack_step *step = &service->steps[i];
         if (step->verify != NULL && step->module->fini != NULL)
             step->module->fini(step->instance);
+        free(step->named);
         free(step->control);
         free(step->file);
     }

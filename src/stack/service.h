@@ -19,8 +19,17 @@
 #include "core/key.h"
 #include "stack/control.h"
 #include "stack/trace.h"
+#include "table/layout.h"
 
 #define STACK_LEVELS_MAX 16u /* substacks in substacks, and includes in includes */
+
+/* The limit that a line names, and where its rates stand in the table of that generation. */
+struct stack_named {
+    struct named_limit limit;
+    struct table_side_limit rules[RATES_MAX];
+    uint64_t generation, epoch;
+    signed char places[RATES_MAX]; /* -1: nowhere */
+};
 
 /* One line. What a decision reads comes first. */
 struct stack_step {
@@ -33,8 +42,9 @@ struct stack_step {
     uint8_t end; /* the line behind the substack that this one is in */
     bool is_optional;
     struct catlatch_passes passes;
-    uint32_t flags;      /* of the instance */
-    uint32_t cost_milli; /* likewise: that is all that it charges; 0: ask it */
+    uint32_t flags;            /* of the instance */
+    uint32_t cost_milli;       /* likewise: that is all that it charges; 0: ask it */
+    struct stack_named *named; /* NULL: it names no limit */
 
     const struct catlatch_module *module; /* NULL: a substack begins */
     char *control;                        /* as it is written */
@@ -81,7 +91,7 @@ struct stack_service {
 
     struct stack_places places;
     struct stack_charges *charges; /* of the last decision; NULL: no line charges */
-    bool charges_keys;
+    unsigned charge_lines;
     bool needs_trace;
     bool takes_scopes; /* a line sees to the scopes that a request names */
     bool elsewhere;    /* has lines that this host must not run: it answers UNAVAILABLE */

@@ -60,6 +60,7 @@
 
 #include "core/address.h"
 #include "core/key.h"
+#include "core/named_limit.h"
 #include "core/rate.h"
 
 #define TABLE_MAGIC UINT64_C(0x656c626174746163) /* "cattable" on a little-endian host */
@@ -162,6 +163,15 @@ struct table_environment {
     char prefix[KEY_PREFIX_MAX];
 };
 
+/* One rate of a limit that services name: its word is behind those of the key's own rates in every
+ * block of the usage area, at the place that the entry has here. */
+struct table_named_limit {
+    char name[NAMED_LIMIT_NAME_SIZE]; /* "": the place is free */
+    struct rate rate;
+    uint32_t zero;
+};
+static_assert(sizeof(struct table_named_limit) == 40, "the same for every compiler");
+
 struct table_header {
     /* The line that every verification loads. */
     _Atomic uint64_t pulse;        /* CLOCK_MONOTONIC, ms; see rule 7 */
@@ -172,7 +182,7 @@ struct table_header {
     _Atomic uint64_t environment_count;
     _Atomic uint64_t usage_refs; /* the highest reference that any slot was ever given, or more:
                                     whoever takes the area over goes on behind it */
-    uint64_t zero;
+    _Atomic uint64_t limit_count;
 
     /* Written before the file is renamed into place, never after; `checksum` is CRC-32 over
      * everything from `magic` up to itself. */
@@ -199,6 +209,9 @@ struct table_header {
 
     /* Append-only: entry n is written before environment_count passes n. */
     struct table_environment environments[KEY_ENVIRONMENTS_MAX];
+
+    /* So are these, up to limit_count. */
+    struct table_named_limit limits[NAMED_RATES_MAX];
 };
 static_assert(sizeof(struct table_header) <= TABLE_PAGE, "the header is one page");
 

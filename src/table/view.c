@@ -386,6 +386,20 @@ int table_limits(const struct table_view *view, uint64_t number, uint64_t contro
     return head.limits_ref == 0 ? 0 : read_rates(view, head.limits_ref, ret);
 }
 
+int table_named_limit(const struct table_view *view, const char name[NAMED_LIMIT_NAME_SIZE],
+                      const struct rate *rate)
+{
+    /* acquire: pairs with table_name_limit in writer.c */
+    uint64_t count = atomic_load_explicit(&view->header->limit_count, memory_order_acquire);
+
+    for (unsigned i = 0; i < count && i < NAMED_RATES_MAX; i++) {
+        const struct table_named_limit *each = &view->header->limits[i];
+        if (memcmp(each->name, name, sizeof each->name) == 0 && rate_equal(&each->rate, rate))
+            return (int)i;
+    }
+    return -1;
+}
+
 /* The entry of an environment, or NULL when there is none of that number. */
 static const struct table_environment *environment_at(const struct table_view *view,
                                                       unsigned number)

@@ -133,6 +133,10 @@ int table_limits(const struct table_view *view, uint64_t slot, uint64_t control,
 /* Asks the processor for where a slot with CONTROL_LIMITS says which they are. */
 void table_prefetch_limits(const struct table_view *view, uint64_t slot);
 
+/* The place of a named limit's rate, below NAMED_RATES_MAX, or -1: the table has none. */
+int table_named_limit(const struct table_view *view, const char name[NAMED_LIMIT_NAME_SIZE],
+                      const struct rate *rate);
+
 /* The environment's name copied out, "" for TABLE_ENVIRONMENT_NONE. Returns 0 or E_DATA. */
 int table_environment(const struct table_view *view, unsigned number,
                       char ret[CATLATCH_ENVIRONMENT_SIZE]);

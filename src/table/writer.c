@@ -115,6 +115,64 @@ static int environment_number(struct table_writer *writer, const struct table_en
     return 0;
 }
 
+int table_name_limit(struct table_writer *writer, const char name[NAMED_LIMIT_NAME_SIZE],
+                     const struct rate *rate)
+{
+    struct table_header *header = writer->header;
+    uint64_t count = atomic_load_explicit(&header->limit_count, memory_order_relaxed);
+    uint64_t pulse = atomic_load_explicit(&header->pulse, memory_order_relaxed), at = 0;
+    if (table_named_limit(&writer->view, name, rate) >= 0)
+        return 0;
+    /* What table_keep_limits left out is nobody's before anybody reads. */
+    while (at < count && (pulse != TABLE_PULSE_FILLING || header->limits[at].name[0] != '\0'))
+        at++;
+    if (at >= NAMED_RATES_MAX)
+        return CATLATCH_E_FULL;
+    header->limits[at].rate = *rate;
+    memcpy(header->limits[at].name, name, sizeof header->limits[at].name);
+    /* release: pairs with table_named_limit in view.c */
+    if (at == count)
+        atomic_store_explicit(&header->limit_count, count + 1, memory_order_release);
+    return 0;
+}
+
+static bool is_named(const struct named_limits *named, const struct table_named_limit *limit)
+{
+    for (size_t i = 0; i < named->count; i++)
+        for (uint32_t j = 0; j < named->list[i].rates.count; j++)
+            if (memcmp(named->list[i].name, limit->name, sizeof limit->name) == 0 &&
+                rate_equal(&named->list[i].rates.list[j], &limit->rate))
+                return true;
+    return false;
+}
+
+unsigned table_spare_limits(const struct table_view *view, const struct named_limits *named)
+{
+    const struct table_header *header = view->header;
+    uint64_t count = atomic_load_explicit(&header->limit_count, memory_order_relaxed);
+    unsigned spare = 0, known = 0, wanted = 0;
+    for (size_t i = 0; i < named->count; i++)
+        wanted += named->list[i].rates.count;
+    for (unsigned i = 0; i < count && i < NAMED_RATES_MAX; i++) {
+        bool is_wanted = is_named(named, &header->limits[i]);
+        known += is_wanted;
+        spare |= is_wanted ? 0 : 1u << i;
+    }
+    return count + wanted - known <= NAMED_RATES_MAX ? 0 : spare;
+}
+
+void table_keep_limits(struct table_writer *writer, const struct table_view *from, unsigned spare)
+{
+    struct table_header *header = writer->header;
+    uint64_t count = atomic_load_explicit(&from->header->limit_count, memory_order_relaxed);
+    if (count > NAMED_RATES_MAX)
+        count = NAMED_RATES_MAX;
+    for (unsigned i = 0; i < count; i++)
+        if ((spare >> i & 1) == 0)
+            header->limits[i] = from->header->limits[i];
+    atomic_store_explicit(&header->limit_count, count, memory_order_relaxed);
+}
+
 static bool claimed(const struct table_slot *slot)
 {
     return atomic_load_explicit(&slot->id, memory_order_relaxed) != 0;

@@ -120,6 +120,17 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
  * (table_publish asserts it). */
 void table_abandon(struct table_writer *writer, const struct table_claim *claim);
 
+/* Gives a named limit's rate a place, if it has none. Returns 0 or E_FULL. */
+int table_name_limit(struct table_writer *writer, const char name[NAMED_LIMIT_NAME_SIZE],
+                     const struct rate *rate);
+
+/* The places, by bit, of limits that are none of those named, where there is no room for both. */
+unsigned table_spare_limits(const struct table_view *view, const struct named_limits *named);
+
+/* Before anybody reads: the places that another table gave stay as they are, but for the spare
+ * ones. */
+void table_keep_limits(struct table_writer *writer, const struct table_view *from, unsigned spare);
+
 /* Sets or clears the flag that says that its owner is suspended in the owner's living slots, from
  * *io_slot on and in at most `max` slots of the table, and moves *io_slot on. Claims nothing and
  * cannot fail. True: that was all. While no claim waits, which would bring the old flag back. */

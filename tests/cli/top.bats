@@ -149,7 +149,8 @@ busy() {
 }
 
 @test "a terminal of no known kind is told" {
-    in_terminal 80 24 "TERM=nothing catlatch top"
+    # libtinfo keeps what it had begun with.
+    in_terminal 80 24 "TERM=nothing ASAN_OPTIONS=detect_leaks=0 catlatch top"
     wait_for "status=69"
     screen_has "none that top can draw on"
 }

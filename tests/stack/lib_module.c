@@ -117,6 +117,7 @@ static enum catlatch_result decide(struct module_bench *bench, const struct tabl
 {
     memset(&bench->facts, 0, sizeof bench->facts);
     bench->run.facts = &bench->facts;
+    bench->run.usage = bench->usage;
     return stack_decide(&bench->run, view);
 }
 

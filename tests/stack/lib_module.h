@@ -14,13 +14,14 @@ int module_bench_remove(void **state);
 
 struct module_bench {
     char folder[32]; /* as /tmp/catlatch-XXXXXX; holds catlatch.ini and what the test puts there */
-    struct config *config;         /* of the last opening; owned */
-    struct stack_service *service; /* likewise */
-    struct stack_facts facts;      /* of the last decision */
-    struct stack_run run;          /* likewise */
-    bool is_dry;                   /* of the decisions to come */
-    const char *address;           /* likewise */
-    struct error error;            /* of the last opening that failed */
+    struct config *config;          /* of the last opening; owned */
+    struct stack_service *service;  /* likewise */
+    struct stack_facts facts;       /* of the last decision */
+    struct stack_run run;           /* likewise */
+    bool is_dry;                    /* of the decisions to come */
+    const char *address;            /* likewise */
+    const struct usage_area *usage; /* likewise; NULL: nothing is counted */
+    struct error error;             /* of the last opening that failed */
 };
 
 /* A path in the folder. */

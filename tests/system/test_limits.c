@@ -86,6 +86,18 @@ static void limit_burst(struct scene *scene, unsigned key, unsigned burst)
     limit_key(scene, key, rate);
 }
 
+/* A key has none of its own, and the service has one for each. */
+#define NAMED_BURST 3000u
+
+static int open_named(void **state)
+{
+    return open_with(state,
+                     "expected_keys = 16\nusage_flush_interval = 1s\n"
+                     "[service default]\nrequired = table\nrequired = limit\n"
+                     "required = limit name=uploads rate=3000/366d\n",
+                     NULL);
+}
+
 static bool all_are_spent(const struct scene *scene)
 {
     for (unsigned i = 0; i < LIMITED; i++)
@@ -104,13 +116,10 @@ static void add_keys(struct scene *scene, unsigned *io_count)
     }
 }
 
-static void grants_equal_the_limit_through_growth_kills_and_restarts(void **state)
+/* Until all keys are spent, through new generations, kills and restarts. */
+static void spend_all(struct scene *scene)
 {
-    struct scene *scene = *state;
     unsigned added = 0;
-    crowd_create(&scene->crowd, LIMITED);
-    for (unsigned i = 0; i < LIMITED; i++)
-        limit_burst(scene, i, bursts[i] * trial_scale(1, 3));
     for (unsigned i = 0; i < WORKERS; i++)
         crowd_start(&scene->crowd, i);
     for (unsigned round = 0; round < 3; round++) {
@@ -125,6 +134,15 @@ static void grants_equal_the_limit_through_growth_kills_and_restarts(void **stat
     while (!all_are_spent(scene))
         usleep(1000);
     crowd_end(&scene->crowd);
+}
+
+static void grants_equal_the_limit_through_growth_kills_and_restarts(void **state)
+{
+    struct scene *scene = *state;
+    crowd_create(&scene->crowd, LIMITED);
+    for (unsigned i = 0; i < LIMITED; i++)
+        limit_burst(scene, i, bursts[i] * trial_scale(1, 3));
+    spend_all(scene);
     for (unsigned i = 0; i < LIMITED; i++) {
         assert_int_equal(crowd_granted(&scene->crowd, i), bursts[i] * trial_scale(1, 3));
         assert_int_equal(crowd_number(scene->admin, &scene->crowd.keys[i], "use_count"),
@@ -132,6 +150,15 @@ static void grants_equal_the_limit_through_growth_kills_and_restarts(void **stat
         assert_int_equal(crowd_number(scene->admin, &scene->crowd.keys[i], "refused_count"),
                          crowd_refused(&scene->crowd, i));
     }
+}
+
+static void a_limit_that_the_service_names_is_as_exact(void **state)
+{
+    struct scene *scene = *state;
+    crowd_create(&scene->crowd, LIMITED);
+    spend_all(scene);
+    for (unsigned i = 0; i < LIMITED; i++)
+        assert_int_equal(crowd_granted(&scene->crowd, i), NAMED_BURST);
 }
 
 /* By the clock: what comes back in a span of time, and the burst that was there. */
@@ -416,6 +443,7 @@ int main(void)
 #define EACH(test, open) cmocka_unit_test_setup_teardown(test, open, close_scene)
     const struct CMUnitTest tests[] = {
         EACH(grants_equal_the_limit_through_growth_kills_and_restarts, open_scene),
+        EACH(a_limit_that_the_service_names_is_as_exact, open_named),
         EACH(a_rate_gives_back_what_it_says_as_time_passes, open_scene),
         EACH(an_outcome_tells_what_is_left_and_when_to_come_again, open_scene),
         EACH(what_is_refused_for_another_reason_consumes_nothing, open_scene),
