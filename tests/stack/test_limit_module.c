@@ -33,6 +33,7 @@ static enum catlatch_result ask(struct module_bench *bench, enum limited limited
     assert_int_equal(rates_parse(text_of("10/1s"), &rates, NULL), 0);
     key.entry.rates = limited == BY_A_RATE ? &rates : NULL;
     key.entry.has_uses = limited == BY_USES;
+    key.entry.well_formed = true;
     assert_int_equal(heap_table_put(&table, &key.entry), 0);
     module_open_service(bench, lines);
     enum catlatch_result result = module_ask(bench, &table.writer.view, text);
@@ -125,11 +126,14 @@ static void a_named_limit_is_looked_up_in_each_generation(void **state)
     struct usage_area area;
     struct sample_key key;
     struct named_limit limit;
-    (void)state;
+    struct rates own;
     test_area_open(&area, 1);
     latch_key_text(1, "cc_live_", text);
     sample_key_init(&key, 1);
     digest_of(text, LATCH_KEY_LEN, &key.entry.digest);
+    assert_int_equal(rates_parse(text_of("1/366d"), &own, NULL), 0); /* which it leaves alone */
+    key.entry.rates = &own;
+    key.entry.well_formed = true;
     key.entry.usage = 1 | UINT64_C(2) << 32;
     for (unsigned t = 0; t < 2; t++) {
         heap_table_open(&tables[t], 100, 200);
@@ -142,7 +146,8 @@ static void a_named_limit_is_looked_up_in_each_generation(void **state)
                              0);
         }
     }
-    module_open_service(bench, "required = table\nrequired = limit name=a rate=2/366d\n");
+    module_open_service(bench, "requisite = format\nrequired = table\nrequired = scope\n"
+                               "required = address\nrequired = limit name=a rate=2/366d\n");
     bench->usage = &area;
     struct usage_limits *words = usage_limits_at(&area, 2);
     assert_int_equal(module_ask(bench, &tables[0].writer.view, text), CATLATCH_VALID);
