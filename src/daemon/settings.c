@@ -27,21 +27,14 @@ static int open_services(struct settings *settings, struct error *error)
     return r;
 }
 
-/* One name is one limit, in all services; those that the daemon does not run itself among them. */
+/* Those of services that the daemon does not run itself among them. */
 static int gather_limits(struct settings *settings, struct error *error)
 {
-    for (size_t i = 0; i < settings->service_count; i++) {
-        const struct stack_service *service = settings->services[i];
-        for (unsigned j = 0; j < service->count; j++) {
-            const struct stack_step *step = &service->steps[j];
-            if (step->named == NULL ||
-                named_limits_add(&settings->config->named_limits, &step->named->limit, error) == 0)
-                continue;
-            error_prefix(error, "%s:%u", step->file, step->line);
-            return error->code = CATLATCH_E_CONFIG;
-        }
-    }
-    return 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < settings->service_count; i++)
+        r = stack_gather_limits(settings->services[i], &settings->config->named_limits, error);
+    return r;
 }
 
 int settings_read(const char *path, struct settings *ret_settings, struct error *error)

@@ -32,6 +32,8 @@ static void fault_plainly(void)
 /* Names each service before it is opened, so that the parent knows where the child died. */
 static void check_in_child(const struct config *config, int fd)
 {
+    struct named_limits limits = {.count = 0};
+
     fault_plainly();
     for (size_t i = 0; i <= config->service_count; i++) {
         const char *name = i == 0 ? "default" : config->services[i - 1].name;
@@ -39,7 +41,8 @@ static void check_in_child(const struct config *config, int fd)
         struct report report = {.error = {.code = 0}};
         error_set(&report.error, 0, "%s", name);
         tell(fd, &report);
-        if (stack_open(config, name, STACK_HOST_ANY, &service, &report.error) != 0) {
+        if (stack_open(config, name, STACK_HOST_ANY, &service, &report.error) != 0 ||
+            stack_gather_limits(service, &limits, &report.error) != 0) {
             tell(fd, &report);
             _exit(0);
         }

@@ -446,6 +446,20 @@ int stack_open(const struct config *config, const char *name, enum stack_host ho
     return r;
 }
 
+int stack_gather_limits(const struct stack_service *service, struct named_limits *io_limits,
+                        struct error *error)
+{
+    struct error why;
+
+    for (unsigned i = 0; i < service->count; i++) {
+        const struct stack_step *step = &service->steps[i];
+        if (step->named != NULL && named_limits_add(io_limits, &step->named->limit, &why) != 0)
+            return error_set(error, CATLATCH_E_CONFIG, "%s:%u: %s", step->file, step->line,
+                             why.text);
+    }
+    return 0;
+}
+
 void stack_close(struct stack_service *service)
 {
     if (service == NULL)

@@ -118,6 +118,11 @@ enum stack_host {
 int stack_open(const struct config *config, const char *name, enum stack_host host,
                struct stack_service **ret_service, struct error *error);
 
+/* Adds the limits that the service names to those of others: one name is one limit. Returns 0, or
+ * E_CONFIG as stack_open does. */
+int stack_gather_limits(const struct stack_service *service, struct named_limits *io_limits,
+                        struct error *error);
+
 void stack_close(struct stack_service *service); /* NULL is allowed */
 
 /* Whether a line of the service, or of one that it includes, is this module without the argument

@@ -467,6 +467,25 @@ INI
     expect_finding ok services 'each looks at the networks'
 }
 
+@test "services: a limit that the daemon does not know, as it was not told to look" {
+    daemon_up
+    printf '[service uploads]\nrequired = table\nrequired = limit name=uploads rate=10/1m\n' >>"$CATLATCH_CONFIG"
+    look
+    expect_amiss services
+    expect_finding problem services 'service uploads charges the limit uploads, which the daemon does not know' \
+        'catlatch reload'
+    catlatch reload
+    look
+    expect_amiss
+    sed -i 's|10/1m|11/1m|' "$CATLATCH_CONFIG"
+    look
+    expect_amiss services
+    printf 'required = limit name=uploads rate=10/1m\n' >>"$CATLATCH_CONFIG"
+    run catlatch configtest
+    expect_status 78
+    expect_text "$output" "the limit uploads has rate=10/1m here and rate=11/1m elsewhere"
+}
+
 @test "disk and state: in memory, nearly full, without its reserve, with it spent" {
     ns mount -t tmpfs -o size=40m,mode=700 tmpfs "$dir/state"
     set_daemon_key ballast_size 32M
