@@ -104,7 +104,7 @@ deps:
 	@tools/deps
 
 # As many at once as there are processors, but where the caller said how many.
-QUIETLY = --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+QUIETLY = --no-print-directory -s $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
 FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR)

@@ -73,6 +73,7 @@ struct changer {
     uint64_t told_unbelieved; /* records of usage that the log told of */
     bool gives_uses;          /* not all keys with an allowance were looked at yet */
     bool flushes_usage;       /* the flusher is at it for nobody who waits */
+    bool config_waits;        /* to be told of, once keys can be held to it */
     bool all_limited;         /* every key of the generation has a block for named limits */
     uint64_t expected_keys;   /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;

@@ -198,6 +198,7 @@ static int commit_batch(struct changer *changer, struct op_queue *batch, struct 
     struct store *store = changer->options.store;
     uint64_t changed = 0;
     changer->keys.now_unix_ms = changer_realtime_ms();
+    changer->keys.coming = growth_view(&changer->growth);
     for (struct op *op; (op = op_queue_take(batch)) != NULL;) {
         keys_tidy(op);
         struct op_queue *before_it = queue_before(changer, op);
@@ -467,10 +468,10 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
             changer->keys.config = changer->fresh_config;
             configure_table(changer, changer->keys.table);
             retention_confirm(&changer->retention);
+            changer->all_limited &= changer->keys.config->named_limits.count > 0;
         }
         changer->fresh_config = NULL;
-        changer->config_taken = true;
-        uv_async_send(&changer->async);
+        changer->config_waits = true;
     }
     uv_mutex_unlock(&changer->lock);
 }
@@ -577,6 +578,21 @@ static bool check_store(struct changer *changer)
     return true;
 }
 
+/* A configuration is in force when every key can be held to the limits that it names; or when that
+ * was tried, and there is no room for it. */
+static void tell_configured(struct changer *changer)
+{
+    bool was_tried = generation_now_ms() < changer->no_growth_before_ms;
+
+    if (!changer->config_waits || (lacks_limits(changer) && !was_tried))
+        return;
+    changer->config_waits = false;
+    uv_mutex_lock(&changer->lock);
+    changer->config_taken = true;
+    uv_mutex_unlock(&changer->lock);
+    uv_async_send(&changer->async);
+}
+
 static void end_thread(struct changer *changer)
 {
     struct error error;
@@ -586,6 +602,7 @@ static void end_thread(struct changer *changer)
     changer_sweep_all(changer);
     flusher_stop(&changer->flusher);
     uv_mutex_lock(&changer->lock);
+    changer->config_taken |= changer->config_waits;
     changer->ended = true;
     uv_mutex_unlock(&changer->lock);
     uv_async_send(&changer->async);
@@ -631,6 +648,7 @@ void changer_thread(void *context)
             tend(changer);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
+        tell_configured(changer);
         busy |= step_spread(changer);
         busy |= changer_step_sweep(changer, work.sweep);
         if (changer_uses_are_due(changer, work.sweep)) {

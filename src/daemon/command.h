@@ -117,12 +117,12 @@ command_handler handle_command;
 command_handler handle_hello, handle_auth, handle_ping, handle_echo, handle_quit, handle_reset,
     handle_select, handle_client;
 /* and the answers: answer.c. */
-/* A pair: where the last of these was from, or null. */
-void answer_from(struct reply *reply, const char *name, const struct total_event *event);
-
 command_answer answer_created, answer_key, answer_keys, answer_receipt, answer_rotated,
     answer_owner, answer_owners, answer_owner_change, answer_log, answer_log_verified,
     answer_imported, answer_exported, answer_table_checked, answer_backup, answer_backup_done,
     answer_processes, answer_history, answer_usage_top;
+
+/* A pair: where the last of these was from, or null. */
+void answer_from(struct reply *reply, const char *name, const struct total_event *event);
 
 #endif

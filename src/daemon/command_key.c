@@ -477,8 +477,10 @@ static void handle_ids(struct call *call, enum op_kind kind, const struct option
 
     if (!op)
         return;
+    op->grace_s = GRACE_UNSAID;
     call_leave(call, op,
-               options_ids(call, op, &next) && options_parse(call, op, next, options, count));
+               options_ids(call, op, &next) && options_parse(call, op, next, options, count) &&
+                   (kind != OP_ROTATE || settle_grace(call, op)));
 }
 
 void handle_key_revoke(struct call *call)
@@ -509,14 +511,5 @@ void handle_key_rotate(struct call *call)
     static const struct option options[] = {{"GRACE", 1, false, take_grace},
                                             {"UNTIL_UNSEEN", 1, false, take_until_unseen},
                                             {"ON_USE", 0, false, take_on_use}};
-    struct op *op = call_op(call, OP_ROTATE);
-    size_t next;
-
-    if (op == NULL)
-        return;
-    op->grace_s = GRACE_UNSAID;
-    call_leave(call, op,
-               options_ids(call, op, &next) &&
-                   options_parse(call, op, next, options, COUNT(options)) &&
-                   settle_grace(call, op));
+    handle_ids(call, OP_ROTATE, options, COUNT(options));
 }

@@ -267,6 +267,12 @@ static int catch_up(struct growth *growth, bool *ret_done, struct error *error)
     return renew_changed(growth, ret_done, error);
 }
 
+const struct table_view *growth_view(const struct growth *growth)
+{
+    bool is_filled = growth->stage == GROWTH_FILLING || growth->stage == GROWTH_CATCHING_UP;
+    return is_filled ? &growth->fresh->writer.view : NULL;
+}
+
 static void drop(struct growth *growth)
 {
     generation_free(growth->fresh, growth->run_dir);

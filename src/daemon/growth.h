@@ -77,6 +77,9 @@ void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_ke
 /* Starts making the planned generation. Returns 0 or E_MEMORY. */
 int growth_begin(struct growth *growth, struct error *error);
 
+/* What is being filled, where keys have what will be theirs; NULL: nothing is. */
+const struct table_view *growth_view(const struct growth *growth);
+
 /* Goes on a little. A table that turns out too small is started again, larger. */
 enum growth_progress growth_step(struct growth *growth, struct error *error);
 

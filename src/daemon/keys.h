@@ -41,8 +41,9 @@ struct keys_claim {
 struct keys {
     struct store *store;
     const struct config *config;
-    struct table_writer *table; /* of the generation that readers see */
-    struct sweeper sweeper;     /* and its tally, which may be none */
+    struct table_writer *table;      /* of the generation that readers see */
+    const struct table_view *coming; /* of the one that is being filled; NULL: none is */
+    struct sweeper sweeper;          /* and its tally, which may be none */
     struct uses uses;
     struct retiring retiring;
     struct suspended suspended;

@@ -46,6 +46,7 @@ int keys_is_idle(struct keys *keys, const struct record *record, int64_t since_u
 
     *ret_idle = false;
     if (record_state(record, keys->now_unix_ms / 1000) != STATE_ACTIVE ||
+        keys_usage_ref(keys, &record->digest) == 0 || /* there is nowhere to count its uses */
         record->enabled_unix_s > since_unix_s || record->not_before_unix_s > since_unix_s)
         return 0;
     int r = keys_is_unused(keys, record, since_unix_s, ret_idle, error);

@@ -16,15 +16,28 @@ static bool find_claimed(const struct keys *keys, const struct digest *digest,
     return false;
 }
 
+/* What it has in the next generation already, it has. */
+static void add_coming(const struct keys *keys, const struct digest *digest,
+                       struct table_usage *io_usage)
+{
+    struct table_hit hit;
+
+    if (io_usage->block == 0 && keys->coming != NULL &&
+        table_find(keys->coming, digest, &hit) == TABLE_HIT)
+        io_usage->block = table_usage(keys->coming, hit.slot).block;
+}
+
 bool keys_find_usage(const struct keys *keys, const struct digest *digest,
                      struct table_usage *ret_usage)
 {
     const struct table_view *view = &keys->table->view;
     struct table_hit hit;
 
-    if (table_find(view, digest, &hit) != TABLE_HIT)
-        return find_claimed(keys, digest, ret_usage);
-    *ret_usage = table_usage(view, hit.slot);
+    if (table_find(view, digest, &hit) == TABLE_HIT)
+        *ret_usage = table_usage(view, hit.slot);
+    else if (!find_claimed(keys, digest, ret_usage))
+        return false;
+    add_coming(keys, digest, ret_usage);
     return true;
 }
 
@@ -80,7 +93,8 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
         uint32_t before = tally_highest(tally);
         found.block = keys_take_block(tally, record);
         ret->took_block = tally_highest(tally) != before;
-        if (found.block == 0 && tally_area(tally) != NULL) {
+        /* Of a named limit it is unavailable, and the next generation tries again. */
+        if (found.block == 0 && keys_has_limits(record) && tally_area(tally) != NULL) {
             keys_give_usage_back(keys, ret);
             return CATLATCH_E_FULL;
         }

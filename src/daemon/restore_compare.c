@@ -119,6 +119,7 @@ static int compare_key(void *context, const struct record *old)
         after.revoke_reason = old->revoke_reason;
         after.revoked_unix_s = old->revoked_unix_s;
         after.revoke_comment = old->revoke_comment;
+        after.retirement = (struct retirement){.unseen_s = 0};
     }
     after.disabled |= disables;
     counts->revoked += revokes;

@@ -42,8 +42,8 @@ static int check_clock(struct retention *retention, int64_t now_ms, bool *ret_be
         return 0;
     retention->complained = true;
     return error_set(error, CATLATCH_E_UNAVAILABLE,
-                     "the wall clock jumped by more than an hour: nothing is purged, removed or "
-                     "disabled for its age until a reload confirms that it is right");
+                     "the wall clock jumped by more than an hour: nothing is purged, removed, "
+                     "disabled or retired for its age until a reload confirms that it is right");
 }
 
 static bool is_bad(const struct retention *retention, uint64_t id)
@@ -196,12 +196,12 @@ int retention_step(struct retention *retention, const struct config *config, str
         r = prune_history(retention, config, now_ms / 1000, &pruned_history, error);
     if (r == 0 && config->retain_revoked_s != 0)
         r = make_purge(retention, now_ms / 1000 - config->retain_revoked_s, ret_op, error);
-    bool purges_more = *ret_op != NULL && (*ret_op)->id_count == retention->at_once;
+    bool purges = *ret_op != NULL; /* and what comes behind is for the next step */
     if (r == 0 && *ret_op == NULL && config->disable_unused_s != 0)
         r = disable_unused(retention, config->disable_unused_s, now_ms, ret_op, error);
     if (r == 0 && *ret_op == NULL)
         r = retire(retention, now_ms, ret_op, error);
-    *ret_more = r == 0 && (pruned == STEP_MAX || pruned_history > 0 || purges_more ||
+    *ret_more = r == 0 && (pruned == STEP_MAX || pruned_history > 0 || purges ||
                            retention->unused.passing || keys->retiring.passing);
     return r;
 }

@@ -144,7 +144,9 @@ int retiring_find(struct retiring *retiring, struct keys *keys,
         uint64_t id = retiring->ids[retiring->next];
         if (!skips(context, id))
             r = look_at(keys, id, &waits, &due, error);
-        if (r == 0 && !waits) {
+        /* A damaged one is told of once, and keeps no other. */
+        bool is_damaged = r == CATLATCH_E_DATA || r == CATLATCH_E_VERSION;
+        if (is_damaged || (r == 0 && !waits)) {
             retiring->ids[retiring->next] = retiring->ids[--retiring->count];
             continue;
         }

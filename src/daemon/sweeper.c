@@ -212,6 +212,8 @@ static int note_round(const struct sweeper *sweeper, struct error *error)
 {
     struct store_evidence evidence;
 
+    if (!tally_is_offered(sweeper->tally))
+        return 0; /* who starts now has nowhere to count: a gap, if it lasts */
     int r = store_evidence(sweeper->store, &evidence, error);
     if (r != 0)
         return r;

@@ -45,8 +45,8 @@ struct sweeper {
 };
 
 /* Between two rounds that count as one after the other: the longest interval, and an hour for a
- * daemon that is stopped and started. What a host loses with its area is no more than this. A clock
- * that leaps makes a gap, too. */
+ * daemon, or a keeper, that is stopped and started. What a host loses with its area is no more than
+ * this. A clock that leaps makes a gap, too. */
 #define SWEEPER_GAP_MAX_S INT64_C(7200)
 
 /* From when on every use is known, until now: as the evidence says, with an area that lives. 0: it

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <search.h>
@@ -34,7 +35,9 @@ struct tally {
     uint64_t *owners[USAGE_SEGMENTS_MAX];
     _Atomic uint32_t highest;
     _Atomic bool has_blocks; /* somebody wanted one */
-    void *groups;            /* a tree of struct group */
+    _Atomic bool
+        unoffered; /* the keeper could not be asked, or did not take it, when tended last */
+    void *groups;  /* a tree of struct group */
 };
 
 /* Keys that share their limits. */
@@ -250,8 +253,8 @@ int tally_reserve(struct tally *tally, uint64_t key_count, struct error *error)
         key_count *= REFS_WITH_BLOCK;
     int wanted = usage_segments_for(key_count + tally->highest);
     if (wanted < 0)
-        return error_set(error, wanted, "no usage area holds %llu keys",
-                         (unsigned long long)(key_count + tally->highest));
+        return error_set(error, wanted, "no usage area holds %" PRIu64 " keys beside %u", key_count,
+                         (unsigned)tally->highest);
     pthread_mutex_lock(&tally->lock);
     struct usage_area area = *area_or_none(tally);
     unsigned before = area.segment_count;
@@ -344,14 +347,44 @@ void tally_give_back(struct tally *tally, uint32_t ref)
     tally->highest--;
 }
 
+struct group_of {
+    uint32_t block;
+    struct group *found;
+};
+
+static void find_group_of(const void *node, VISIT visit, void *context)
+{
+    struct group *group = *(struct group *const *)node;
+    struct group_of *wanted = context;
+
+    if ((visit == preorder || visit == leaf) && group->block == wanted->block)
+        wanted->found = group;
+}
+
+/* Nobody shares what is given back. */
+static void forget_group_of(struct tally *tally, uint32_t block)
+{
+    struct group_of wanted = {.block = block};
+
+    twalk_r(tally->groups, find_group_of, &wanted);
+    if (wanted.found == NULL)
+        return;
+    tdelete(wanted.found, &tally->groups, compare_groups);
+    free(wanted.found);
+}
+
 void tally_give_block_back(struct tally *tally, uint32_t block)
 {
-    if (block != 0 && tally_highest(tally) == block + 1)
-        atomic_store_explicit(&tally->highest, block - 1, memory_order_relaxed);
+    if (block == 0 || tally_highest(tally) != block + 1)
+        return;
+    forget_group_of(tally, block);
+    atomic_store_explicit(&tally->highest, block - 1, memory_order_relaxed);
 }
 
 void tally_rewind(struct tally *tally, uint32_t highest)
 {
+    tdestroy(tally->groups, free);
+    tally->groups = NULL;
     while (tally_highest(tally) > highest)
         tally_give_back(tally, tally_highest(tally));
 }
@@ -377,7 +410,7 @@ int tally_tend(struct tally *tally, struct error *error)
     if (tally_area(tally) == NULL)
         return 0;
     pthread_mutex_lock(&tally->lock);
-    const struct usage_area *area = tally_area(tally);
+    const struct usage_area *area = area_or_none(tally);
     int r = usage_fetch(tally->run_dir, &tally->trust, KEEPER_TIMEOUT_MS, &fetched, error);
     if (r == 0) {
         bool ours = memcmp(fetched.area, area->id, sizeof area->id) == 0;
@@ -386,5 +419,11 @@ int tally_tend(struct tally *tally, struct error *error)
         r = offer(tally, area, have, error);
     }
     pthread_mutex_unlock(&tally->lock);
+    atomic_store_explicit(&tally->unoffered, r != 0, memory_order_relaxed);
     return r;
+}
+
+bool tally_is_offered(const struct tally *tally)
+{
+    return !atomic_load_explicit(&tally->unoffered, memory_order_relaxed);
 }

@@ -62,7 +62,7 @@ int tally_know_group(struct tally *tally, uint64_t group, uint32_t block);
 void tally_give_back(struct tally *tally, uint32_t ref);
 void tally_give_block_back(struct tally *tally, uint32_t block);
 
-/* Nobody saw those above this one: they are given again. */
+/* Nobody saw those above this one: they are given again, and all is begun anew, groups too. */
 void tally_rewind(struct tally *tally, uint32_t highest);
 
 /* A table, old or new, says that the record is this key's; 0: it shall be nobody's any more. */
@@ -77,5 +77,8 @@ uint32_t tally_highest(const struct tally *tally);
 /* Sees to it that the keeper has the area: gives it what it lacks. Blocks for some 100 ms at most.
  * Returns 0, or usage_fetch's or usage_offer's code: E_UNAVAILABLE where no keeper listens. */
 int tally_tend(struct tally *tally, struct error *error);
+
+/* Whether workers can have the area, as far as tally_tend found out last. Any thread. */
+bool tally_is_offered(const struct tally *tally);
 
 #endif

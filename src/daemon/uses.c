@@ -189,13 +189,15 @@ static void get_known(struct uses_group *group, struct usage_limits *words,
         give(&(struct giving){words, group, gift_of(stored, next_unix_s), stored->resets});
 }
 
-/* Returns 1 if there is something to give, and then *ret_total is to be stored first. */
+/* *ret_gives: there is something to give, and then *ret_total is to be stored first. */
 static int look_at(struct uses *uses, struct uses_group *group, int64_t now_unix_s, int64_t now_ms,
-                   struct store_total *ret_total, struct giving *ret, struct error *error)
+                   bool *ret_gives, struct store_total *ret_total, struct giving *ret,
+                   struct error *error)
 {
     const struct usage_area *area = tally_area(uses->tally);
     struct usage_limits *words = words_of(uses, group->block);
 
+    *ret_gives = false;
     if (group->allowance.uses == 0 || words == NULL)
         return 0;
     uint64_t have_milli = word(words, USES_LEFT);
@@ -229,7 +231,8 @@ static int look_at(struct uses *uses, struct uses_group *group, int64_t now_unix
         return 0;
     take_block(stored, least(stored->left_milli, size_milli), resets, area);
     *ret = (struct giving){words, group, gift_of(stored, period.next_unix_s), resets};
-    return 1;
+    *ret_gives = true;
+    return 0;
 }
 
 int uses_step(struct uses *uses, size_t max, int64_t now_unix_s, int64_t now_ms, bool *ret_more,
@@ -243,14 +246,13 @@ int uses_step(struct uses *uses, size_t max, int64_t now_unix_s, int64_t now_ms,
     *ret_more = false;
     if (uses->next >= uses->count)
         uses->next = 0;
-    for (; looked < max && uses->next < uses->count && count < GIFTS_MAX && r >= 0; looked++) {
-        r = look_at(uses, uses->list[uses->next], now_unix_s, now_ms, &totals[count], &gifts[count],
-                    error);
-        count += r > 0;
+    for (; looked < max && uses->next < uses->count && count < GIFTS_MAX && r == 0; looked++) {
+        bool gives;
+        r = look_at(uses, uses->list[uses->next], now_unix_s, now_ms, &gives, &totals[count],
+                    &gifts[count], error);
+        count += gives;
         uses->next++;
     }
-    if (r >= 0)
-        r = 0;
     if (r == 0 && count > 0)
         r = store_put_totals(uses->store, totals, count, NULL, error);
     if (r == 0 && count > 0)

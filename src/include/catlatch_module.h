@@ -78,7 +78,8 @@ struct catlatch_setup_environment {
 };
 
 /* A limit of its own that a line names: a word for each key, and the same one for every line of
- * every service of the configuration that names it. Both are read when init has returned. */
+ * every service of the configuration that names it. Both are read when init has returned. For
+ * modules of catlatch alone: the daemon gives names their places, and loads no others. */
 struct catlatch_setup_limit {
     const char *name;  /* 1 to 23 of a-z, 0-9, '_' and '-'; NULL: the line names none */
     const char *rates; /* as keys have them: "10/1m", "10/1s,1000/1h:2000" */
@@ -109,7 +110,7 @@ struct catlatch_setup {
 
     uint32_t line; /* which of the service's this is, from 1 on */
 
-    /* Names none. A module with CATLATCH_CHARGES may name one, and charge it by its line. */
+    /* Names none; see there. It is charged by the line. */
     struct catlatch_setup_limit *limit;
 };
 

@@ -25,9 +25,11 @@ static void find_places(const struct stack_run *run, struct stack_named *named)
 {
     const struct table_header *header = run->view->header;
     const struct rates *rates = &named->limit.rates;
+    bool all = true;
 
-    if (named->places[rates->count - 1] >= 0 && named->generation == header->generation &&
-        named->epoch == header->epoch)
+    for (uint32_t i = 0; i < rates->count; i++)
+        all &= named->places[i] >= 0;
+    if (all && named->generation == header->generation && named->epoch == header->epoch)
         return;
     named->generation = header->generation;
     named->epoch = header->epoch;

@@ -57,6 +57,9 @@ static int name_limit(const struct opening *opening, const struct catlatch_setup
     struct stack_named named = {.places = {-1, -1, -1, -1}};
     struct error error;
 
+    if (!is_stock(step->module->name)) /* the daemon, which gives it its place, loads no others */
+        return error_set(opening->error, CATLATCH_E_CONFIG,
+                         "%s names a limit, which modules of others cannot", step->module->name);
     if (named_limit_parse(limit->name, limit->rates, &named.limit, &error) != 0)
         return error_set(opening->error, CATLATCH_E_CONFIG, "%s: %s", step->module->name,
                          error.text);

@@ -33,6 +33,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/named_limit.h"
+
 #define USAGE_FIRST_BITS 14u
 #define USAGE_FIRST_RECORDS (1u << USAGE_FIRST_BITS)
 #define USAGE_SEGMENTS_MAX 18u /* references have 31 bits */
@@ -57,6 +59,7 @@ struct usage_limits {
     _Atomic uint64_t uses[4];  /* nobody's yet: uses that were paid for */
     _Atomic uint64_t named[8]; /* of limits that are named in a service's stack */
 };
+static_assert(NAMED_RATES_MAX == 8, "a word for each");
 static_assert(sizeof(struct usage_limits) == 2 * sizeof(struct usage_record),
               "a block of limits is two records");
 static_assert(_Alignof(struct usage_limits) == _Alignof(struct usage_record),

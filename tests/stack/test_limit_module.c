@@ -164,6 +164,34 @@ static void a_named_limit_is_looked_up_in_each_generation(void **state)
     test_area_close(&area);
 }
 
+/* Some of its rates may have been there for long, and the rest come with a reload. */
+static void each_rate_of_a_named_limit_is_looked_up_until_all_are_there(void **state)
+{
+    struct module_bench *bench = *state;
+    char text[LATCH_KEY_LEN + 1];
+    struct heap_table table;
+    struct usage_area area;
+    struct sample_key key;
+    struct named_limit limit;
+    test_area_open(&area, 1);
+    latch_key_text(1, "cc_live_", text);
+    sample_key_init(&key, 1);
+    digest_of(text, LATCH_KEY_LEN, &key.entry.digest);
+    key.entry.usage = 1 | UINT64_C(2) << 32;
+    heap_table_open(&table, 100, 200);
+    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    assert_int_equal(named_limit_parse("a", "10/1s,1000/1h", &limit, NULL), 0);
+    assert_int_equal(table_name_limit(&table.writer, limit.name, &limit.rates.list[1]), 0);
+    module_open_service(bench, "required = table\nrequired = limit name=a rate=10/1s,1000/1h\n");
+    bench->usage = &area;
+    assert_int_equal(module_ask(bench, &table.writer.view, text), CATLATCH_UNAVAILABLE);
+    assert_int_equal(table_name_limit(&table.writer, limit.name, &limit.rates.list[0]), 0);
+    assert_int_equal(module_ask(bench, &table.writer.view, text), CATLATCH_VALID);
+    bench->usage = NULL;
+    heap_table_close(&table);
+    test_area_close(&area);
+}
+
 static void names_and_rates_that_are_none_are_refused(void **state)
 {
     static const char together[] = "/c.ini:12: limit: name= and rate= go together: what it is, and "
@@ -230,6 +258,7 @@ int main(void)
         TEST(costs_that_cannot_be_counted_are_refused),
         TEST(a_named_limit_is_every_keys),
         TEST(a_named_limit_is_looked_up_in_each_generation),
+        TEST(each_rate_of_a_named_limit_is_looked_up_until_all_are_there),
         TEST(names_and_rates_that_are_none_are_refused),
         TEST(a_service_charges_in_nine_lines_at_most),
     };

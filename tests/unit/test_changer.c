@@ -695,6 +695,42 @@ static void a_receipt_tells_of_uses_until_the_change_was_seen(void **state)
     op_free(op);
 }
 
+/* By the table that is there when it is told, without another round of the loop. */
+static void on_configured(void *context, const struct error *error)
+{
+    struct table_hit hit;
+    assert_int_equal(error->code, 0);
+    assert_true(find(&known, &hit));
+    assert_true(table_usage(changer_view(world.changer), hit.slot).block != 0);
+    *(bool *)context = true;
+}
+
+static void a_configuration_is_told_of_when_keys_can_be_held_to_the_limits_it_names(void **state)
+{
+    struct config named = world.config;
+    struct table_hit hit;
+    bool done = false;
+    (void)state;
+    create(&known);
+    assert_true(find(&known, &hit));
+    assert_int_equal(table_usage(changer_view(world.changer), hit.slot).block, 0);
+    named.named_limits.count = 1;
+    assert_int_equal(named_limit_parse("uploads", "5/1m", &named.named_limits.list[0], NULL), 0);
+    changer_configure(world.changer, &named, on_configured, &done);
+    while (!done)
+        uv_run(&world.loop, UV_RUN_ONCE);
+    struct op *op = make_create("another"); /* and whoever comes then has what it takes */
+    run(op);
+    assert_true(find(&op->keys[0].record.digest, &hit));
+    assert_true(table_usage(changer_view(world.changer), hit.slot).block != 0);
+    op_free(op);
+    world.config = named;
+    done = false;
+    changer_configure(world.changer, &world.config, on_configured, &done);
+    while (!done)
+        uv_run(&world.loop, UV_RUN_ONCE);
+}
+
 int main(void)
 {
     db_env_set_func_fsync(count_flush);
@@ -710,6 +746,9 @@ int main(void)
                                         make_folders, remove_folders),
         cmocka_unit_test_setup_teardown(a_receipt_tells_of_uses_until_the_change_was_seen,
                                         set_up_counting, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_configuration_is_told_of_when_keys_can_be_held_to_the_limits_it_names,
+            set_up_counting, tear_down),
         EACH(the_old_table_is_marked_after_the_rename_and_before_anything_is_told),
     };
     return cmocka_run_group_tests_name("changer", tests, NULL, NULL);

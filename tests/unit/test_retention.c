@@ -587,6 +587,18 @@ static struct op *next_disable(struct retention *retention)
     return op;
 }
 
+/* Each has a record of the usage area. */
+static void show_active(struct heap_table *table, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct record record = store_sample(ACTIVE_FROM + i, "n", "acme");
+        struct table_entry entry;
+        keys_entry(&record, false, &entry);
+        entry.usage = tally_take(tally, record.id);
+        assert_int_equal(heap_table_put(table, &entry), 0);
+    }
+}
+
 /* It is found by halves, told of, and from then on nobody stumbles over it. */
 static void a_key_that_cannot_be_disabled_keeps_no_other(void **state)
 {
@@ -601,8 +613,9 @@ static void a_key_that_cannot_be_disabled_keeps_no_other(void **state)
     assert_int_equal(tally_reserve(tally, 10, &error), 0);
     know_uses_for(8 * DAY_S);
     keys.sweeper = (struct sweeper){.store = store, .tally = tally};
-    struct heap_table table; /* no key has a record there */
-    heap_table_open(&table, 16, 256);
+    struct heap_table table;
+    heap_table_open(&table, 64, 256);
+    show_active(&table, 20);
     keys.table = &table.writer;
     retention_begin(&retention, &keys);
     for (unsigned looks = 0; told == 0; looks++) {

@@ -258,14 +258,14 @@ static int meter_begin(const struct reading *reading, struct meter *meter, struc
     meter->id = option_text(options, OPTION_LOG_ID);
     meter->owner = option_text(options, OPTION_WITH_OWNER);
     meter->json = reading->json;
-    int code = session_open(reading->call->config->admin_dir, &meter->session, error);
-    return code != 0 ? code : meter_look(meter, error);
+    meter->admin_dir = reading->call->config->admin_dir;
+    return meter_look(meter, error);
 }
 
 static int follow(struct reading *reading, struct error *error)
 {
     struct session *bell = NULL;
-    struct meter meter = {.session = NULL};
+    struct meter meter = {.begun = false};
     int code = follow_begin(error);
 
     if (code == 0)
@@ -278,14 +278,14 @@ static int follow(struct reading *reading, struct error *error)
         code = read_all(reading, error);
     /* What cannot be written though somebody reads is process_finish's to say. */
     while (code == 0 && output_flush() && !is_over(reading)) {
-        if (session_has_news(bell))
-            code = follow_on(reading, bell, error);
-        else if (!reading->shows_uses)
-            follow_wait(session_descriptor(bell));
-        else if (!follow_pause(session_descriptor(bell), METER_LOOK_MS))
+        if (reading->shows_uses)
             code = meter_look(&meter, error);
+        if (code == 0 && session_has_news(bell))
+            code = follow_on(reading, bell, error);
+        else if (code == 0)
+            (void)follow_pause(session_descriptor(bell),
+                               reading->shows_uses ? meter_wait_ms(&meter) : -1);
     }
-    session_close(meter.session);
     session_close(bell);
     if (follow_is_over() && !output_flush())
         output_drop();

@@ -62,8 +62,3 @@ bool follow_pause(int fd, int timeout_ms)
 {
     return look(fd, timeout_ms);
 }
-
-void follow_wait(int fd)
-{
-    (void)look(fd, -1);
-}

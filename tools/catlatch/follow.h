@@ -16,10 +16,8 @@ int follow_begin(struct error *error);
 /* Whether it is over. Does not block. */
 bool follow_is_over(void);
 
-/* Waits until the descriptor can be read, and for nothing when it is over. */
-void follow_wait(int fd);
-
-/* The same, for timeout_ms at most. fd -1: for the time alone. True: it is over. */
+/* Waits until the descriptor can be read, for timeout_ms at most (-1: without end), and for nothing
+ * when it is over. fd -1: for the time alone. True: it is over. */
 bool follow_pause(int fd, int timeout_ms);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "output.h"
 #include "value.h"
@@ -67,9 +68,14 @@ static void round_print(struct meter *meter, const json_t *answer)
     const json_t *keys = json_object_get(answer, "keys");
     size_t listed = json_array_size(keys), found = (size_t)number(answer, "key_count");
 
-    if (meter->round == number(answer, "round"))
+    json_int_t round = number(answer, "round"), passed = round - meter->round;
+
+    if (passed == 0)
         return;
-    meter->round = number(answer, "round");
+    if (meter->begun && passed > 1)
+        output_note("what was used in %" JSON_INTEGER_FORMAT " sweeps meanwhile is not shown",
+                    passed - 1);
+    meter->round = round;
     for (size_t i = 0; meter->begun && i < listed; i++) {
         const json_t *key = json_array_get(keys, i);
         if (meter->owner == NULL || strcmp(meter->owner, value_text(key, "owner")) == 0)
@@ -80,16 +86,44 @@ static void round_print(struct meter *meter, const json_t *answer)
                     found - listed);
 }
 
-int meter_look(struct meter *meter, struct error *error)
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int meter_wait_ms(const struct meter *meter)
+{
+    int64_t left_ms = meter->due_ms - clock_ms();
+
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+static int ask(const struct meter *meter, json_t **ret_answer, struct error *error)
 {
     struct session_words request = {0};
-    json_t *answer = NULL;
+    struct session *session = NULL;
     int code = meter->id != NULL ? session_pair(&request, "KEY.GET", meter->id, error)
                                  : session_pair(&request, "USAGE.TOP", "256", error);
 
     if (code == 0)
-        code = session_ask(meter->session, &request, &answer, error);
+        code = session_open(meter->admin_dir, &session, error);
+    if (code == 0)
+        code = session_ask(session, &request, ret_answer, error);
+    session_close(session);
     session_words_free(&request);
+    return code;
+}
+
+int meter_look(struct meter *meter, struct error *error)
+{
+    json_t *answer = NULL;
+
+    if (meter_wait_ms(meter) > 0)
+        return 0;
+    int code = ask(meter, &answer, error);
     if (code != 0)
         return code;
     if (meter->id != NULL)
@@ -97,6 +131,7 @@ int meter_look(struct meter *meter, struct error *error)
     else
         round_print(meter, answer);
     meter->begun = true;
+    meter->due_ms = clock_ms() + METER_LOOK_MS;
     json_decref(answer);
     return 0;
 }

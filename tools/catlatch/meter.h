@@ -16,18 +16,23 @@
 #define METER_LOOK_MS 500
 
 struct meter {
-    struct session *session; /* that it asks, the caller's */
-    const char *id;          /* NULL: of all keys; */
-    const char *owner;       /* NULL: whoever owns them */
+    const char *admin_dir;
+    const char *id;    /* NULL: of all keys; */
+    const char *owner; /* NULL: whoever owns them */
     bool json;
 
     /* What was shown already. */
     bool begun;
     json_int_t round, granted, refused;
+    int64_t due_ms; /* when the next look is, on CLOCK_MONOTONIC */
 };
 
-/* Prints what came since the last look; of the first look nothing. Returns 0, or what asking came
- * to. */
+/* Prints what came since the last look, if another one is due; of the first look nothing. A
+ * connection of its own each time, which nobody closes for being idle. Returns 0, or what asking
+ * came to. */
 int meter_look(struct meter *meter, struct error *error);
+
+/* Until the next look, in ms. */
+int meter_wait_ms(const struct meter *meter);
 
 #endif

@@ -43,8 +43,7 @@ const struct command command_list[] = {
      "The old key stays valid for --grace, never longer than it would have been. With --grace 0 it "
      "is revoked once the new one has been written out; there is no moment in which neither works. "
      "With --until-unseen it stays valid until it was not used for that long, and until --grace, "
-     "if "
-     "that is given, at most. With --activate-on-use both begin when the new key is first used.",
+     "if that is given, at most. With --activate-on-use both begin when the new key is first used.",
      CHANGES | BITS2(GRACE, OUTPUT) | BITS2(UNTIL_UNSEEN, ON_USE), 0, ANY, cmd_rotate},
     {"purge", "forget revoked keys, all but their digests", "[ID]...",
      "Names, owners, comments, scopes, networks and metadata go; the digest stays refused for "
