@@ -74,7 +74,8 @@ struct changer {
     bool gives_uses;          /* not all keys with an allowance were looked at yet */
     bool flushes_usage;       /* the flusher is at it for nobody who waits */
     bool config_waits;        /* to be told of, once keys can be held to it */
-    bool all_limited;         /* every key of the generation has a block for named limits */
+    bool all_limited;         /* every key of the generation has a block for named limits, */
+    bool all_placed;          /* and each of these has its place */
     uint64_t expected_keys;   /* as many as imports said that there will be */
     uint64_t no_growth_before_ms;
     struct error growth_error; /* of the last try */

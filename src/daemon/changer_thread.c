@@ -80,12 +80,14 @@ static void configure_table(struct changer *changer, struct table_writer *table)
 {
     const struct named_limits *named = &changer->keys.config->named_limits;
 
+    changer->all_placed = true;
     atomic_store_explicit(&table->header->max_stale_ms,
                           (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
     for (size_t i = 0; i < named->count; i++)
         for (uint32_t j = 0; j < named->list[i].rates.count; j++)
             /* Where it is full, the next generation has room: lacks_limits. */
-            (void)table_name_limit(table, named->list[i].name, &named->list[i].rates.list[j]);
+            changer->all_placed &=
+                table_name_limit(table, named->list[i].name, &named->list[i].rates.list[j]) == 0;
 }
 
 void changer_take_over_table(struct changer *changer, struct table_writer *fresh,
@@ -100,19 +102,9 @@ void changer_take_over_table(struct changer *changer, struct table_writer *fresh
 /* Whether the services name limits that keys of this generation cannot be held to. */
 static bool lacks_limits(const struct changer *changer)
 {
-    const struct named_limits *named = &changer->keys.config->named_limits;
-
-    if (named->count == 0 || changer->keys.sweeper.tally == NULL ||
-        tally_area(changer->keys.sweeper.tally) == NULL)
-        return false;
-    if (!changer->all_limited)
-        return true;
-    for (size_t i = 0; i < named->count; i++)
-        for (uint32_t j = 0; j < named->list[i].rates.count; j++)
-            if (table_named_limit(&changer->keys.table->view, named->list[i].name,
-                                  &named->list[i].rates.list[j]) < 0)
-                return true;
-    return false;
+    return changer->keys.config->named_limits.count > 0 &&
+           tally_area(changer->keys.sweeper.tally) != NULL &&
+           !(changer->all_limited && changer->all_placed);
 }
 
 /* The table shows what was published up to this change; whoever finishes it wakes the loop. */

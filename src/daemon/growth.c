@@ -115,8 +115,12 @@ static uint64_t take_usage(struct growth *growth, const struct record *record)
 
     if (growth->tally == NULL || record->purged) /* of which nothing is kept but its digest */
         return 0;
+    struct table_usage filled = {0};
     if (!usage_in(growth->previous, &record->digest, &usage))
         usage_in(&growth->fresh->writer.view, &record->digest, &usage);
+    else if (usage.block == 0 && growth->all_limited &&
+             usage_in(&growth->fresh->writer.view, &record->digest, &filled))
+        usage.block = filled.block; /* that an earlier step gave it */
     if (usage.record == 0)
         usage.record = tally_take(growth->tally, record->id);
     else

@@ -105,7 +105,7 @@ expect_results() { # SERVICE RESULT...
     launch catlatchd
     expect_results b rate_limited
     expect_results a valid
-    end_daemon KILL || true
+    end_daemon KILL || [ $? -eq 137 ]
     launch catlatchd
     expect_results b rate_limited
     expect_results a valid rate_limited

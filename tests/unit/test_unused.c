@@ -243,6 +243,42 @@ static void an_import_gives_the_whole_time_too(void **state)
     assert_false(is_disabled_for_its_age(77));
 }
 
+/* Its uses are counted nowhere, so that there are none says nothing. */
+static void a_key_without_a_record_is_not_called_idle(void **state)
+{
+    struct record record = store_sample(1, "n", "acme");
+    struct table_entry entry;
+    (void)state;
+    record.created_unix_s = 1;
+    store_save(store, NULL, &record, CHANGE_CREATED);
+    keys_entry(&record, false, &entry);
+    assert_int_equal(heap_table_put(&table, &entry), 0);
+    assert_false(is_disabled_for_its_age(1));
+    add_key(2, 1, 0);
+    assert_true(is_disabled_for_its_age(2));
+}
+
+static int64_t known_until(int64_t now_unix_s)
+{
+    struct store_evidence evidence;
+    bool ended;
+    sweeper_begin(&keys.sweeper, 0, 1);
+    while (keys.sweeper.active)
+        assert_ok(sweeper_step(&keys.sweeper, &(struct history_plan){.now_unix_s = now_unix_s},
+                               &ended, &error));
+    assert_ok(store_evidence(store, &evidence, &error));
+    return evidence.until_unix_s;
+}
+
+/* Who starts then counts nothing. */
+static void a_round_without_a_keeper_is_no_evidence(void **state)
+{
+    (void)state;
+    assert_int_equal(known_until(NOW), NOW);
+    assert_true(tally_tend(tally, &error) < 0);
+    assert_int_equal(known_until(NOW + 60), NOW);
+}
+
 /* It was found, and then somebody used it. */
 static void a_key_that_is_used_before_the_change_is_left_alone(void **state)
 {
@@ -335,6 +371,8 @@ int main(void)
         EACH(who_enables_or_resumes_or_prolongs_gives_the_whole_time_again),
         EACH(an_import_gives_the_whole_time_too),
         EACH(a_key_that_is_used_before_the_change_is_left_alone),
+        EACH(a_key_without_a_record_is_not_called_idle),
+        EACH(a_round_without_a_keeper_is_no_evidence),
         EACH(a_pass_finds_all_in_bounded_steps_and_the_next_comes_later),
         EACH(what_is_purged_leaves_no_trace_of_its_use),
         EACH(a_page_looks_at_some_and_the_next_goes_on),

@@ -67,7 +67,6 @@ static void round_print(struct meter *meter, const json_t *answer)
 {
     const json_t *keys = json_object_get(answer, "keys");
     size_t listed = json_array_size(keys), found = (size_t)number(answer, "key_count");
-
     json_int_t round = number(answer, "round"), passed = round - meter->round;
 
     if (passed == 0)
