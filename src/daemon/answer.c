@@ -23,14 +23,14 @@ static void pair_networks(struct reply *reply, const struct record *record)
         reply_bulk(reply, text, network_format(&record->networks[i], text));
 }
 
-static void pair_rates(struct reply *reply, const struct record *record)
+static void pair_rates(struct reply *reply, const struct rates *rates)
 {
     char text[RATE_TEXT_SIZE];
 
     reply_word(reply, "rates");
-    reply_array(reply, record->rates.count);
-    for (uint32_t i = 0; i < record->rates.count; i++)
-        reply_bulk(reply, text, rate_format(&record->rates.list[i], text));
+    reply_array(reply, rates->count);
+    for (uint32_t i = 0; i < rates->count; i++)
+        reply_bulk(reply, text, rate_format(&rates->list[i], text));
 }
 
 /* Two pairs. */
@@ -117,7 +117,7 @@ static void key_pairs(struct reply *reply, const struct op_key *key, int64_t now
     pair_text(reply, "comment", record->comment);
     pair_scopes(reply, record);
     pair_networks(reply, record);
-    pair_rates(reply, record);
+    pair_rates(reply, &record->rates);
     pair_uses(reply, key);
     pair_metadata(reply, record);
     pair_id(reply, "rotated_from", record->rotated_from);
@@ -237,7 +237,8 @@ void answer_rotated(const struct op *op, const struct answer_place *place, struc
     }
 }
 
-/* Five pairs. */
+#define OWNER_PAIRS 6
+
 static void owner_pairs(struct reply *reply, const struct record_owner *owner)
 {
     pair_text(reply, "owner", owner->name);
@@ -245,12 +246,13 @@ static void owner_pairs(struct reply *reply, const struct record_owner *owner)
     pair_time(reply, "suspended_at", owner->suspended ? owner->suspended_unix_s : 0);
     pair_time(reply, "created_at", owner->created_unix_s);
     pair_count(reply, "keys", owner->key_count);
+    pair_rates(reply, &owner->rates);
 }
 
 void answer_owner(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
     (void)place;
-    reply_map(reply, 5);
+    reply_map(reply, OWNER_PAIRS);
     owner_pairs(reply, &op->owners[0]);
 }
 
@@ -262,14 +264,14 @@ void answer_owners(const struct op *op, const struct answer_place *place, struct
     reply_word(reply, "owners");
     reply_array(reply, op->owner_count);
     for (size_t i = 0; i < op->owner_count; i++) {
-        reply_map(reply, 5);
+        reply_map(reply, OWNER_PAIRS);
         owner_pairs(reply, &op->owners[i]);
     }
 }
 
 void answer_owner_change(const struct op *op, const struct answer_place *place, struct reply *reply)
 {
-    reply_map(reply, 10);
+    reply_map(reply, OWNER_PAIRS + 5);
     owner_pairs(reply, &op->owners[0]);
     pair_word(reply, "host", place->host);
     moment_pairs(reply, op);

@@ -20,6 +20,7 @@ static const char *const kind_names[CHANGE_KIND_END] = {
     [CHANGE_PURGED] = "purged",
     [CHANGE_IMPORTED] = "imported",
     [CHANGE_RESTORED] = "restored",
+    [CHANGE_OWNER_UPDATED] = "owner_updated",
 };
 
 const char *change_kind_name(enum change_kind kind)

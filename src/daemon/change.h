@@ -28,6 +28,7 @@ enum change_kind {
     CHANGE_PURGED,   /* nothing of the key but its digest is left */
     CHANGE_IMPORTED, /* a key that came from elsewhere */
     CHANGE_RESTORED, /* a new epoch: of no key and no owner */
+    CHANGE_OWNER_UPDATED,
     CHANGE_KIND_END,
 };
 

@@ -133,7 +133,7 @@ int changer_start(const struct changer_options *options, struct changer **ret_ch
     retention_begin(&changer->retention, &changer->keys);
     changer->growth = (struct growth){
         .store = options->store,
-        .suspended = &changer->keys.suspended,
+        .owners = &changer->keys.owners,
         .tally = options->tally,
         .uses = &changer->keys.uses,
         .retiring = &changer->keys.retiring,

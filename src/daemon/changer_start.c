@@ -160,7 +160,7 @@ int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct e
     int r;
     if ((r = look_for_orphans(changer, &found, &recorded, error)) != 0 ||
         (r = check_age(changer, &found, error)) != 0 ||
-        (r = suspended_load(&changer->keys.suspended, store, error)) != 0)
+        (r = owners_load(&changer->keys.owners, store, error)) != 0)
         return r;
     changer->growth.highest = recorded.number > found.highest ? recorded.number : found.highest;
     take_usage_over(changer);

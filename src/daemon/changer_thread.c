@@ -127,21 +127,23 @@ static int publish_batch(struct changer *changer, size_t claims, uint64_t epoch,
     return store_set_published(changer->options.store, epoch, sequence, error);
 }
 
-/* Whether an update must not pass one that waits: the later of two that name the same key would be
- * undone by the earlier. Everything else may pass: it needs no room, or does not touch what an
- * update touches. */
+/* Whether an update must not pass one that waits: the later of two that name the same key, or
+ * owner, would be undone by the earlier. Everything else may pass: it needs no room, or does not
+ * touch what an update touches. */
 static bool waits_behind(const struct changer *changer, const struct op *op)
 {
-    if (op->kind != OP_UPDATE)
+    if (op->kind != OP_UPDATE && op->kind != OP_OWNER_UPDATE)
         return false;
     for (const struct op *earlier = changer->waiting.first; earlier != NULL;
          earlier = earlier->next)
-        if (earlier->kind == OP_UPDATE && keys_share_id(earlier, op))
+        if (earlier->kind == op->kind &&
+            (op->kind == OP_UPDATE ? keys_share_id(earlier, op)
+                                   : text_equal(earlier->owner, op->owner)))
             return true;
     return false;
 }
 
-/* A switch of an owner comes after the one that is under way, and is not answered before it. */
+/* A change of an owner comes after the one that is under way, and is not answered before it. */
 static bool is_held(const struct changer *changer, const struct op *op)
 {
     return op->owner.len > 0 && keys_is_spreading(&changer->keys, op->owner);

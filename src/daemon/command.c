@@ -52,6 +52,9 @@ const struct command command_table[] = {
      "owner", "owner [COMMENT text]", "Refuses every key of the owner until it is resumed"},
     {"OWNER.RESUME", WRITE, COMMAND_CHANGE, 2, 2, true, handle_owner_resume, answer_owner_change,
      "owner", "owner", "Undoes OWNER.SUSPEND; keys disabled one by one stay so"},
+    {"OWNER.UPDATE", WRITE, COMMAND_CHANGE, 5, 7, true, handle_owner_update, answer_owner_change,
+     "owner", "owner SET rate value [COMMENT text]",
+     "Sets the limits that all keys of the owner have together; an empty value lifts them"},
     {"LOG", READ, COMMAND_READ, 1, 0, true, handle_log, answer_log, "log",
      "[SINCE position|time] [UNTIL time] [ID id] [OWNER owner] [ACTOR uid|id] [KIND kind] "
      "[LIMIT count]",

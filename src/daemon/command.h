@@ -98,7 +98,8 @@ command_handler handle_key_verify, handle_key_create, handle_key_list, handle_ke
     handle_key_update, handle_key_revoke, handle_key_disable, handle_key_enable, handle_key_rotate,
     handle_key_purge;
 /* command_owner.c, */
-command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handle_owner_resume;
+command_handler handle_owner_list, handle_owner_get, handle_owner_suspend, handle_owner_resume,
+    handle_owner_update;
 /* command_log.c, */
 command_handler handle_log, handle_log_verify, handle_subscribe, handle_unsubscribe;
 /* command_import.c, */

@@ -420,8 +420,22 @@ static bool take_keys(struct taking *taking)
     return true;
 }
 
+/* LIMITED owner, RATE rate for each, and nothing else: none lifts his limits. */
+static bool take_limited(struct taking *taking)
+{
+    static const struct option options[] = {{"RATE", 1, true, options_rate}};
+    struct call *call = taking->call;
+
+    if (call->request->count - taking->at < 2)
+        return call_refuse(call, "INVALID", "LIMITED wants an owner");
+    taking->op->fields.has |= OP_HAS_RATES;
+    return options_text(call, taking->op, "LIMITED", call_word(call, taking->at + 1), 1,
+                        RECORD_TEXT_MAX, &taking->op->owner) &&
+           options_parse(call, taking->op, taking->at + 2, options, COUNT(options));
+}
+
 /* SUSPENDED owner [AT time], and nothing else. */
-static bool take_owner(struct taking *taking)
+static bool take_suspended(struct taking *taking)
 {
     struct call *call = taking->call;
     size_t left = call->request->count - taking->at;
@@ -485,11 +499,13 @@ static bool take_all(struct taking *taking)
     }
     if (taking->at < call->request->count &&
         text_is_nocase(call_word(call, taking->at), "SUSPENDED"))
-        return take_owner(taking);
+        return take_suspended(taking);
+    if (taking->at < call->request->count && text_is_nocase(call_word(call, taking->at), "LIMITED"))
+        return take_limited(taking);
     if (taking->at < call->request->count && !text_is_nocase(call_word(call, taking->at), "KEY"))
         return call_refuse(call, "INVALID",
                            "argument %zu of %s is none of its options: ON_CONFLICT, DRY_RUN, "
-                           "FORCE, EXPECT, SUSPENDED, KEY",
+                           "FORCE, EXPECT, SUSPENDED, LIMITED, KEY",
                            taking->at, call->command->name);
     return take_keys(taking);
 }

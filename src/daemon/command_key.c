@@ -127,20 +127,6 @@ static bool take_networks(struct call *call, struct op *op, const char *word,
                        word);
 }
 
-static bool take_rate(struct call *call, struct op *op, const char *word, const struct text *values)
-{
-    op->fields.has |= OP_HAS_RATES;
-    return options_rates(call, &op->fields.rates, word, values[0]);
-}
-
-/* The whole list; an empty one clears. */
-static bool take_rates(struct call *call, struct op *op, const char *word,
-                       const struct text *values)
-{
-    op->fields.has |= OP_HAS_RATES;
-    return values[0].len == 0 || options_rates(call, &op->fields.rates, word, values[0]);
-}
-
 /* An empty value takes it away. */
 static bool take_uses(struct call *call, struct op *op, const char *word, const struct text *values)
 {
@@ -170,7 +156,7 @@ void handle_key_create(struct call *call)
         {"COMMENT", 1, false, take_comment},
         {"SCOPE", 1, true, take_scope},
         {"ALLOW", 1, true, take_network},
-        {"RATE", 1, true, take_rate},
+        {"RATE", 1, true, options_rate},
         {"USES", 1, false, take_uses},
         {"META", 2, true, take_metadata},
     };
@@ -368,7 +354,7 @@ static bool take_set(struct call *call, struct op *op, const char *word, const s
         {"comment", OP_HAS_COMMENT, take_comment},
         {"scopes", OP_HAS_SCOPES, take_scopes},
         {"allow", OP_HAS_NETWORKS, take_networks},
-        {"rate", OP_HAS_RATES, take_rates},
+        {"rate", OP_HAS_RATES, options_all_rates},
         {"uses", OP_HAS_ALLOWANCE, take_uses},
     };
     struct text field = values[0];

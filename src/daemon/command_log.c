@@ -113,7 +113,8 @@ static bool take_kind(struct call *call, struct op *op, const char *word, const 
         return true;
     return call_refuse(call, "INVALID",
                        "%s is none of created, updated, disabled, enabled, revoked, rotated, "
-                       "owner_suspended, owner_resumed, purged, imported, restored",
+                       "owner_suspended, owner_resumed, owner_updated, purged, imported, "
+                       "restored",
                        word);
 }
 

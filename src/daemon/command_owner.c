@@ -47,6 +47,20 @@ void handle_owner_suspend(struct call *call)
     handle_owner(call, OP_OWNER_SUSPEND, options, COUNT(options));
 }
 
+static bool take_set(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    if (!text_is_nocase(values[0], "rate"))
+        return call_refuse(call, "INVALID", "%s of an owner knows rate alone", word);
+    return options_all_rates(call, op, "rate", &values[1]);
+}
+
+void handle_owner_update(struct call *call)
+{
+    static const struct option options[] = {{"SET", 2, false, take_set},
+                                            {"COMMENT", 1, false, options_comment}};
+    handle_owner(call, OP_OWNER_UPDATE, options, COUNT(options));
+}
+
 void handle_owner_resume(struct call *call)
 {
     handle_owner(call, OP_OWNER_RESUME, NULL, 0);

@@ -72,9 +72,9 @@ static struct text networks_text(const struct record *record,
     return (struct text){room, (uint32_t)at};
 }
 
-static struct text rates_text(const struct record *record, char room[RATES_TEXT_SIZE])
+static struct text rates_text(const struct rates *rates, char room[RATES_TEXT_SIZE])
 {
-    return (struct text){room, (uint32_t)rates_format(&record->rates, room)};
+    return (struct text){room, (uint32_t)rates_format(rates, room)};
 }
 
 static struct text allowance_text(const struct record *record, char room[ALLOWANCE_TEXT_SIZE])
@@ -145,7 +145,8 @@ void difference_find(const struct record *old, const struct record *fresh,
     add(&finding, "scopes", scopes_text(old, room->scopes[0]), scopes_text(fresh, room->scopes[1]));
     add(&finding, "allowed_networks", networks_text(old, room->networks[0]),
         networks_text(fresh, room->networks[1]));
-    add(&finding, "rates", rates_text(old, room->rates[0]), rates_text(fresh, room->rates[1]));
+    add(&finding, "rates", rates_text(&old->rates, room->rates[0]),
+        rates_text(&fresh->rates, room->rates[1]));
     add(&finding, "uses", allowance_text(old, room->allowances[0]),
         allowance_text(fresh, room->allowances[1]));
     add(&finding, "retires", retirement_text(old, room->retirements[0]),
@@ -157,6 +158,17 @@ void difference_find(const struct record *old, const struct record *fresh,
     add(&finding, "assumed_bits", bits_text(old->assumed_bits, room->bits[0]),
         bits_text(fresh->assumed_bits, room->bits[1]));
     find_metadata(&finding, old, fresh);
+    change->differences = room->found.list;
+    change->difference_count = finding.count;
+}
+
+void difference_find_owner(const struct record_owner *old, const struct record_owner *fresh,
+                           struct difference_room *room, struct change *change)
+{
+    struct finding finding = {.room = room};
+
+    add(&finding, "rates", rates_text(&old->rates, room->rates[0]),
+        rates_text(&fresh->rates, room->rates[1]));
     change->differences = room->found.list;
     change->difference_count = finding.count;
 }

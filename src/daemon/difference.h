@@ -25,6 +25,10 @@ struct difference_room {
 void difference_find(const struct record *old, const struct record *fresh,
                      struct difference_room *room, struct change *change);
 
+/* The same of two versions of an owner; whether he is suspended is a kind of change by itself. */
+void difference_find_owner(const struct record_owner *old, const struct record_owner *fresh,
+                           struct difference_room *room, struct change *change);
+
 /* Whether there are any. */
 bool difference_any(const struct record *old, const struct record *fresh);
 

@@ -1,4 +1,4 @@
-#include "daemon/growth.h"
+#include "daemon/growth_usage.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -37,32 +37,11 @@ void growth_plan(struct growth *growth, uint64_t key_count, uint64_t expected_ke
     };
 }
 
-/* Room in the usage area for every key that the table can take, before it is there. */
-static void reserve_usage(struct growth *growth)
-{
-    struct table_params *params = &growth->params;
-    uint64_t keys = table_keys_max(params), have = tally_highest(growth->tally);
-    uint64_t stored = store_key_count(growth->store);
-
-    growth->usage_error = (struct error){0};
-    if (growth->all_limited) {
-        tally_expect_blocks(growth->tally);
-        have /= 3; /* a record each, and a block of two */
-    }
-    have = have < stored ? have : stored;
-    tally_reserve(growth->tally, keys > have ? keys - have : 0, &growth->usage_error);
-    const struct usage_area *area = tally_area(growth->tally);
-    if (area == NULL)
-        return;
-    memcpy(params->usage_area, area->id, sizeof params->usage_area);
-    params->usage_segments = area->segment_count;
-}
-
 static void make(void *context)
 {
     struct growth *growth = context;
     if (growth->tally != NULL)
-        reserve_usage(growth);
+        growth_reserve_usage(growth);
     growth->made_result =
         generation_make(growth->run_dir, &growth->params, &growth->fresh, &growth->made_error);
     /* release: pairs with growth_step */
@@ -84,65 +63,12 @@ int growth_begin(struct growth *growth, struct error *error)
     return 0;
 }
 
-static bool usage_in(const struct table_view *view, const struct digest *digest,
-                     struct table_usage *ret_usage)
-{
-    struct table_hit hit;
-
-    if (view == NULL || table_find(view, digest, &hit) != TABLE_HIT)
-        return false;
-    *ret_usage = table_usage(view, hit.slot);
-    return true;
-}
-
-/* Who charges the old limit meanwhile leaves a little for the new one to begin with. */
-static void clear_limits(const struct growth *growth, uint32_t block)
-{
-    const struct usage_area *area = tally_area(growth->tally);
-    struct usage_limits *words = area != NULL ? usage_limits_at(area, block) : NULL;
-
-    if (growth->spare_limits == 0 || words == NULL)
-        return;
-    for (unsigned i = 0; i < NAMED_RATES_MAX; i++)
-        if ((growth->spare_limits >> i & 1) != 0)
-            atomic_store_explicit(&words->named[i], 0, memory_order_relaxed);
-}
-
-/* What readers have had until now, or an earlier step gave it. */
-static uint64_t take_usage(struct growth *growth, const struct record *record)
-{
-    struct table_usage usage = {0};
-
-    if (growth->tally == NULL || record->purged) /* of which nothing is kept but its digest */
-        return 0;
-    struct table_usage filled = {0};
-    if (!usage_in(growth->previous, &record->digest, &usage))
-        usage_in(&growth->fresh->writer.view, &record->digest, &usage);
-    else if (usage.block == 0 && growth->all_limited &&
-             usage_in(&growth->fresh->writer.view, &record->digest, &filled))
-        usage.block = filled.block; /* that an earlier step gave it */
-    if (usage.record == 0)
-        usage.record = tally_take(growth->tally, record->id);
-    else
-        tally_know(growth->tally, usage.record, record->id);
-    if (usage.block != 0)
-        keys_know_block(growth->tally, record, usage.block);
-    else if (growth->all_limited || keys_has_limits(record))
-        usage.block = keys_take_block(growth->tally, record);
-    clear_limits(growth, usage.block);
-    if (growth->uses != NULL && growth->old == NULL && record->allowance.uses != 0 &&
-        !record->revoked)
-        uses_know(growth->uses, keys_limit_group(record), &record->allowance,
-                  record->created_unix_s, usage.block);
-    return usage.record | (uint64_t)usage.block << 32;
-}
-
 static int publish_record(struct growth *growth, const struct record *record)
 {
     struct table_entry entry;
     struct table_claim claim;
-    keys_entry(record, suspended_has(growth->suspended, record->owner), &entry);
-    entry.usage = take_usage(growth, record);
+    keys_entry(record, growth_owner(growth, record), &entry);
+    entry.usage = growth_take_usage(growth, record);
     /* Nobody reads this table yet, and nothing of it was promised: the reserve is for later. */
     int r = table_claim(&growth->fresh->writer, &entry, TABLE_ORDINARY, &claim);
     if (r == 0 && growth->retiring != NULL && growth->old == NULL &&
@@ -295,7 +221,7 @@ static enum growth_progress begin_larger(struct growth *growth, struct error *er
     drop(growth);
     /* Nobody saw what its slots refer to, and at a start nobody else takes any. */
     if (growth->old == NULL && growth->tally != NULL)
-        tally_rewind(growth->tally, growth->refs_before);
+        growth_rewind_usage(growth);
     return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
 }
 

@@ -13,9 +13,9 @@
 #include <uv.h>
 
 #include "daemon/generation.h"
+#include "daemon/owners.h"
 #include "daemon/retiring.h"
 #include "daemon/store.h"
-#include "daemon/suspended.h"
 #include "daemon/tally.h"
 #include "daemon/uses.h"
 
@@ -26,7 +26,7 @@ enum growth_stage { GROWTH_IDLE, GROWTH_MAKING, GROWTH_FILLING, GROWTH_CATCHING_
 
 struct growth {
     struct store *store;
-    const struct suspended *suspended;
+    struct owners *owners;
     struct tally *tally; /* NULL: no use is counted */
     struct uses *uses;   /* NULL likewise */
     struct retiring *retiring;

@@ -6,7 +6,8 @@
 
 #include "daemon/difference.h"
 
-void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry)
+void keys_entry(const struct record *record, const struct owner_state *owner,
+                struct table_entry *ret_entry)
 {
     *ret_entry = (struct table_entry){
         .digest = record->digest,
@@ -22,11 +23,13 @@ void keys_entry(const struct record *record, bool owner_suspended, struct table_
         .network_count = record->network_count,
         .rates = &record->rates,
         .has_uses = record->allowance.uses != 0,
+        .owner_rates = &owner->rates,
+        .owner_block = owner->block,
         .expires_unix_s = record->expires_unix_s,
         .not_before_unix_s = record->not_before_unix_s,
         .well_formed = record_is_ours(record),
         .disabled = record->disabled,
-        .suspended = owner_suspended,
+        .suspended = owner->suspended,
         .revoked = record->revoked,
     };
 }
@@ -69,7 +72,7 @@ int keys_fetch(struct run *run, uint64_t id, struct record *ret_record)
         return error_set(&op->error, r, "no key has the id %s", text);
     }
     if (r == 0)
-        ret_record->suspended = suspended_has(&run->keys->suspended, ret_record->owner);
+        ret_record->suspended = owners_find(&run->keys->owners, ret_record->owner)->suspended;
     return r;
 }
 
@@ -158,7 +161,7 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
     change.owner = old != NULL ? old->owner : record->owner;
     change.detail = kind == CHANGE_REVOKED ? text_of(NULL) : op->comment; /* that is a property */
     difference_find(kind == CHANGE_PURGED ? record : old, record, &room, &change);
-    keys_entry(record, suspended_has(&run->keys->suspended, record->owner), &entry);
+    keys_entry(record, owners_find(&run->keys->owners, record->owner), &entry);
     /* A purged key's slot stays as it is until the next generation: it is refused already. */
     int r = kind == CHANGE_PURGED
                 ? 0
@@ -265,9 +268,9 @@ static int dispatch(struct run *run)
     case OP_PURGE:
         return each_key(run, keys_purge);
     case OP_OWNER_SUSPEND:
-        return keys_owner_switch(run, true);
     case OP_OWNER_RESUME:
-        return keys_owner_switch(run, false);
+    case OP_OWNER_UPDATE:
+        return keys_owner_change(run);
     case OP_IMPORT:
         return run->op->owner.len > 0 ? keys_owner_import(run) : keys_import(run);
     case OP_LIST:
@@ -309,7 +312,7 @@ static int check_actor(struct run *run)
                       &op->error);
     if (r != 0)
         return r;
-    record.suspended = suspended_has(&run->keys->suspended, record.owner);
+    record.suspended = owners_find(&run->keys->owners, record.owner)->suspended;
     if (record_state(&record, run->now_unix_s) == STATE_ACTIVE)
         return 0;
     return error_set(&op->error, CATLATCH_E_PERMISSION,
@@ -339,7 +342,7 @@ static int run_once(struct keys *keys, struct op *op)
         r = store_commit(run.txn, &op->error);
     else
         store_abort(run.txn);
-    keys_owner_switched(&run, r == 0);
+    keys_owner_changed(&run, r == 0);
     if (r != 0)
         while (keys->claim_count > claims_before)
             keys_abandon_newest(keys);
@@ -395,6 +398,6 @@ void keys_free(struct keys *keys)
     free(keys->claims);
     uses_free(&keys->uses);
     retiring_free(&keys->retiring);
-    suspended_clear(&keys->suspended);
+    owners_clear(&keys->owners);
     *keys = (struct keys){0};
 }

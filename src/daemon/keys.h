@@ -10,9 +10,9 @@
 
 #include "core/config.h"
 #include "daemon/op_queue.h"
+#include "daemon/owners.h"
 #include "daemon/retiring.h"
 #include "daemon/store.h"
-#include "daemon/suspended.h"
 #include "daemon/sweeper.h"
 #include "daemon/uses.h"
 #include "table/writer.h"
@@ -46,7 +46,7 @@ struct keys {
     struct sweeper sweeper;          /* and its tally, which may be none */
     struct uses uses;
     struct retiring retiring;
-    struct suspended suspended;
+    struct owners owners;
     int64_t now_unix_ms;        /* set by the caller before each batch */
     struct store_buffer buffer; /* what was read last; results are copied out of it */
 
@@ -56,7 +56,7 @@ struct keys {
     size_t claim_room;
     bool table_full; /* the last operation failed because the table has no room for it */
 
-    /* Switches of owners of many keys that were committed and published as far as new keys go, but
+    /* Changes of owners of many keys that were committed and published as far as new keys go, but
      * that not every slot shows yet; in the order of their commits. The caller's. */
     struct op_queue spreading;
 };
@@ -94,10 +94,10 @@ void keys_publish(struct keys *keys, size_t count);
 /* An operation that keys_change left with op->spreads set goes into keys->spreading, and may be
  * answered once this has returned it. Each call shows the first of them in some more slots, in a
  * few milliseconds; NULL: not in all yet. Between batches, when no claim waits. Keys that come into
- * the table meanwhile have their flag from keys->suspended, and a new generation has them all. */
+ * the table meanwhile have their flag from keys->owners, and a new generation has them all. */
 struct op *keys_spread(struct keys *keys);
 
-/* Whether a switch of this owner is under way. The next one has to wait for it, and until then the
+/* Whether a change of this owner is under way. The next one has to wait for it, and until then the
  * owner's flag in the table is the old one or the new. */
 bool keys_is_spreading(const struct keys *keys, struct text owner);
 
@@ -106,8 +106,10 @@ uint64_t keys_shown_sequence(const struct keys *keys);
 
 void keys_free(struct keys *keys);
 
-/* A key as the table is to show it. Texts stay the record's. */
-void keys_entry(const struct record *record, bool owner_suspended, struct table_entry *ret_entry);
+/* A key as the table is to show it. Texts stay the record's, and the rates
+ * the record's and the owner's. */
+void keys_entry(const struct record *record, const struct owner_state *owner,
+                struct table_entry *ret_entry);
 
 /* The keys that share the record's limits, by the id of the first. And a block for them: one that
  * they have, or a new one; 0: there is no room. */

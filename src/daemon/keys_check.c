@@ -32,15 +32,10 @@ static bool flag_is(uint64_t control, uint64_t flag, bool wanted)
     return ((control & flag) != 0) == wanted;
 }
 
-/* The owner's flag is the old one or the new while its switch is under way. */
-static const char *control_differs(const struct keys *keys, uint64_t control,
-                                   const struct record *record)
+static const char *control_differs(uint64_t control, const struct record *record)
 {
     if (!flag_is(control, CONTROL_DISABLED, record->disabled))
         return "disabled";
-    if (!flag_is(control, CONTROL_SUSPENDED, record->suspended) &&
-        !keys_is_spreading(keys, record->owner))
-        return "suspended";
     if (control_expires_unix_s(control) != record->expires_unix_s)
         return "expires";
     if (!flag_is(control, CONTROL_NOT_BEFORE, record->not_before_unix_s != 0))
@@ -112,6 +107,47 @@ static const char *networks_differ(const struct table_view *view, const struct t
     return NULL;
 }
 
+static bool rates_are_shown(const struct table_limits *shown, const struct rates *rates)
+{
+    bool same = shown->count == rates->count;
+
+    for (unsigned i = 0; same && i < shown->count; i++)
+        same = rate_equal(&shown->rates[i].rate, &rates->list[i]);
+    return same;
+}
+
+static const char *limits_differ(const struct table_view *view, const struct table_hit *hit,
+                                 const struct record *record)
+{
+    struct table_limits shown;
+
+    if (table_limits(view, hit->slot, hit->control, &shown) != 0)
+        return "damaged";
+    if (!rates_are_shown(&shown, &record->rates))
+        return "rates";
+    return shown.has_uses == (record->allowance.uses != 0) ? NULL : "uses";
+}
+
+/* Either is the old or the new while a change of the owner is under way. */
+static const char *owner_differs(const struct keys *keys, const struct table_hit *hit,
+                                 const struct record *record)
+{
+    const struct owner_state *owner = owners_find(&keys->owners, record->owner);
+    struct table_limits shown;
+    uint32_t block;
+
+    if (keys_is_spreading(keys, record->owner))
+        return NULL;
+    if (!flag_is(hit->control, CONTROL_SUSPENDED, owner->suspended))
+        return "suspended";
+    if (table_owner_limits(&keys->table->view, hit->slot, &shown, &block) != 0)
+        return "damaged";
+    return rates_are_shown(&shown, &owner->rates) && block == owner->block &&
+                   flag_is(hit->control, CONTROL_OWNER_LIMITS, owner->rates.count > 0)
+               ? NULL
+               : "owner_rates";
+}
+
 /* What the table shows otherwise than the store; NULL: nothing. Of a revoked key nothing counts but
  * that it is refused (table_claim leaves its texts as they were). */
 static const char *key_differs(const struct keys *keys, const struct record *record)
@@ -134,25 +170,25 @@ static const char *key_differs(const struct keys *keys, const struct record *rec
         return "state";
     if (record->revoked)
         return NULL;
-    if ((what = control_differs(keys, hit.control, record)) == NULL &&
+    if ((what = control_differs(hit.control, record)) == NULL &&
         (what = identity_differs(view, &hit, record)) == NULL &&
-        (what = scopes_differ(view, &hit, record)) == NULL)
-        what = networks_differ(view, &hit, record);
+        (what = scopes_differ(view, &hit, record)) == NULL &&
+        (what = networks_differ(view, &hit, record)) == NULL &&
+        (what = limits_differ(view, &hit, record)) == NULL)
+        what = owner_differs(keys, &hit, record);
     return what;
 }
 
-static int look_at_key(void *context, const struct record *stored)
+static int look_at_key(void *context, const struct record *record)
 {
     struct checking *checking = context;
     struct op *op = checking->op;
-    struct record record = *stored;
+    const char *what = key_differs(checking->keys, record);
 
-    record.suspended = suspended_has(&checking->keys->suspended, record.owner);
-    const char *what = key_differs(checking->keys, &record);
     if (what != NULL)
-        note(op, record.id, what);
+        note(op, record->id, what);
     checking->looked_at++;
-    op->confined += !record.revoked && record.network_count > 0;
+    op->confined += !record->revoked && record->network_count > 0;
     return is_full(op);
 }
 

@@ -186,7 +186,7 @@ static int look_up(struct run *run, const struct op_import *given)
 static void count_imported(struct run *run, const struct record *record)
 {
     run->op->imported_count++;
-    run->op->suspended_count += suspended_has(&run->keys->suspended, record->owner);
+    run->op->suspended_count += owners_find(&run->keys->owners, record->owner)->suspended;
 }
 
 /* When it was last used stands in its record, too. What is counted from now on comes on top. */

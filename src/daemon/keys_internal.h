@@ -10,8 +10,8 @@ struct run {
     struct op *op;
     struct store_txn *txn;
     int64_t now_unix_s;
-    struct text suspended;     /* the owner that is being suspended; empty: none */
-    struct text resumed;       /* the owner that is being resumed */
+    struct text owner;         /* the one that is being changed; empty: none, */
+    struct owner_state before; /* and what he is if that comes to nothing */
     const uint64_t *uses_left; /* of a key that comes in with less than its whole allowance */
 };
 
@@ -35,6 +35,10 @@ int keys_claim(struct keys *keys, const struct table_entry *entry, const struct 
 int keys_take_usage(struct keys *keys, const struct table_entry *entry, const struct record *record,
                     struct keys_usage *ret);
 void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken);
+
+/* Sees to it that an owner with limits has a block for them, if there is an area at all. Returns 0,
+ * or E_FULL where there is no room for it before the next table. */
+int keys_take_owner_block(struct keys *keys, struct owner_state *state);
 
 /* What the key has in the usage area, published or claimed. Returns false where it is in no slot.
  */
@@ -125,10 +129,10 @@ int keys_revoke(struct run *run, uint64_t id);
 int keys_purge(struct run *run, uint64_t id);
 int keys_retire(struct run *run, uint64_t id);
 
-/* keys_owner.c: the second is called once it is known whether the transaction was committed. */
-int keys_owner_switch(struct run *run, bool suspend);
-/* Suspends an owner that may have no keys yet. */
+/* keys_owner.c: the last is called once it is known whether the transaction was committed. */
+int keys_owner_change(struct run *run);
+/* An owner that may have no keys yet. */
 int keys_owner_import(struct run *run);
-void keys_owner_switched(struct run *run, bool committed);
+void keys_owner_changed(struct run *run, bool committed);
 
 #endif

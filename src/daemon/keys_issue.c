@@ -137,7 +137,7 @@ int keys_create(struct run *run)
         (r = check_owner(run, &record.owner)) != 0 ||
         (r = issue(run, environment, &record, &raw)) != 0)
         return r;
-    record.suspended = suspended_has(&run->keys->suspended, record.owner);
+    record.suspended = owners_find(&run->keys->owners, record.owner)->suspended;
     if ((r = keys_write(run, NULL, &record, CHANGE_CREATED)) != 0)
         return r;
     return finish_issue(run, &record, raw);

@@ -1,3 +1,4 @@
+#include "daemon/difference.h"
 #include "daemon/keys_internal.h"
 
 /* An owner with no more keys than this has them shown with the batch, in some 20 ms of the store
@@ -7,43 +8,58 @@
 /* Slots that one slice passes, in a few milliseconds. */
 #define SPREAD_SLOTS 32768u
 
-/* The flag in one key's slot. The key's record does not change: the owner's is the truth. */
-static int claim_flag(struct run *run, uint64_t id, bool suspended)
+/* What the slot of one key shows of its owner. The key's record does not change: the owner's is the
+ * truth. */
+static int claim_owned(struct run *run, uint64_t id)
 {
     struct keys *keys = run->keys;
     struct record record;
     struct table_entry entry;
     int r = store_key(keys->store, run->txn, id, &keys->buffer, &record, &run->op->error);
-    if (r != 0 || record.revoked)
+    if (r != 0)
         return r;
-    keys_entry(&record, suspended, &entry);
+    keys_entry(&record, owners_find(&keys->owners, record.owner), &entry);
     return keys_claim(keys, &entry, NULL, TABLE_NARROWING, &run->op->error);
 }
 
-static int claim_flags(struct run *run, struct text owner, bool suspended)
+static int prepare_spread(struct run *run, const struct owner_state *state)
+{
+    struct keys *keys = run->keys;
+    struct op *op = run->op;
+    op->spreads = true;
+    op->spread_slot = 0;
+    op->spread_number = keys->table->view.generation;
+    int r = table_owner_word(keys->table, &state->rates, state->block, TABLE_NARROWING,
+                             &op->spread_word);
+    keys->table_full |= r == CATLATCH_E_FULL;
+    return r == 0 ? 0 : error_set(&op->error, r, "the table has no room");
+}
+
+/* In the slots of revoked keys too: the next daemon may find by them where his limits are counted.
+ */
+static int show_owner(struct run *run, struct text owner, const struct owner_state *state)
 {
     uint64_t ids[CLAIMED_MAX + 1];
     size_t count;
     int r = store_find(run->keys->store, STORE_BY_OWNER, owner, 0, ids, CLAIMED_MAX + 1, &count,
                        &run->op->error);
-    run->op->spreads = r == 0 && count > CLAIMED_MAX;
-    for (size_t i = 0; r == 0 && !run->op->spreads && i < count; i++)
-        r = claim_flag(run, ids[i], suspended);
+    if (r == 0 && count > CLAIMED_MAX)
+        return prepare_spread(run, state);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = claim_owned(run, ids[i]);
     return r;
 }
 
 struct op *keys_spread(struct keys *keys)
 {
     struct op *op = keys->spreading.first;
-    uint64_t number = keys->table->view.generation;
     if (op == NULL)
         return NULL;
-    if (op->spread_number == 0)
-        op->spread_number = number;
+    const struct table_owner owner = {
+        .name = op->owner, .suspended = op->owners[0].suspended, .limits_word = op->spread_word};
     /* A generation is filled from the store, and shows what was committed before the switch. */
-    if (op->spread_number == number &&
-        !table_suspend(keys->table, op->owner, op->owners[0].suspended, &op->spread_slot,
-                       SPREAD_SLOTS))
+    if (op->spread_number == keys->table->view.generation &&
+        !table_show_owner(keys->table, &owner, &op->spread_slot, SPREAD_SLOTS))
         return NULL;
     return op_queue_take(&keys->spreading);
 }
@@ -74,20 +90,25 @@ static int fetch_owner(struct run *run, struct record_owner *ret_owner)
     return r;
 }
 
-static int write_owner(struct run *run, struct record_owner *owner, bool suspend)
+static enum change_kind kind_of(const struct record_owner *old, const struct record_owner *fresh)
+{
+    return old->suspended == fresh->suspended ? CHANGE_OWNER_UPDATED
+           : fresh->suspended                 ? CHANGE_OWNER_SUSPENDED
+                                              : CHANGE_OWNER_RESUMED;
+}
+
+static int write_owner(struct run *run, const struct record_owner *old, struct record_owner *owner)
 {
     struct op *op = run->op;
+    struct difference_room room;
     struct change change = {
         .time_unix_ms = run->keys->now_unix_ms,
-        .kind = suspend ? CHANGE_OWNER_SUSPENDED : CHANGE_OWNER_RESUMED,
+        .kind = kind_of(old, owner),
         .actor = op->actor,
         .owner = op->owner,
         .detail = op->comment,
     };
-    owner->suspended = suspend;
-    owner->suspended_unix_s = !suspend                      ? run->now_unix_s
-                              : op->owner_since_unix_s != 0 ? op->owner_since_unix_s
-                                                            : run->now_unix_s;
+    difference_find_owner(old, owner, &room, &change);
     int r = store_put_owner(run->txn, owner, &change, &op->error);
     if (r == 0) {
         op->epoch = change.epoch;
@@ -96,60 +117,100 @@ static int write_owner(struct run *run, struct record_owner *owner, bool suspend
     return r;
 }
 
-static int switch_owner(struct run *run, struct record_owner owner, bool suspend)
+/* What his keys are claimed with from here on. */
+static int set_state(struct run *run, const struct record_owner *owner)
+{
+    struct keys *keys = run->keys;
+    struct op *op = run->op;
+    struct owner_state state = *owners_find(&keys->owners, op->owner);
+    run->owner = op->owner;
+    run->before = state;
+    state.suspended = owner->suspended;
+    state.rates = owner->rates;
+    int r = keys_take_owner_block(keys, &state);
+    run->before.block = state.block; /* which is his from now on */
+    if (r == 0)
+        r = owners_set(&keys->owners, op->owner, &state);
+    keys->table_full |= r == CATLATCH_E_FULL;
+    return r == 0 ? 0
+                  : error_set(&op->error, r,
+                              r == CATLATCH_E_FULL ? "no room to count the owner's limits in"
+                                                   : "changing an owner");
+}
+
+/* `owner` is what he shall be; names are the operation's, for the buffer that the record came in is
+ * used for keys next. */
+static int put_owner(struct run *run, const struct record_owner *old, struct record_owner *owner)
 {
     struct op *op = run->op;
-    int r;
     op->owners = op_alloc(op, sizeof *op->owners);
     if (op->owners == NULL)
         return error_set(&op->error, CATLATCH_E_MEMORY, "answering");
-    owner.name = op->owner; /* the buffer that it points into is used for keys next */
-    if (owner.suspended != suspend) {
-        if ((r = write_owner(run, &owner, suspend)) != 0)
-            return r;
-        if (suspend) {
-            if (suspended_add(&run->keys->suspended, op->owner) != 0)
-                return error_set(&op->error, CATLATCH_E_MEMORY, "suspending an owner");
-            run->suspended = op->owner;
-        } else {
-            run->resumed = op->owner;
-        }
-        op->owner_changed = true;
-        if ((r = claim_flags(run, op->owner, suspend)) != 0)
-            return r;
-    }
-    op->owners[0] = owner;
+    op->owner_changed =
+        owner->suspended != old->suspended || !rates_equal(&owner->rates, &old->rates);
+    int r = 0;
+    if (op->owner_changed && (r = write_owner(run, old, owner)) == 0 &&
+        (r = set_state(run, owner)) == 0)
+        r = show_owner(run, op->owner, owners_find(&run->keys->owners, op->owner));
+    op->owners[0] = *owner;
     op->owner_count = 1;
-    return 0;
+    return r;
 }
 
-int keys_owner_switch(struct run *run, bool suspend)
+static void switch_owner(const struct run *run, struct record_owner *owner, bool suspend)
 {
-    struct record_owner owner = {.version = 0};
-    int r = fetch_owner(run, &owner);
-    return r != 0 ? r : switch_owner(run, owner, suspend);
+    if (owner->suspended == suspend)
+        return;
+    owner->suspended = suspend;
+    owner->suspended_unix_s =
+        suspend && run->op->owner_since_unix_s != 0 ? run->op->owner_since_unix_s : run->now_unix_s;
+}
+
+int keys_owner_change(struct run *run)
+{
+    struct record_owner old = {.version = 0}, owner;
+    int r = fetch_owner(run, &old);
+    if (r != 0)
+        return r;
+    old.name = run->op->owner;
+    owner = old;
+    if (run->op->kind == OP_OWNER_UPDATE)
+        owner.rates = run->op->fields.rates;
+    else
+        switch_owner(run, &owner, run->op->kind == OP_OWNER_SUSPEND);
+    return put_owner(run, &old, &owner);
 }
 
 int keys_owner_import(struct run *run)
 {
     struct op *op = run->op;
-    struct record_owner owner = {.version = 0};
+    struct record_owner old = {.version = 0}, owner;
     int r = fields_check_text(run, "the owner", op->owner, RECORD_TEXT_MAX);
     if (r != 0)
         return r;
-    r = fetch_owner(run, &owner);
+    r = fetch_owner(run, &old);
     if (r == CATLATCH_E_NOT_FOUND) {
         op->error = (struct error){0};
-        owner = (struct record_owner){.created_unix_s = run->now_unix_s};
+        old = (struct record_owner){.created_unix_s = run->now_unix_s};
         r = 0;
     }
-    return r != 0 || op->tries ? r : switch_owner(run, owner, true);
+    if (r != 0 || op->tries)
+        return r;
+    old.name = op->owner;
+    owner = old;
+    if ((op->fields.has & OP_HAS_RATES) != 0)
+        owner.rates = op->fields.rates;
+    else
+        switch_owner(run, &owner, true);
+    return put_owner(run, &old, &owner);
 }
 
-void keys_owner_switched(struct run *run, bool committed)
+void keys_owner_changed(struct run *run, bool committed)
 {
-    if (committed && run->resumed.len > 0)
-        suspended_remove(&run->keys->suspended, run->resumed);
-    if (!committed && run->suspended.len > 0)
-        suspended_remove(&run->keys->suspended, run->suspended);
+    if (run->owner.len == 0)
+        return;
+    /* What cannot be set was not set before either. */
+    if (!committed)
+        owners_set(&run->keys->owners, run->owner, &run->before);
+    owners_forget_plain(&run->keys->owners, run->owner);
 }

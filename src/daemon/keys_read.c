@@ -108,7 +108,7 @@ static int look_at(void *context, const struct record *stored)
     if (record.purged)
         return 0;
     listing->last_expires_unix_s = record.expires_unix_s;
-    record.suspended = suspended_has(&listing->keys->suspended, record.owner);
+    record.suspended = owners_find(&listing->keys->owners, record.owner)->suspended;
     if (!matches(listing, &record))
         return 0;
     bool matches_use;
@@ -346,6 +346,7 @@ void keys_read(struct keys *keys, struct op *op)
     case OP_RETIRE:
     case OP_OWNER_SUSPEND:
     case OP_OWNER_RESUME:
+    case OP_OWNER_UPDATE:
     case OP_PURGE:
     case OP_IMPORT:
         r = error_set(&op->error, CATLATCH_E_ARGUMENT, "not a read");

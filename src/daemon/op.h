@@ -22,6 +22,7 @@ enum op_kind {
     OP_RETIRE, /* what was rotated on evidence, as far as there is any */
     OP_OWNER_SUSPEND,
     OP_OWNER_RESUME,
+    OP_OWNER_UPDATE,
     OP_PURGE,
     OP_IMPORT,
     OP_BACKUP_DONE,
@@ -210,12 +211,12 @@ struct op {
     struct actor actor;
     struct text confined_owner;    /* acts within this owner alone (AUTH); empty: everywhere */
     bool may_grant_admin;          /* may give catlatch:... scopes */
-    struct op_fields fields;       /* OP_CREATE, OP_UPDATE */
+    struct op_fields fields;       /* CREATE, UPDATE; of OWNER_UPDATE the rates alone */
     struct op_selection selection; /* OP_LIST */
     uint64_t *ids;                 /* UPDATE, DISABLE, ENABLE, REVOKE, ROTATE, PURGE, GET */
     size_t id_count;
     enum record_reason reason;    /* REVOKE */
-    struct text comment;          /* REVOKE, DISABLE, SUSPEND */
+    struct text comment;          /* REVOKE, DISABLE, OWNER_SUSPEND, OWNER_UPDATE */
     int64_t unused_since_unix_s;  /* DISABLE: of those keys only that were not used since; 0: all */
     int64_t grace_s;              /* ROTATE: how long the old key stays valid; OP_GRACE_KEEP */
     struct retirement retirement; /* ROTATE: what ends it beside that */
@@ -227,9 +228,10 @@ struct op {
     struct op_log_selection log_selection; /* LOG */
     struct store_position after;           /* LOG, LOG_VERIFY: the cursor */
     struct digest chain;                   /* LOG_VERIFY: the value there */
-    struct op_import *imports;             /* IMPORT; owner: suspends that one instead, */
+    struct op_import *imports;             /* IMPORT; owner: of that one instead `fields`
+                                              has the limits, or he is suspended */
     size_t import_count;
-    int64_t owner_since_unix_s;     /* IMPORT: since then; 0: now */
+    int64_t owner_since_unix_s;     /* IMPORT of a suspended owner: since then; 0: now */
     uint64_t expected;              /* IMPORT: keys that are still to come, these included */
     bool skips;                     /* IMPORT: passes over keys that are there already */
     bool forced;                    /* IMPORT: takes keys that could be guessed */
@@ -280,7 +282,7 @@ struct op {
     struct op_process *processes;    /* PROCESSES */
     size_t process_count;
     uint64_t current_generation; /* PROCESSES */
-    bool owner_changed;          /* OWNER_SUSPEND, OWNER_RESUME: it was not so before */
+    bool owner_changed;          /* OWNER_SUSPEND, _RESUME, _UPDATE: it was not so before */
     int64_t time_unix_ms;        /* when it took effect: after the table was published */
     uint64_t epoch;
     uint64_t sequence;   /* of the last change that it made, or of the store when it made none */
@@ -290,7 +292,8 @@ struct op {
     struct op *next;
     bool spreads;           /* it was committed, and slots show it afterwards: keys_spread */
     uint64_t spread_slot;   /* from this one on, */
-    uint64_t spread_number; /* of this generation; 0: not begun */
+    uint64_t spread_number; /* of this generation, in which */
+    uint64_t spread_word;   /* this is for its owner's limits */
     unsigned refusals;      /* how many tables had no room for it when it was the first to ask */
     struct arena *arena;
 };

@@ -214,6 +214,19 @@ bool options_rates(struct call *call, struct rates *rates, const char *word, str
     return true;
 }
 
+bool options_rate(struct call *call, struct op *op, const char *word, const struct text *values)
+{
+    op->fields.has |= OP_HAS_RATES;
+    return options_rates(call, &op->fields.rates, word, values[0]);
+}
+
+bool options_all_rates(struct call *call, struct op *op, const char *word,
+                       const struct text *values)
+{
+    op->fields.has |= OP_HAS_RATES;
+    return values[0].len == 0 || options_rates(call, &op->fields.rates, word, values[0]);
+}
+
 static bool is_metadata_name(struct text name)
 {
     for (uint32_t i = 0; i < name.len; i++) {

@@ -48,6 +48,10 @@ bool options_network(struct call *call, struct op_fields *fields, const char *wo
                      struct text value);
 /* One or several rates with commas between them, beside those that are there. */
 bool options_rates(struct call *call, struct rates *rates, const char *word, struct text value);
+/* Of OP_HAS_RATES one more, and all of them: an empty value clears. */
+bool options_rate(struct call *call, struct op *op, const char *word, const struct text *values);
+bool options_all_rates(struct call *call, struct op *op, const char *word,
+                       const struct text *values);
 bool options_pair(struct call *call, struct op *op, const char *word, struct text name,
                   struct text value, struct record_pair *pairs, size_t *io_count);
 

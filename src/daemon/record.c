@@ -7,11 +7,12 @@
 
 /* Of the layouts below. A change of any of them gives it a new number, and the reader keeps the
  * old one's. A key's is RECORD_VERSION; before it: */
-#define KEY_VERSION_4 4u /* the same without FLAG_RETIRES */
-#define KEY_VERSION_3 3u /* and without HAS_ENABLED */
-#define KEY_VERSION_2 2u /* with every field, whether the key has it or not */
-#define KEY_VERSION_1 1u /* the same without networks, which are at the end */
-#define OWNER_VERSION 1u
+#define KEY_VERSION_4 4u   /* the same without FLAG_RETIRES */
+#define KEY_VERSION_3 3u   /* and without HAS_ENABLED */
+#define KEY_VERSION_2 2u   /* with every field, whether the key has it or not */
+#define KEY_VERSION_1 1u   /* the same without networks, which are at the end */
+#define OWNER_VERSION_1 1u /* without rates */
+#define OWNER_VERSION 2u
 
 /* Where a key's digest lies, in each: behind version, flags, reason, id and version of the key. */
 #define DIGEST_AT (3u + 8u + 8u)
@@ -527,7 +528,8 @@ bool record_peek_digest(const void *bytes, size_t len, struct digest *ret_digest
 static bool owner_is_bounded(const struct record_owner *owner)
 {
     return owner->name.len > 0 && owner->name.len <= RECORD_TEXT_MAX &&
-           owner->created_unix_s >= 0 && owner->suspended_unix_s >= 0;
+           owner->created_unix_s >= 0 && owner->suspended_unix_s >= 0 &&
+           rates_are_sane(&owner->rates);
 }
 
 int record_owner_encode(const struct record_owner *owner, void *buffer, size_t size,
@@ -544,15 +546,18 @@ int record_owner_encode(const struct record_owner *owner, void *buffer, size_t s
     bytes_put_i64(&writer, owner->created_unix_s);
     bytes_put_i64(&writer, owner->suspended_unix_s);
     bytes_put_text(&writer, owner->name);
+    put_rates(&writer, &owner->rates);
     return bytes_writer_end(&writer, size, ret_len);
 }
 
 int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_owner)
 {
     struct bytes_reader reader;
-    struct record_owner owner;
+    struct record_owner owner = {.rates.count = 0};
+    unsigned version = len > 0 ? *(const unsigned char *)bytes : 0;
 
-    int r = bytes_reader_start(&reader, bytes, len, OWNER_VERSION);
+    int r = bytes_reader_start(&reader, bytes, len,
+                               version == OWNER_VERSION_1 ? version : OWNER_VERSION);
     if (r != 0)
         return r;
     unsigned flags = bytes_take_u8(&reader);
@@ -562,6 +567,8 @@ int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_
     owner.created_unix_s = bytes_take_i64(&reader);
     owner.suspended_unix_s = bytes_take_i64(&reader);
     owner.name = bytes_take_text(&reader);
+    if (version != OWNER_VERSION_1)
+        take_rates(&reader, &owner.rates);
     if (!bytes_reader_is_done(&reader) || (flags & ~OWNER_FLAGS) != 0 || !owner_is_bounded(&owner))
         return CATLATCH_E_DATA;
     *ret_owner = owner;

@@ -141,6 +141,7 @@ struct record_owner {
     int64_t created_unix_s;
     uint64_t key_count; /* keys that are not revoked */
     uint64_t version;
+    struct rates rates; /* of all his keys together; none: no limit */
 };
 
 int record_owner_encode(const struct record_owner *owner, void *buffer, size_t size,

@@ -125,7 +125,7 @@ static int look_at(struct keys *keys, uint64_t id, bool *ret_waits, bool *ret_du
     if (r != 0 || !is_waiting(&record, keys->now_unix_ms / 1000))
         return r;
     *ret_waits = true;
-    record.suspended = suspended_has(&keys->suspended, record.owner);
+    record.suspended = owners_find(&keys->owners, record.owner)->suspended;
     return retiring_judge(keys, &record, ret_due, &fresh, error);
 }
 

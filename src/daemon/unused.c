@@ -25,7 +25,7 @@ static int look_at(void *context, const struct record *stored)
     bool idle = false;
     int r = 0;
 
-    record.suspended = suspended_has(&search->keys->suspended, record.owner);
+    record.suspended = owners_find(&search->keys->owners, record.owner)->suspended;
     if (!search->skips(search->context, record.id)) {
         search->looked_at +=
             record_state(&record, search->keys->now_unix_ms / 1000) == STATE_ACTIVE;

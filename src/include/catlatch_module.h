@@ -130,7 +130,7 @@ enum {
     CATLATCH_CALL_RECORD_VALID = 1 << 3, /* record_state is VALID */
     CATLATCH_CALL_NO_NETWORKS = 1 << 4,  /* and the record may be used from everywhere */
     CATLATCH_CALL_NO_SCOPES = 1 << 5,    /* the request names none */
-    CATLATCH_CALL_NO_LIMITS = 1 << 6,    /* and the record has no rate limits */
+    CATLATCH_CALL_NO_LIMITS = 1 << 6,    /* and neither record nor owner has limits */
 };
 
 /* Of which calls the answer is certain: where all these flags are set (and, unless `environments`

@@ -49,24 +49,61 @@ static bool find_named(const struct stack_run *run, struct stack_named *named,
         charge->limits[i] =
             (struct limit){&named->rules[i].rule, &charge->words->named[named->places[i]]};
     }
+    charge->count = charge->rules.count;
     return true;
 }
 
-/* What limits the key, and where that is counted; named NULL: the key's own limits. False: it
- * cannot be told. */
+static void add_rates(struct stack_charge *charge, const struct table_limits *rules,
+                      struct usage_limits *words)
+{
+    for (unsigned i = 0; i < rules->count; i++)
+        charge->limits[charge->count++] = (struct limit){&rules->rates[i].rule, &words->rates[i]};
+}
+
+static struct usage_limits *words_at(const struct stack_run *run, uint32_t block)
+{
+    return run->usage != NULL ? usage_limits_at(run->usage, block) : NULL;
+}
+
+/* Behind the own: what one of those refuses by the look does not come to words that many share. */
+static bool add_owners(const struct stack_run *run, struct stack_charge *charge)
+{
+    struct usage_limits *words;
+    uint32_t block;
+
+    if (table_owner_limits(run->view, run->hit.slot, &charge->owners, &block) != 0)
+        return false;
+    /* Between his last change and its end the flag can be there without them. */
+    if (charge->owners.count == 0)
+        return true;
+    words = words_at(run, block);
+    if (words == NULL)
+        return false;
+    add_rates(charge, &charge->owners, words);
+    return true;
+}
+
+static bool add_own(const struct stack_run *run, struct stack_charge *charge)
+{
+    if (charge->words == NULL ||
+        table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules) != 0)
+        return false;
+    add_rates(charge, &charge->rules, charge->words);
+    return true;
+}
+
+/* What limits the key, and where that is counted; named NULL: its own limits, and its owner's.
+ * False: it cannot be told. */
 static bool find_limits(const struct stack_run *run, struct stack_named *named,
                         struct stack_charge *charge)
 {
-    charge->words = run->usage != NULL ? usage_limits_at(run->usage, run->has.block) : NULL;
-    if (charge->words == NULL)
-        return false;
+    charge->words = words_at(run, run->has.block);
+    charge->rules = charge->owners = (struct table_limits){.count = 0};
+    charge->count = 0;
     if (named != NULL)
-        return find_named(run, named, charge);
-    if (table_limits(run->view, run->hit.slot, run->hit.control, &charge->rules) != 0)
-        return false;
-    for (unsigned i = 0; i < charge->rules.count; i++)
-        charge->limits[i] = (struct limit){&charge->rules.rates[i].rule, &charge->words->rates[i]};
-    return true;
+        return charge->words != NULL && find_named(run, named, charge);
+    return ((run->hit.control & CONTROL_LIMITS) == 0 || add_own(run, charge)) &&
+           ((run->hit.control & CONTROL_OWNER_LIMITS) == 0 || add_owners(run, charge));
 }
 
 static enum catlatch_result result_of_limits(enum limit_verdict verdict)
@@ -108,7 +145,7 @@ static struct stack_charge *begin_charge(const struct stack_run *run, struct sta
     charges->count++;
     charge->uses_verdict = USES_GRANTED;
     charge->granted = false;
-    limits_look(charge->limits, charge->rules.count, &charge->charge);
+    limits_look(charge->limits, charge->count, &charge->charge);
     return charge;
 }
 
@@ -169,7 +206,7 @@ int stack_charge(const struct catlatch_call *call, const struct catlatch_charge 
             return CATLATCH_UNAVAILABLE;
     }
     if (call->lookup != CATLATCH_LOOKUP_HIT ||
-        (named == NULL && (run->hit.control & CONTROL_LIMITS) == 0))
+        (named == NULL && (run->hit.control & (CONTROL_LIMITS | CONTROL_OWNER_LIMITS)) == 0))
         return CATLATCH_IGNORE;
     return (int)((wanted->flags & CATLATCH_CHARGE_LOOK) != 0
                      ? look(run, named, wanted->cost_milli)
@@ -206,7 +243,7 @@ static unsigned tightest_of(const struct stack_charge *charge)
 {
     struct limit_answer answer;
 
-    if (charge->rules.count == 1)
+    if (charge->count == 1)
         return 0;
     limits_answer(charge->limits, &charge->charge, &answer);
     return answer.tightest;
@@ -215,11 +252,11 @@ static unsigned tightest_of(const struct stack_charge *charge)
 static void tell_one(const struct stack_charge *charge, struct stack_limit *ret)
 {
     *ret = (struct stack_limit){.rate.count = 0};
-    if (charge->rules.count == 0)
+    if (charge->count == 0)
         return;
-    unsigned i = tightest_of(charge);
+    unsigned i = tightest_of(charge), own = charge->rules.count;
     *ret = (struct stack_limit){
-        .rate = charge->rules.rates[i].rate,
+        .rate = i < own ? charge->rules.rates[i].rate : charge->owners.rates[i - own].rate,
         .cost_milli = charge->charge.cost_milli,
         .level_ns = limits_level_ns(charge->limits, &charge->charge, i),
         .verdict = charge->charge.verdict,

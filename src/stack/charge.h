@@ -17,9 +17,11 @@
 
 /* What one line charged, or found. */
 struct stack_charge {
-    struct usage_limits *words;
-    struct table_limits rules;
-    struct limit limits[RATES_MAX]; /* of these, and of their words */
+    struct usage_limits *words; /* the key's */
+    struct table_limits rules;  /* the key's own, or those of the limit that the line names */
+    struct table_limits owners; /* and of its own, those of all its owner's keys */
+    struct limit limits[2 * RATES_MAX]; /* of these in turn, and of their words */
+    unsigned count;
     struct limit_charge charge;
     struct uses_charge uses; /* that were counted down, if it has any */
     enum uses_verdict uses_verdict;

@@ -119,10 +119,10 @@ static void take_record(struct stack_run *run)
         call->flags |= CATLATCH_CALL_RECORD_VALID;
     if ((run->hit.control & CONTROL_NETWORKS) == 0)
         call->flags |= CATLATCH_CALL_NO_NETWORKS;
-    if ((run->hit.control & CONTROL_LIMITS) == 0)
-        call->flags |= CATLATCH_CALL_NO_LIMITS;
-    else
+    if ((run->hit.control & CONTROL_LIMITS) != 0)
         prefetch_limits(run);
+    else if ((run->hit.control & CONTROL_OWNER_LIMITS) == 0)
+        call->flags |= CATLATCH_CALL_NO_LIMITS;
     if ((run->hit.control & CONTROL_WELL_FORMED) != 0 && call->key != NULL &&
         key_has_known_prefix(known, call->key, call->key_len))
         call->flags |= CATLATCH_CALL_WELL_FORMED;

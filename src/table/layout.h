@@ -3,7 +3,7 @@
  * as well on a heap buffer, so that fuzzers, race detectors and kill-points reach all of it. Knows
  * src/core only.
  *
- * layout.h - the format of run_dir/table, layout 2, and the rules that P1, P4 and P5 rest on.
+ * layout.h - the format of run_dir/table, layout 3, and the rules that P1, P4 and P5 rest on.
  *
  * One process writes (catlatchd), every other maps it read-only. A file is one generation:
  *
@@ -16,10 +16,10 @@
  *
  * A slot's control word:
  *
- *      63            24 23      16 15       8   7    6      5      4      3      2    1  0
- *     +----------------+----------+----------+----+------+------+------+------+------+------+
- *     | expires_unix_s | reserved | environ. |limi| netw | form | nbef | susp | dis  | state|
- *     +----------------+----------+----------+----+------+------+------+------+------+------+
+ *      63            24 23      17  16  15       8   7    6      5      4      3      2    1  0
+ *     +----------------+----------+----+----------+----+------+------+------+------+------+------+
+ *     | expires_unix_s | reserved |olim| environ. |limi| netw | form | nbef | susp | dis  | state|
+ *     +----------------+----------+----+----------+----+------+------+------+------+------+------+
  *
  * Rules.
  *  1. Forward only. EMPTY -> LIVE -> REVOKED or REPLACED; EMPTY -> REVOKED or REPLACED. EMPTY never
@@ -36,11 +36,12 @@
  *  4. A change to write-once data claims a new slot, publishes it, and only then marks the old one
  *     REPLACED: a reader sees the old, the new, or both (and takes the first, the old), never
  *     neither.
- *  5. A side record is written before the slot that refers to it is published, and never again.
- *     What is said there is bounded by the reader all the same: a reference or length that leads
- *     outside of the side area, a list of networks that is empty or longer than NETWORKS_MAX, or a
- *     network in another form than its one, is damage, and damage is UNAVAILABLE, never a grant or
- *     a denial.
+ *  5. A side record is written before the slot that refers to it is published, and never again,
+ *     but for the word in front of an owner's record, which is stored with release order once the
+ *     record of limits that it refers to is there. What is said there is bounded by the reader all
+ * the same: a reference or length that leads outside of the side area, a list of networks that is
+ * empty or longer than NETWORKS_MAX, or a network in another form than its one, is damage, and
+ * damage is UNAVAILABLE, never a grant or a denial.
  *  6. A claimed slot is EMPTY with id != 0: the writer's own mark, which readers don't look at; its
  *     `usage` holds the control word that is to be published.
  *  7. `pulse` is 0 until the file is whole, then the monotonic time of the last heartbeat, and
@@ -64,7 +65,7 @@
 #include "core/rate.h"
 
 #define TABLE_MAGIC UINT64_C(0x656c626174746163) /* "cattable" on a little-endian host */
-#define TABLE_LAYOUT 2u
+#define TABLE_LAYOUT 3u
 #define TABLE_PAGE 4096u
 
 /* Longest walk of one probe. At a fill of two thirds the longest run seen over 2^24 uniform digests
@@ -89,6 +90,8 @@
 #define CONTROL_NETWORKS (UINT64_C(1) << 6)    /* confined: the identity record refers to them */
 #define CONTROL_LIMITS (UINT64_C(1) << 7)      /* it has some, in front of the identity */
 #define CONTROL_ENVIRONMENT_SHIFT 8
+#define CONTROL_OWNER_LIMITS (UINT64_C(1) << 16) /* its owner has some, in front of his record */
+#define CONTROL_OWNER_FLAGS (CONTROL_SUSPENDED | CONTROL_OWNER_LIMITS)
 #define CONTROL_WRITE_ONCE                                                          \
     (CONTROL_NOT_BEFORE | CONTROL_WELL_FORMED | CONTROL_NETWORKS | CONTROL_LIMITS | \
      UINT64_C(255) << CONTROL_ENVIRONMENT_SHIFT)
@@ -112,11 +115,12 @@ static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
  *
  * identity: owner_ref(4) name_len(1) prefix_len(1) zero(2) not_before_unix_s(8) prefix name
  *           and, with CONTROL_NETWORKS, networks_ref(4) at once behind the name, aligned or not
- * owner:    len(1) bytes                            shared by the owner's keys
- * scopes:   count(2) bytes_len(2) { len(1) bytes }  shared by keys with the same list
- * networks: count(2) bytes_len(2) { network }       likewise; each as network_encode writes it
- * limits:   count(2) bytes_len(2) zero(4) { limit } likewise; each a struct table_side_limit, which
- *                                                   a reader looks at where it lies
+ * owner:    len(1) bytes                            shared by the owner's keys; in front of it a
+ *                                                   word: limits_ref(4) block(4): the limits that
+ * all his keys have together, and where these are counted; 0: none, and nowhere scopes:   count(2)
+ * bytes_len(2) { len(1) bytes }  shared by keys with the same list networks: count(2) bytes_len(2)
+ * { network }       likewise; each as network_encode writes it limits:   count(2) bytes_len(2)
+ * zero(4) { limit } likewise; each a struct table_side_limit, which a reader looks at where it lies
  *
  * With CONTROL_LIMITS a struct table_side_limits stands in front of the identity that the slot
  * refers to, so that a reader finds it without a look at anything else.

@@ -386,6 +386,24 @@ int table_limits(const struct table_view *view, uint64_t number, uint64_t contro
     return head.limits_ref == 0 ? 0 : read_rates(view, head.limits_ref, ret);
 }
 
+int table_owner_limits(const struct table_view *view, uint64_t number, struct table_limits *ret,
+                       uint32_t *ret_block)
+{
+    struct table_side_identity fixed;
+    const unsigned char *at;
+    uint32_t ref;
+    *ret = (struct table_limits){.count = 0};
+    *ret_block = 0;
+    if (read_identity(view, number, &fixed, &ref) != 0 || fixed.owner_ref <= 1 ||
+        (at = side_at(view, fixed.owner_ref - 1, 0, sizeof(uint64_t))) == NULL)
+        return CATLATCH_E_DATA;
+    /* acquire: pairs with table_store_owner_word */
+    uint64_t word =
+        atomic_load_explicit((const _Atomic uint64_t *)(const void *)at, memory_order_acquire);
+    *ret_block = (uint32_t)(word >> 32);
+    return (uint32_t)word == 0 ? 0 : read_rates(view, (uint32_t)word, ret);
+}
+
 int table_named_limit(const struct table_view *view, const char name[NAMED_LIMIT_NAME_SIZE],
                       const struct rate *rate)
 {

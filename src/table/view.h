@@ -130,6 +130,11 @@ struct table_limits {
 int table_limits(const struct table_view *view, uint64_t slot, uint64_t control,
                  struct table_limits *ret);
 
+/* The limits that all keys of its owner have together, and the block of the usage area that these
+ * are counted in, 0: there is none. Returns 0 or E_DATA. */
+int table_owner_limits(const struct table_view *view, uint64_t slot, struct table_limits *ret,
+                       uint32_t *ret_block);
+
 /* Asks the processor for where a slot with CONTROL_LIMITS says which they are. */
 void table_prefetch_limits(const struct table_view *view, uint64_t slot);
 

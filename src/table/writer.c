@@ -1,14 +1,9 @@
-#include "table/writer.h"
+#include "table/side.h"
 
 #include <string.h>
 
-/* Longest walk through the intern index; a record that finds no place there is not shared. */
-#define INTERN_PROBE_MAX 32u
-
 #define SCOPES_RECORD_MAX (sizeof(struct table_side_list) + CATLATCH_SCOPES_SIZE)
 #define NETWORKS_RECORD_MAX (sizeof(struct table_side_list) + NETWORKS_MAX * NETWORK_BYTES_MAX)
-#define LIMITS_RECORD_MAX \
-    (sizeof(struct table_side_limit_list) + RATES_MAX * sizeof(struct table_side_limit))
 #define IDENTITY_RECORD_MAX                                                  \
     (sizeof(struct table_side_limits) + sizeof(struct table_side_identity) + \
      CATLATCH_PREFIX_SIZE + CATLATCH_TEXT_SIZE + sizeof(uint32_t))
@@ -18,63 +13,8 @@ struct lists {
     size_t scopes_len, networks_len, limits_len;
     unsigned char scopes[SCOPES_RECORD_MAX];
     unsigned char networks[NETWORKS_RECORD_MAX];
-    unsigned char limits[LIMITS_RECORD_MAX];
+    unsigned char limits[SIDE_LIMITS_RECORD_MAX];
 };
-
-/* What a record takes of the side area. */
-static uint64_t side_room(size_t len)
-{
-    return ((uint64_t)len + 7) / 8 * 8;
-}
-
-static uint64_t side_limit(const struct table_writer *writer, enum table_purpose purpose)
-{
-    return writer->view.side_size - (purpose == TABLE_NARROWING ? 0 : writer->side_reserve);
-}
-
-/* Appends a record and returns its reference, or 0 when there is no room. */
-static uint32_t side_append(struct table_writer *writer, const void *bytes, size_t len,
-                            enum table_purpose purpose)
-{
-    uint64_t room = side_room(len), limit = side_limit(writer, purpose);
-    if (writer->side_used > limit || room > limit - writer->side_used)
-        return 0;
-    uint64_t at = writer->side_used;
-    memcpy(writer->side + at, bytes, len);
-    writer->side_used += room;
-    return (uint32_t)(at / 8);
-}
-
-static uint64_t hash_bytes(const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes; /* FNV-1a */
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash ^ (hash >> 32);
-}
-
-/* The reference of a record with these bytes, an older one if there is one; 0: no room. A record
- * tells its own length, so comparing len bytes compares all of it. */
-static uint32_t side_intern(struct table_writer *writer, const void *bytes, size_t len,
-                            enum table_purpose purpose)
-{
-    uint64_t at = hash_bytes(bytes, len) % writer->intern_count;
-    for (unsigned walked = 0; walked < INTERN_PROBE_MAX; walked++) {
-        uint32_t known = atomic_load_explicit(&writer->intern[at], memory_order_relaxed);
-        if (known == 0) {
-            uint32_t ref = side_append(writer, bytes, len, purpose);
-            atomic_store_explicit(&writer->intern[at], ref, memory_order_relaxed);
-            return ref;
-        }
-        uint64_t offset = (uint64_t)known * 8;
-        if (len <= writer->side_used - offset && memcmp(writer->side + offset, bytes, len) == 0)
-            return known;
-        if (++at == writer->intern_count)
-            at = 0;
-    }
-    return side_append(writer, bytes, len, purpose);
-}
 
 /* Appends the text and returns its length. */
 static size_t put_text(unsigned char *to, struct text text)
@@ -207,6 +147,11 @@ static unsigned rate_count(const struct table_entry *entry)
     return entry->rates != NULL ? entry->rates->count : 0;
 }
 
+static unsigned owner_rate_count(const struct table_entry *entry)
+{
+    return entry->owner_rates != NULL ? entry->owner_rates->count : 0;
+}
+
 static bool has_limits(const struct table_entry *entry)
 {
     return rate_count(entry) > 0 || entry->has_uses;
@@ -224,20 +169,10 @@ static int entry_control(const struct table_entry *entry, unsigned environment,
                    (entry->well_formed ? CONTROL_WELL_FORMED : 0) |
                    (entry->network_count > 0 ? CONTROL_NETWORKS : 0) |
                    (has_limits(entry) ? CONTROL_LIMITS : 0) |
+                   (owner_rate_count(entry) > 0 ? CONTROL_OWNER_LIMITS : 0) |
                    (uint64_t)environment << CONTROL_ENVIRONMENT_SHIFT |
                    (uint64_t)entry->expires_unix_s << CONTROL_EXPIRES_SHIFT;
     return 0;
-}
-
-/* Puts what a list's record begins with in front of what ends at `end`. Returns its length. */
-static size_t list_record(unsigned char *record, size_t count, size_t end)
-{
-    struct table_side_list fixed = {
-        .count = (uint16_t)count,
-        .bytes_len = (uint16_t)(end - sizeof fixed),
-    };
-    memcpy(record, &fixed, sizeof fixed);
-    return count > 0 ? end : 0;
 }
 
 static int encode_scopes(const struct table_entry *entry, struct lists *ret)
@@ -253,7 +188,7 @@ static int encode_scopes(const struct table_entry *entry, struct lists *ret)
         memcpy(ret->scopes + at, scope.bytes, scope.len);
         at += scope.len;
     }
-    ret->scopes_len = list_record(ret->scopes, entry->scope_count, at);
+    ret->scopes_len = side_list(ret->scopes, entry->scope_count, at);
     return 0;
 }
 
@@ -264,24 +199,15 @@ static int encode_networks(const struct table_entry *entry, struct lists *ret)
         return CATLATCH_E_DATA;
     for (size_t i = 0; i < entry->network_count; i++)
         at += network_encode(&entry->networks[i], ret->networks + at);
-    ret->networks_len = list_record(ret->networks, entry->network_count, at);
+    ret->networks_len = side_list(ret->networks, entry->network_count, at);
     return 0;
 }
 
 static int encode_limits(const struct table_entry *entry, struct lists *ret)
 {
-    size_t at = sizeof(struct table_side_limit_list);
-    unsigned count = rate_count(entry);
-    if (count > 0 && !rates_are_sane(entry->rates))
+    if (rate_count(entry) > 0 && !rates_are_sane(entry->rates))
         return CATLATCH_E_DATA;
-    memset(ret->limits, 0, at);
-    for (unsigned i = 0; i < count; i++) {
-        struct table_side_limit limit = {.rate = entry->rates->list[i],
-                                         .rule = limit_rule_of(&entry->rates->list[i])};
-        memcpy(ret->limits + at, &limit, sizeof limit);
-        at += sizeof limit;
-    }
-    ret->limits_len = list_record(ret->limits, count, at);
+    ret->limits_len = rate_count(entry) > 0 ? side_limits(entry->rates, ret->limits) : 0;
     return 0;
 }
 
@@ -367,13 +293,10 @@ static int append_records(struct table_writer *writer, const struct table_entry 
                           const struct lists *lists, enum table_purpose purpose,
                           uint32_t *ret_identity, uint32_t *ret_scopes)
 {
-    unsigned char
-        record[IDENTITY_RECORD_MAX > CATLATCH_TEXT_SIZE ? IDENTITY_RECORD_MAX : CATLATCH_TEXT_SIZE];
+    unsigned char record[IDENTITY_RECORD_MAX];
     uint32_t scopes_ref, networks_ref, limits_ref;
-    record[0] = (unsigned char)entry->owner.len;
-    put_text(record + 1, entry->owner);
     struct table_side_identity fixed = {
-        .owner_ref = side_intern(writer, record, 1 + (size_t)entry->owner.len, purpose),
+        .owner_ref = side_intern_owner(writer, entry->owner, purpose),
         .name_len = (uint8_t)entry->name.len,
         .prefix_len = (uint8_t)entry->prefix.len,
         .not_before_unix_s = entry->not_before_unix_s,
@@ -456,7 +379,9 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
     if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, &lists)) != 0 ||
         (r = encode_networks(entry, &lists)) != 0 || (r = encode_limits(entry, &lists)) != 0 ||
         (r = environment_number(writer, entry, &environment)) != 0 ||
-        (r = entry_control(entry, environment, &claim.control)) != 0)
+        (r = entry_control(entry, environment, &claim.control)) != 0 ||
+        (r = table_owner_word(writer, entry->owner_rates, entry->owner_block, purpose,
+                              &claim.owner_word)) != 0)
         return r;
 
     struct probe probe = probe_for(writer, &entry->digest);
@@ -507,6 +432,7 @@ void table_publish(struct table_writer *writer, const struct table_claim *claim)
     assert(claim->serial > writer->published); /* layout.h, rule 3 */
     assert(claim_stands(writer, claim));
     writer->published = claim->serial;
+    table_store_owner_word(writer, slot, claim->owner_word);
 
     if (claim->old == claim->slot) {
         /* A revoked key was claimed whatever stands there. */

@@ -72,10 +72,12 @@ struct table_entry {
     size_t scope_count;
     const struct network *networks; /* that it is confined to; none: it is not */
     size_t network_count;
-    const struct rates *rates; /* NULL: none */
-    bool has_uses;             /* they are counted down in its block */
-    int64_t expires_unix_s;    /* 0: never */
-    int64_t not_before_unix_s; /* 0: at once */
+    const struct rates *rates;       /* NULL: none */
+    bool has_uses;                   /* they are counted down in its block */
+    const struct rates *owner_rates; /* of all keys of its owner together; NULL: none */
+    uint32_t owner_block;            /* where these are counted, or were; 0: nowhere */
+    int64_t expires_unix_s;          /* 0: never */
+    int64_t not_before_unix_s;       /* 0: at once */
     /* In the usage area: its record, and in the upper half its block of limit words; 0: none. What
      * a published slot of it has counts. */
     uint64_t usage;
@@ -95,7 +97,8 @@ struct table_claim {
     uint64_t slot;    /* where it will be seen */
     uint64_t old;     /* the slot that it replaces, or TABLE_NO_SLOT; == slot: control word only */
     uint64_t control; /* what publishing stores there, */
-    uint64_t usage;   /* and there */
+    uint64_t usage;   /* and there, */
+    uint64_t owner_word; /* and in front of its owner's record */
     uint64_t serial;
 };
 
@@ -131,11 +134,27 @@ unsigned table_spare_limits(const struct table_view *view, const struct named_li
  * ones. */
 void table_keep_limits(struct table_writer *writer, const struct table_view *from, unsigned spare);
 
-/* Sets or clears the flag that says that its owner is suspended in the owner's living slots, from
- * *io_slot on and in at most `max` slots of the table, and moves *io_slot on. Claims nothing and
- * cannot fail. True: that was all. While no claim waits, which would bring the old flag back. */
-bool table_suspend(struct table_writer *writer, struct text owner, bool suspended,
-                   uint64_t *io_slot, uint64_t max);
+/* What stands in front of an owner's record for these limits, NULL or none: for his block alone.
+ * Returns 0, E_FULL or E_DATA. */
+int table_owner_word(struct table_writer *writer, const struct rates *rates, uint32_t block,
+                     enum table_purpose purpose, uint64_t *ret_word);
+
+/* Puts it there, for the owner of the slot. */
+void table_store_owner_word(struct table_writer *writer, const struct table_slot *slot,
+                            uint64_t word);
+
+/* What all keys of an owner have in common. */
+struct table_owner {
+    struct text name;
+    bool suspended;
+    uint64_t limits_word; /* table_owner_word's */
+};
+
+/* Shows that in the owner's living slots, from *io_slot on and in at most `max` slots of the table,
+ * and moves *io_slot on. Claims nothing and cannot fail. True: that was all. While no claim waits,
+ * which would bring the old flags back. */
+bool table_show_owner(struct table_writer *writer, const struct table_owner *owner,
+                      uint64_t *io_slot, uint64_t max);
 
 /* Tells readers how far the table is. Release: after everything up to it was published. */
 void table_set_sequence(struct table_writer *writer, uint64_t sequence);

@@ -51,8 +51,9 @@ static_assert(sizeof(struct usage_record) == 64, "a record is one cache line");
 
 /*
  * The limits of one key, or of a pair of keys of which one was rotated to the other: what they have
- * left is theirs together. A word of a limit is what limit.h says, and 0 is one that nobody charged
- * yet. Of the two lines most requests touch the first alone.
+ * left is theirs together. Or those of an owner, which all his keys have together: `rates` alone. A
+ * word of a limit is what limit.h says, and 0 is one that nobody charged yet. Of the two lines most
+ * requests touch the first alone.
  */
 struct usage_limits {
     _Atomic uint64_t rates[4]; /* of the key's own rates, in their order */

@@ -267,7 +267,7 @@ RULES
     expect_finding problem table 'before the last boot' 'systemctl start catlatchd'
     table layout
     look
-    expect_finding problem table 'layout 2' 'one version'
+    expect_finding problem table 'layout 3' 'one version'
     daemon_again
     table damage
     look

@@ -66,3 +66,46 @@ teardown() {
     expect_status 64
     expect_text "$stderr" "did you mean owner suspend?"
 }
+
+@test "an owner's keys are limited together; lifted, listed, logged, exported and imported" {
+    make_key one --owner acme
+    make_key two --owner acme
+    run --separate-stderr catlatch owner update acme --set rate=10/1s,1000/1h --comment "they asked"
+    expect_status 0
+    expect_text "$output" "owner acme: 2 keys changed, limited together on $(hostname) since 20"
+    catlatch owner show acme --json | jq -e '.rates == ["10/1s", "1000/1h"] and .suspended == false'
+    run --separate-stderr catlatch owner list
+    expect_text "${lines[1]}" "10/1s 1000/1h"
+    run --separate-stderr catlatch log --kind owner_updated
+    expect_text "$output" 'owner_updated of acme'
+    expect_text "$output" 'rates "10/1s,1000/1h" (they asked)'
+    run --separate-stderr catlatch owner update acme --set rate=10/1s,1000/1h --json
+    jq -e '.count == 0 and .keys == 2' <<<"$output"
+    catlatch owner suspend acme
+    catlatch export >"$dir/all"
+    [ "$(head -2 "$dir/all" | jq -c 'keys')" = '["suspended_at","suspended_owner"]
+["limited_owner","rates"]' ]
+    catlatch owner update acme --set rate= | grep -F 'no longer limited together'
+    catlatch owner show acme --json | jq -e '.rates == [] and .suspended'
+    sed -i 's/acme/other/' "$dir/all"
+    head -2 "$dir/all" | catlatch import -
+    catlatch owner show other --json | jq -e '.rates == ["10/1s", "1000/1h"] and .suspended'
+}
+
+@test "limits of an owner that are none are refused and change nothing" {
+    make_key one --owner acme
+    run --separate-stderr catlatch owner update acme
+    expect_status 64
+    expect_text "$stderr" "--set rate=100/1m"
+    run --separate-stderr catlatch owner update acme --set rate=0/1m
+    expect_status 65
+    expect_text "$stderr" "lets nothing through"
+    run --separate-stderr catlatch owner update acme --set uses=5
+    expect_status 64
+    run --separate-stderr catlatch owner update acme --set rate=1/1s --set rate=2/1m
+    expect_status 64
+    expect_text "$stderr" "one list"
+    run --separate-stderr catlatch owner update nobody --set rate=1/1s
+    expect_status 1
+    catlatch owner show acme --json | jq -e '.rates == []'
+}

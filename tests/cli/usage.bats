@@ -26,7 +26,7 @@ secret=cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345
     done <<<"$commands"
     run --separate-stderr catlatch owner --help
     expect_status 0
-    [ "${#lines[@]}" -eq 4 ]
+    [ "${#lines[@]}" -eq 5 ]
     [ "$output" = "$(catlatch help owner)" ]
 }
 

@@ -183,8 +183,8 @@ static void republish_and_die(struct trial *trial, bool renamed)
     struct generation old = generation_in_place(trial);
     const struct store_options options = {.directory = trial->state_dir,
                                           .cache_size_bytes = 1u << 23};
-    struct suspended nobody = {NULL};
-    struct growth growth = {.suspended = &nobody,
+    struct owners nobody = {NULL};
+    struct growth growth = {.owners = &nobody,
                             .run_dir = trial->run_dir,
                             .wake = wake,
                             .old = &old,

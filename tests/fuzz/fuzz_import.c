@@ -85,6 +85,8 @@ static const char *const names[] = {
     "COMMENT",
     "REASON",
     "SUSPENDED",
+    "LIMITED",
+    "RATE",
     "AT",
     "ON_CONFLICT",
     "DRY_RUN",
@@ -126,6 +128,8 @@ static const char *const values[] = {
     "catlatch:admin",
     "skip",
     "fail",
+    "100/1m",
+    "10/1s:3",
     "00000000000000000000000000000000000000000000000000000000000000ff",
     "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5",
     SECRET,
@@ -289,8 +293,20 @@ static void put_flags(struct words *words, const struct op_import *key)
         put_text(words, "BITS", text_of(text));
 }
 
+static void put_rates(struct words *words, const struct rates *rates)
+{
+    char text[RATE_TEXT_SIZE];
+
+    CHECK(rates_are_sane(rates));
+    for (uint32_t i = 0; i < rates->count; i++) {
+        put_string(words, "RATE");
+        put(words, text, rate_format(&rates->list[i], text));
+    }
+}
+
 static void put_lists(struct words *words, const struct op_import *key)
 {
+    put_rates(words, &key->rates);
     CHECK(key->scope_count <= RECORD_SCOPES_MAX && key->metadata_count <= RECORD_METADATA_MAX);
     for (size_t i = 0; i < key->scope_count; i++)
         put_text(words, "SCOPE", key->scopes[i]);
@@ -355,8 +371,9 @@ static void put_op(struct words *words, const struct op *op)
     snprintf(text, sizeof text, "%llu", (unsigned long long)op->expected);
     put_string(words, "EXPECT");
     put_string(words, text);
-    put_text(words, "SUSPENDED", op->owner);
+    put_text(words, (op->fields.has & OP_HAS_RATES) != 0 ? "LIMITED" : "SUSPENDED", op->owner);
     put_time(words, "AT", op->owner_since_unix_s);
+    put_rates(words, &op->fields.rates);
     for (size_t i = 0; i < op->import_count; i++)
         put_import(words, &op->imports[i]);
 }

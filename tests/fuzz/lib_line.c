@@ -233,6 +233,7 @@ static const struct field {
     {"assumed_bits", NUMBER},
     {"suspended_owner", TEXT},
     {"suspended_at", TIME},
+    {"limited_owner", TEXT},
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])

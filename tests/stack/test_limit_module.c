@@ -116,29 +116,59 @@ static void a_named_limit_is_every_keys(void **state)
     assert_int_equal(ask(bench, BY_A_RATE, lines), CATLATCH_VALID);
 }
 
+/* A live key, and memory that its limits are counted in: its record is 1, its block 2. */
+struct counted {
+    char text[LATCH_KEY_LEN + 1];
+    struct sample_key key;
+    struct usage_area area;
+    struct usage_limits *words;
+};
+
+static void count_key(struct counted *counted, struct module_bench *bench)
+{
+    test_area_open(&counted->area, 1);
+    latch_key_text(1, "cc_live_", counted->text);
+    sample_key_init(&counted->key, 1);
+    digest_of(counted->text, LATCH_KEY_LEN, &counted->key.entry.digest);
+    counted->key.entry.well_formed = true;
+    counted->key.entry.usage = 1 | UINT64_C(2) << 32;
+    counted->words = usage_limits_at(&counted->area, 2);
+    bench->usage = &counted->area;
+}
+
+static void end_count(struct counted *counted, struct module_bench *bench)
+{
+    bench->usage = NULL;
+    test_area_close(&counted->area);
+}
+
+static void show_key(const struct counted *counted, struct heap_table *table)
+{
+    heap_table_open(table, 100, 200);
+    assert_int_equal(heap_table_put(table, &counted->key.entry), 0);
+}
+
+static struct rates rates_of(const char *text)
+{
+    struct rates rates;
+    assert_int_equal(rates_parse(text_of(text), &rates, NULL), 0);
+    return rates;
+}
+
 /* Its place may be another one in the next table, and a service is not opened anew for that. */
 static void a_named_limit_is_looked_up_in_each_generation(void **state)
 {
     static const char *const before[] = {"a", "b"}, *const after[] = {"c", "b", "a"};
     struct module_bench *bench = *state;
-    char text[LATCH_KEY_LEN + 1];
     struct heap_table tables[2];
-    struct usage_area area;
-    struct sample_key key;
+    struct counted counted;
     struct named_limit limit;
-    struct rates own;
-    test_area_open(&area, 1);
-    latch_key_text(1, "cc_live_", text);
-    sample_key_init(&key, 1);
-    digest_of(text, LATCH_KEY_LEN, &key.entry.digest);
-    assert_int_equal(rates_parse(text_of("1/366d"), &own, NULL), 0); /* which it leaves alone */
-    key.entry.rates = &own;
-    key.entry.well_formed = true;
-    key.entry.usage = 1 | UINT64_C(2) << 32;
+    struct rates own = rates_of("1/366d"); /* which it leaves alone */
+    count_key(&counted, bench);
+    counted.key.entry.rates = &own;
     for (unsigned t = 0; t < 2; t++) {
-        heap_table_open(&tables[t], 100, 200);
+        show_key(&counted, &tables[t]);
         tables[t].writer.header->generation = 1 + t;
-        assert_int_equal(heap_table_put(&tables[t], &key.entry), 0);
         for (unsigned i = 0; i < 2 + t; i++) {
             assert_int_equal(
                 named_limit_parse(t == 0 ? before[i] : after[i], "2/366d", &limit, NULL), 0);
@@ -148,48 +178,129 @@ static void a_named_limit_is_looked_up_in_each_generation(void **state)
     }
     module_open_service(bench, "requisite = format\nrequired = table\nrequired = scope\n"
                                "required = address\nrequired = limit name=a rate=2/366d\n");
-    bench->usage = &area;
-    struct usage_limits *words = usage_limits_at(&area, 2);
-    assert_int_equal(module_ask(bench, &tables[0].writer.view, text), CATLATCH_VALID);
+    struct usage_limits *words = counted.words;
+    assert_int_equal(module_ask(bench, &tables[0].writer.view, counted.text), CATLATCH_VALID);
     assert_true(words->named[0] != 0 && words->named[2] == 0);
-    assert_int_equal(module_ask(bench, &tables[1].writer.view, text), CATLATCH_VALID);
+    assert_int_equal(module_ask(bench, &tables[1].writer.view, counted.text), CATLATCH_VALID);
     assert_true(words->named[2] != 0 && words->named[1] == 0);
-    assert_int_equal(module_ask(bench, &tables[1].writer.view, text), CATLATCH_VALID);
-    assert_int_equal(module_ask(bench, &tables[1].writer.view, text), CATLATCH_RATE_LIMITED);
-    assert_int_equal(module_ask(bench, &tables[0].writer.view, text), CATLATCH_VALID);
-    assert_int_equal(module_ask(bench, &tables[0].writer.view, text), CATLATCH_RATE_LIMITED);
-    bench->usage = NULL;
+    assert_int_equal(module_ask(bench, &tables[1].writer.view, counted.text), CATLATCH_VALID);
+    assert_int_equal(module_ask(bench, &tables[1].writer.view, counted.text),
+                     CATLATCH_RATE_LIMITED);
+    assert_int_equal(module_ask(bench, &tables[0].writer.view, counted.text), CATLATCH_VALID);
+    assert_int_equal(module_ask(bench, &tables[0].writer.view, counted.text),
+                     CATLATCH_RATE_LIMITED);
     for (unsigned t = 0; t < 2; t++)
         heap_table_close(&tables[t]);
-    test_area_close(&area);
+    end_count(&counted, bench);
 }
 
 /* Some of its rates may have been there for long, and the rest come with a reload. */
 static void each_rate_of_a_named_limit_is_looked_up_until_all_are_there(void **state)
 {
     struct module_bench *bench = *state;
-    char text[LATCH_KEY_LEN + 1];
     struct heap_table table;
-    struct usage_area area;
-    struct sample_key key;
+    struct counted counted;
     struct named_limit limit;
-    test_area_open(&area, 1);
-    latch_key_text(1, "cc_live_", text);
-    sample_key_init(&key, 1);
-    digest_of(text, LATCH_KEY_LEN, &key.entry.digest);
-    key.entry.usage = 1 | UINT64_C(2) << 32;
-    heap_table_open(&table, 100, 200);
-    assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    count_key(&counted, bench);
+    show_key(&counted, &table);
     assert_int_equal(named_limit_parse("a", "10/1s,1000/1h", &limit, NULL), 0);
     assert_int_equal(table_name_limit(&table.writer, limit.name, &limit.rates.list[1]), 0);
     module_open_service(bench, "required = table\nrequired = limit name=a rate=10/1s,1000/1h\n");
-    bench->usage = &area;
-    assert_int_equal(module_ask(bench, &table.writer.view, text), CATLATCH_UNAVAILABLE);
+    assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_UNAVAILABLE);
     assert_int_equal(table_name_limit(&table.writer, limit.name, &limit.rates.list[0]), 0);
-    assert_int_equal(module_ask(bench, &table.writer.view, text), CATLATCH_VALID);
-    bench->usage = NULL;
+    assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_VALID);
     heap_table_close(&table);
-    test_area_close(&area);
+    end_count(&counted, bench);
+}
+
+/* Asks so often that all is granted and once more, by the way that the host charges by itself and
+ * by the module. */
+static void assert_granted(struct module_bench *bench, const struct heap_table *table,
+                           const char *text, unsigned times, const char *line)
+{
+    char lines[160];
+    snprintf(lines, sizeof lines,
+             "requisite = format\nrequired = table\nrequired = scope\nrequired = address\n%s\n",
+             line);
+    module_open_service(bench, lines);
+    for (unsigned i = 0; i < times; i++)
+        assert_int_equal(module_ask(bench, &table->writer.view, text), CATLATCH_VALID);
+    bench->is_dry = true;
+    assert_int_equal(module_ask(bench, &table->writer.view, text), CATLATCH_RATE_LIMITED);
+    bench->is_dry = false;
+    assert_int_equal(module_ask(bench, &table->writer.view, text), CATLATCH_RATE_LIMITED);
+}
+
+/* Where the key has no limits, no block of its own is needed. */
+static void a_key_is_held_to_the_limits_of_its_owner(void **state)
+{
+    static const char *const charging[] = {"required = limit", "required = limit on_missing=pass"};
+    struct module_bench *bench = *state;
+    struct rates owners = rates_of("1000/365d,3/366d");
+    for (unsigned i = 0; i < sizeof charging / sizeof *charging; i++) {
+        struct heap_table table;
+        struct counted counted;
+        count_key(&counted, bench);
+        counted.key.entry.usage = 1;
+        counted.key.entry.owner_rates = &owners;
+        counted.key.entry.owner_block = 4;
+        show_key(&counted, &table);
+        assert_granted(bench, &table, counted.text, 3, charging[i]);
+        assert_int_equal(counted.words->rates[1], 0);
+        assert_true(usage_limits_at(&counted.area, 4)->rates[1] != 0);
+        heap_table_close(&table);
+        end_count(&counted, bench);
+    }
+}
+
+/* Either can be the one that refuses, and what it refuses the other does not count. */
+static void own_limits_and_the_owners_are_charged_together(void **state)
+{
+    static const char *const own[] = {"2/366d", "9/366d"}, *const owners[] = {"9/366d", "2/366d"};
+    struct module_bench *bench = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct rates wide = rates_of(own[i]), narrow = rates_of(owners[i]);
+        struct heap_table table;
+        struct counted counted;
+        count_key(&counted, bench);
+        counted.key.entry.rates = &wide;
+        counted.key.entry.owner_rates = &narrow;
+        counted.key.entry.owner_block = 4;
+        show_key(&counted, &table);
+        assert_granted(bench, &table, counted.text, 2, "required = limit");
+        struct usage_limits *his = usage_limits_at(&counted.area, 4);
+        uint64_t of_key = counted.words->rates[0], of_owner = his->rates[0];
+        module_ask(bench, &table.writer.view, counted.text);
+        assert_true(counted.words->rates[0] == of_key && his->rates[0] == of_owner);
+        /* A cost is charged to both. */
+        module_open_service(bench, "required = table\nrequired = limit cost=7\n");
+        (i == 0 ? counted.words : his)->rates[0] = 0;
+        assert_int_equal(module_ask(bench, &table.writer.view, counted.text),
+                         CATLATCH_RATE_LIMITED);
+        heap_table_close(&table);
+        end_count(&counted, bench);
+    }
+}
+
+static void limits_of_an_owner_that_cannot_be_counted_are_an_outage(void **state)
+{
+    static const uint32_t nowhere[] = {0, 5, 1u << 30};
+    struct module_bench *bench = *state;
+    struct rates owners = rates_of("10/1s");
+    for (unsigned i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+        struct heap_table table;
+        struct counted counted;
+        count_key(&counted, bench);
+        counted.key.entry.owner_rates = &owners;
+        counted.key.entry.owner_block = nowhere[i];
+        show_key(&counted, &table);
+        module_open_service(bench, "required = table\nrequired = limit\n");
+        assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_UNAVAILABLE);
+        module_open_service(bench, "required = table\nrequired = limit on_missing=pass\n");
+        assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_VALID);
+        heap_table_close(&table);
+        end_count(&counted, bench);
+    }
 }
 
 static void names_and_rates_that_are_none_are_refused(void **state)
@@ -259,6 +370,9 @@ int main(void)
         TEST(a_named_limit_is_every_keys),
         TEST(a_named_limit_is_looked_up_in_each_generation),
         TEST(each_rate_of_a_named_limit_is_looked_up_until_all_are_there),
+        TEST(a_key_is_held_to_the_limits_of_its_owner),
+        TEST(own_limits_and_the_owners_are_charged_together),
+        TEST(limits_of_an_owner_that_cannot_be_counted_are_an_outage),
         TEST(names_and_rates_that_are_none_are_refused),
         TEST(a_service_charges_in_nine_lines_at_most),
     };

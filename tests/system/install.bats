@@ -316,7 +316,7 @@ bash_offers() {
 
 @test "bash completes commands, options and what they take" {
     [ "$(bash_offers catlatch re)" = 'reload restore revoke' ]
-    [ "$(bash_offers catlatch owner '')" = 'list resume show suspend' ]
+    [ "$(bash_offers catlatch owner '')" = 'list resume show suspend update' ]
     [ "$(bash_offers catlatch -c x owner suspend --co)" = '--comment --config' ]
     [ "$(bash_offers catlatch list --state '')" = 'active disabled expired not_yet_valid revoked' ]
     [ "$(bash_offers catlatch list --state = re)" = revoked ]
@@ -332,7 +332,7 @@ bash_offers() {
         HOME=$dir fish --no-config -c 'source $argv[1]; complete -C $argv[2]' \
             "$dest/share/fish/vendor_completions.d/catlatch.fish" "$1" | cut -f1 | sort | paste -sd' '
     }
-    [ "$(offers 'catlatch owner ')" = 'list resume show suspend' ]
+    [ "$(offers 'catlatch owner ')" = 'list resume show suspend update' ]
     [ "$(offers 'catlatch rev')" = revoke ]
     [ "$(offers 'catlatch -c x owner suspend --com')" = --comment ]
     [ "$(offers 'catlatch list --state re')" = revoked ]
@@ -344,7 +344,7 @@ bash_offers() {
     offers() {
         HOME=$dir zsh -f "$BATS_TEST_DIRNAME/zsh_offers" "$dest/share/zsh/site-functions" "$1" | sort | paste -sd' '
     }
-    [ "$(offers 'catlatch owner ')" = 'list resume show suspend' ]
+    [ "$(offers 'catlatch owner ')" = 'list resume show suspend update' ]
     [ "$(offers 'catlatch rev')" = revoke ]
     [ "$(offers 'catlatch owner suspend --com')" = --comment ]
     [ "$(offers 'catlatch list --state re')" = revoked ]

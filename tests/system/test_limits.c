@@ -161,6 +161,49 @@ static void a_limit_that_the_service_names_is_as_exact(void **state)
         assert_int_equal(crowd_granted(&scene->crowd, i), NAMED_BURST);
 }
 
+static void limit_owner(struct scene *scene, const char *rate)
+{
+    trial_do(scene->admin, "OWNER.UPDATE o SET rate %s", rate);
+}
+
+static uint64_t granted_in_all(const struct scene *scene)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < LIMITED; i++)
+        sum += crowd_granted(&scene->crowd, i);
+    return sum;
+}
+
+/* All keys are his, those too that come while they are charged. */
+static void an_owners_limit_is_as_exact_over_all_of_his_keys(void **state)
+{
+    struct scene *scene = *state;
+    char rate[32];
+    crowd_create(&scene->crowd, LIMITED);
+    snprintf(rate, sizeof rate, ONCE, 30000 * trial_scale(1, 3));
+    limit_owner(scene, rate);
+    spend_all(scene);
+    assert_int_equal(granted_in_all(scene), 30000 * trial_scale(1, 3));
+}
+
+/* With one of its own beside it a key can be refused by the other, and what was charged for it is
+ * given back or forgone: never more than either says. */
+static void an_owners_limit_and_a_keys_own_are_both_kept(void **state)
+{
+    struct scene *scene = *state;
+    crowd_create(&scene->crowd, LIMITED);
+    for (unsigned i = 0; i < LIMITED; i++)
+        limit_burst(scene, i, bursts[i]);
+    limit_owner(scene, "20000/366d");
+    spend_all(scene);
+    uint64_t fewest = 20000;
+    for (unsigned i = 0; i < LIMITED; i++) {
+        assert_in_range(crowd_granted(&scene->crowd, i), 0, bursts[i]);
+        fewest -= bursts[i] < 20000 ? bursts[i] : 0;
+    }
+    assert_in_range(granted_in_all(scene), fewest, 20000);
+}
+
 /* By the clock: what comes back in a span of time, and the burst that was there. */
 static void a_rate_gives_back_what_it_says_as_time_passes(void **state)
 {
@@ -303,6 +346,42 @@ static void a_rotated_key_shares_its_limits_with_its_successor(void **state)
     assert_int_equal(crowd_number(scene->admin, fresh, "use_count"), 2);
 }
 
+static void an_owners_limit_is_all_of_his_keys(void **state)
+{
+    struct scene *scene = *state;
+    struct catlatch_outcome outcome = {.size = sizeof outcome};
+    struct catlatch_limit limit = {.size = sizeof limit};
+    crowd_create(&scene->crowd, 2);
+    limit_owner(scene, "4/366d");
+    limit_burst(scene, 0, 2);
+    assert_int_equal(verify(scene, 0, &outcome), CATLATCH_VALID);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_int_equal(limit.burst, 2); /* the tighter one is told of */
+    assert_int_equal(limit.remaining, 1);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_RATE_LIMITED); /* and charges nothing */
+    assert_int_equal(verify(scene, 1, &outcome), CATLATCH_VALID);
+    assert_int_equal(catlatch_limit(&outcome, &limit), 0);
+    assert_int_equal(limit.burst, 4);
+    assert_int_equal(limit.remaining, 1);
+    trial_kill(&scene->trial);
+    trial_start(&scene->trial);
+    reconnect(scene);
+    struct trial_key *fresh = &scene->crowd.keys[2];
+    trial_create(scene->admin, "new", "o", fresh);
+    assert_int_equal(verify(scene, 2, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_RATE_LIMITED);
+    assert_int_equal(verify(scene, 2, NULL), CATLATCH_RATE_LIMITED);
+    limit_owner(scene, "");
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    assert_int_equal(verify(scene, 0, NULL), CATLATCH_RATE_LIMITED);
+    limit_owner(scene, "4/366d"); /* its word is as it was */
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_RATE_LIMITED);
+    trial_refused(scene->admin, "INVALID", "OWNER.UPDATE o SET rate %s", "0/1m");
+    trial_refused(scene->admin, "INVALID", "OWNER.UPDATE o SET uses %s", "5");
+    trial_refused(scene->admin, "NOTFOUND", "OWNER.UPDATE nobody SET rate %s", "5/1m");
+}
+
 static void an_update_is_in_force_when_it_returns(void **state)
 {
     struct scene *scene = *state;
@@ -403,6 +482,8 @@ static void without_memory_to_count_in_keys_with_limits_are_an_outage(void **sta
     limit_burst(scene, 0, 1);
     assert_int_equal(verify(scene, 0, NULL), CATLATCH_UNAVAILABLE);
     assert_int_equal(verify(scene, 1, NULL), CATLATCH_VALID);
+    limit_owner(scene, "1/1s");
+    assert_int_equal(verify(scene, 1, NULL), CATLATCH_UNAVAILABLE);
     assert_int_equal(catlatch_open(&options, &open, NULL, 0), 0);
     assert_int_equal(trial_verify(open, scene->crowd.keys[0].raw), CATLATCH_VALID);
     assert_int_equal(trial_verify(open, scene->crowd.keys[1].raw), CATLATCH_VALID);
@@ -444,6 +525,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(grants_equal_the_limit_through_growth_kills_and_restarts, open_scene),
         EACH(a_limit_that_the_service_names_is_as_exact, open_named),
+        EACH(an_owners_limit_is_as_exact_over_all_of_his_keys, open_scene),
+        EACH(an_owners_limit_and_a_keys_own_are_both_kept, open_scene),
+        EACH(an_owners_limit_is_all_of_his_keys, open_scene),
         EACH(a_rate_gives_back_what_it_says_as_time_passes, open_scene),
         EACH(an_outcome_tells_what_is_left_and_when_to_come_again, open_scene),
         EACH(what_is_refused_for_another_reason_consumes_nothing, open_scene),

@@ -100,6 +100,9 @@ static const char *control_differs(uint64_t control, const struct table_entry *e
         return "well-formed flag";
     if (((control & CONTROL_NETWORKS) != 0) != (entry->network_count > 0))
         return "networks flag";
+    if (((control & CONTROL_OWNER_LIMITS) != 0) !=
+        (entry->owner_rates != NULL && entry->owner_rates->count > 0))
+        return "owner's limits flag";
     return control_expires_unix_s(control) == entry->expires_unix_s ? NULL : "expiry";
 }
 
@@ -175,6 +178,22 @@ static const char *limits_differ(const struct table_view *view, const struct tab
     return NULL;
 }
 
+static const char *owner_limits_differ(const struct table_view *view, const struct table_hit *hit,
+                                       const struct table_entry *entry)
+{
+    struct table_limits limits;
+    uint32_t block;
+    unsigned wanted = entry->owner_rates != NULL ? entry->owner_rates->count : 0;
+    if (table_owner_limits(view, hit->slot, &limits, &block) != 0)
+        return "owner's limits damaged";
+    if (limits.count != wanted || block != entry->owner_block)
+        return "number of the owner's limits, or their block";
+    for (unsigned i = 0; i < limits.count; i++)
+        if (!rate_equal(&limits.rates[i].rate, &entry->owner_rates->list[i]))
+            return "owner's limits";
+    return NULL;
+}
+
 static const char *environment_differs(const struct table_view *view, uint64_t control,
                                        const struct table_entry *entry)
 {
@@ -217,7 +236,9 @@ const char *table_hit_differs(const struct table_view *view, const struct table_
         return what;
     if ((what = networks_differ(view, hit, entry)) != NULL)
         return what;
-    return limits_differ(view, hit, entry);
+    if ((what = limits_differ(view, hit, entry)) != NULL)
+        return what;
+    return owner_limits_differ(view, hit, entry);
 }
 
 const char *table_differs(const struct table_view *view, const struct table_entry *entry)

@@ -53,7 +53,7 @@ static inline int close_all(void **state)
 static inline uint32_t show_key(const struct record *record)
 {
     struct table_entry entry;
-    keys_entry(record, false, &entry);
+    keys_entry(record, &(struct owner_state){.block = 0}, &entry);
     entry.usage = tally_take(tally, record->id);
     assert_int_equal(heap_table_put(&table, &entry), 0);
     return (uint32_t)entry.usage;

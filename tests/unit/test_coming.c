@@ -23,7 +23,7 @@ static int open_both(void **state)
     add_key(5, 1, 0);
     struct record record = read_key(5);
     heap_table_open(&coming, 100, 256);
-    keys_entry(&record, false, &entry);
+    keys_entry(&record, &(struct owner_state){.block = 0}, &entry);
     block = tally_take_block(tally);
     entry.usage = keys_usage_ref(&keys, &record.digest) | (uint64_t)block << 32;
     assert_int_equal(heap_table_put(&coming, &entry), 0);
@@ -81,7 +81,7 @@ static void a_key_that_is_in_neither_gets_its_own(void **state)
     struct keys_usage taken;
     (void)state;
     config.named_limits.count = 1;
-    keys_entry(&record, false, &entry);
+    keys_entry(&record, &(struct owner_state){.block = 0}, &entry);
     assert_int_equal(keys_take_usage(&keys, &entry, &record, &taken), 0);
     assert_true(taken.took_record && taken.took_block);
     assert_true(taken.usage >> 32 > block);

@@ -55,7 +55,7 @@ static void add_key(uint64_t id)
     struct record record = store_sample(id, "a name", OWNER);
     struct table_entry entry;
     store_save(store, NULL, &record, CHANGE_CREATED);
-    keys_entry(&record, false, &entry);
+    keys_entry(&record, owners_find(&keys.owners, record.owner), &entry);
     assert_int_equal(heap_table_put(&table, &entry), 0);
 }
 
@@ -63,7 +63,7 @@ static void add_key(uint64_t id)
 static int show(void *context, const struct record *record)
 {
     struct table_entry entry;
-    keys_entry(record, suspended_has(&keys.suspended, record->owner), &entry);
+    keys_entry(record, owners_find(&keys.owners, record->owner), &entry);
     return heap_table_put(context, &entry);
 }
 
@@ -281,7 +281,7 @@ static void a_refused_change_gives_up_its_own_claims_alone(void **state)
     keys_publish(&keys, keys.claim_count);
     const char *differs;
     struct table_entry entry;
-    keys_entry(&kept->keys[0].record, false, &entry);
+    keys_entry(&kept->keys[0].record, owners_find(&keys.owners, text_of("")), &entry);
     differs = table_differs(&table.writer.view, &entry);
     if (differs != NULL)
         fail_msg("the table differs in: %s", differs);

@@ -22,7 +22,7 @@ static struct keys keys;
 static void show(struct record *record)
 {
     struct table_entry entry;
-    keys_entry(record, false, &entry);
+    keys_entry(record, owners_find(&keys.owners, record->owner), &entry);
     assert_int_equal(heap_table_put(&table, &entry), 0);
 }
 
@@ -123,6 +123,7 @@ static void each_word_of_a_slot_that_differs_is_found(void **state)
         {CONTROL_NOT_BEFORE, "not_before"},
         {CONTROL_WELL_FORMED, "well_formed"},
         {CONTROL_NETWORKS, "damaged"}, /* they are nowhere */
+        {CONTROL_OWNER_LIMITS, "owner_rates"},
         {UINT64_C(1) << CONTROL_EXPIRES_SHIFT, "expires"},
         {UINT64_C(7) << CONTROL_ENVIRONMENT_SHIFT, "damaged"},
         {SLOT_LIVE ^ SLOT_REPLACED, "missing"},

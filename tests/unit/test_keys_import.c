@@ -255,6 +255,26 @@ static void a_suspended_owner_may_have_no_keys_yet(void **state)
     keys_publish(&keys, keys.claim_count);
 }
 
+static void a_limited_owner_may_have_no_keys_yet(void **state)
+{
+    struct op *op = op_new(OP_IMPORT);
+
+    (void)state;
+    assert_int_equal(op_text(op, "default", 7, &op->owner), 0);
+    op->fields.has = OP_HAS_RATES;
+    assert_int_equal(rates_parse(text_of("7/1m"), &op->fields.rates, NULL), 0);
+    op->tries = true;
+    assert_int_equal(run(op), 0);
+    assert_int_equal(owners_find(&keys.owners, text_of("default"))->rates.count, 0);
+    op->tries = false;
+    assert_int_equal(run(op), 0);
+    assert_false(op->owners[0].suspended);
+    assert_int_equal(op->owners[0].rates.list[0].count, 7);
+    assert_int_equal(owners_find(&keys.owners, text_of("default"))->rates.list[0].count, 7);
+    op_free(op);
+    keys_publish(&keys, keys.claim_count);
+}
+
 static void a_full_table_takes_nothing_and_says_so(void **state)
 {
     struct op *op = make_import(1, CAPACITY + 1);
@@ -282,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_error_repeats_what_was_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ids_made_later_are_above_those_imported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_suspended_owner_may_have_no_keys_yet, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_limited_owner_may_have_no_keys_yet, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_table_takes_nothing_and_says_so, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* An owner of many keys is suspended and resumed: in one commit, shown bit by bit with others'
- * turns between, told of when every slot shows it. This program puts itself in front of the bits:
- * it makes them small, and stops between two of them for as long as a test wants. */
+/* An owner of many keys is suspended, resumed and limited: in one commit, shown bit by bit with
+ * others' turns between, told of when every slot shows it. This program puts itself in front of the
+ * bits: it makes them small, and stops between two of them for as long as a test wants. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,11 +14,11 @@
 
 #include "table/writer.h"
 
-bool suspend_slots(struct table_writer *writer, struct text owner, bool suspended,
-                   uint64_t *io_slot, uint64_t max);
-#define table_suspend suspend_slots
-#include "table/suspend.c"
-#undef table_suspend
+bool show_slots(struct table_writer *writer, const struct table_owner *owner, uint64_t *io_slot,
+                uint64_t max);
+#define table_show_owner show_slots
+#include "table/owner.c"
+#undef table_show_owner
 
 #include "core/config_environments.h"
 #include "daemon/changer_internal.h"
@@ -45,14 +45,14 @@ static _Atomic int slices;        /* that may still be taken; 0: it stops here *
 static _Atomic bool stops_at_end; /* of a switch, before that of another */
 static unsigned news;
 
-bool table_suspend(struct table_writer *writer, struct text owner, bool suspended,
-                   uint64_t *io_slot, uint64_t max)
+bool table_show_owner(struct table_writer *writer, const struct table_owner *owner,
+                      uint64_t *io_slot, uint64_t max)
 {
     assert_true(max >= SLICE);
     if (atomic_load(&slices) == 0)
         return false;
     atomic_fetch_sub(&slices, 1);
-    bool ended = suspend_slots(writer, owner, suspended, io_slot, SLICE);
+    bool ended = show_slots(writer, owner, io_slot, SLICE);
     if (ended && stops_at_end)
         atomic_store(&slices, 0);
     return ended;
@@ -161,17 +161,22 @@ static bool find(const struct digest *digest, struct table_hit *ret_hit)
     return table_find(changer_view(changer), digest, ret_hit) == TABLE_HIT;
 }
 
-/* How many of alice's keys have the flag. */
-static unsigned flagged(void)
+/* How many of alice's keys have this flag. */
+static unsigned count_flag(uint64_t flag)
 {
     struct table_hit hit;
     unsigned count = 0;
     for (uint64_t id = 1; id <= MANY; id++) {
         struct record record = key_of(id);
         assert_true(find(&record.digest, &hit));
-        count += (hit.control & CONTROL_SUSPENDED) != 0;
+        count += (hit.control & flag) != 0;
     }
     return count;
+}
+
+static unsigned flagged(void)
+{
+    return count_flag(CONTROL_SUSPENDED);
 }
 
 struct asked {
@@ -294,6 +299,53 @@ static void others_have_their_turn_and_the_reply_comes_last(void **state)
     op_free(run(key_op(OP_REVOKE, MANY + 2)));
     end_switch(&resume, 0);
     assert_int_equal(count_wrong(), 0);
+}
+
+static struct op *limit_op(const char *owner, unsigned count)
+{
+    struct op *op = owner_op(OP_OWNER_UPDATE, owner);
+    op->fields.has = OP_HAS_RATES;
+    if (count > 0)
+        op->fields.rates =
+            (struct rates){.count = 1, .list = {{.count = count, .period_s = 60, .burst = count}}};
+    return op;
+}
+
+/* Limits too are shown bit by bit, wholly when the reply comes, and go on through a generation that
+ * was switched to in the middle. */
+static void limits_of_an_owner_of_many_keys_are_shown_likewise(void **state)
+{
+    struct asked first, second;
+    char path[STORE_FOLDER_SIZE + 8];
+    (void)state;
+    atomic_store(&slices, SOME);
+    submit(&first, limit_op("alice", 5));
+    while (atomic_load(&slices) > 0)
+        op_free(run(owner_op(OP_OWNER_GET, "alice")));
+    assert_in_range(count_flag(CONTROL_OWNER_LIMITS), 1, MANY - 1);
+    op_free(run(limit_op("bob", 3)));
+    assert_int_equal(count_wrong(), 0);
+    submit(&second, limit_op("alice", 6));
+    op_free(run(key_op(OP_REVOKE, MANY + 1)));
+    assert_false(first.done || second.done);
+    stops_at_end = true;
+    atomic_store(&slices, ALL);
+    await(&first);
+    assert_int_equal(count_flag(CONTROL_OWNER_LIMITS), MANY);
+    assert_int_equal(count_flag(CONTROL_SUSPENDED), 0);
+    snprintf(path, sizeof path, "%s/table", run_dir);
+    assert_int_equal(unlink(path), 0);
+    changer_beat(changer);
+    await(&second);
+    assert_int_equal(second.op->owners[0].rates.list[0].count, 6);
+    assert_int_equal(count_wrong(), 0);
+    stops_at_end = false;
+    atomic_store(&slices, ALL);
+    op_free(run(limit_op("alice", 0)));
+    assert_int_equal(count_flag(CONTROL_OWNER_LIMITS), 0);
+    assert_int_equal(count_wrong(), 0);
+    op_free(first.op);
+    op_free(second.op);
 }
 
 static void assert_flag(const struct digest *digest, bool expected)
@@ -508,6 +560,7 @@ int main(void)
         EACH(switches_of_an_owner_come_one_after_the_other),
         EACH(a_new_generation_shows_it_all),
         EACH(nobody_hears_of_it_before_every_slot_shows_it),
+        EACH(limits_of_an_owner_of_many_keys_are_shown_likewise),
         EACH(a_stop_waits_for_it),
         cmocka_unit_test_setup_teardown(a_start_after_a_crash_in_the_middle_shows_it, make_folders,
                                         remove_folders),

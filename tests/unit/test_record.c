@@ -520,6 +520,7 @@ static void an_owner_comes_back_as_it_was(void **state)
                                      .version = 4,
                                  };
     (void)state;
+    assert_int_equal(rates_parse(text_of("10/1s:3,1000/1h"), &owner.rates, NULL), 0);
     assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), 0);
     for (size_t cut = 0; cut < len; cut++)
         assert_int_equal(record_owner_decode(bytes, cut, &decoded), CATLATCH_E_DATA);
@@ -529,6 +530,19 @@ static void an_owner_comes_back_as_it_was(void **state)
     assert_true(decoded.suspended);
     assert_true(decoded.suspended_unix_s == 1 && decoded.created_unix_s == 2);
     assert_true(decoded.key_count == 3 && decoded.version == 4);
+    assert_true(rates_equal(&decoded.rates, &owner.rates));
+    bytes[len - 4] = 11; /* the last burst is above what comes in an hour then */
+    bytes[len - 1] = 1;
+    assert_int_equal(record_owner_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    /* One that was written before owners had limits. */
+    owner.rates.count = 0;
+    assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), 0);
+    bytes[0] = 1;
+    assert_int_equal(record_owner_decode(bytes, len, &decoded), CATLATCH_E_DATA);
+    assert_int_equal(record_owner_decode(bytes, len - 1, &decoded), 0);
+    assert_true(decoded.rates.count == 0 && decoded.version == 4);
+    assert_text_equal(decoded.name, owner.name);
+    assert_int_equal(record_owner_encode(&owner, bytes, sizeof bytes, &len), 0);
     bytes[1] |= 1;
     assert_int_equal(record_owner_decode(bytes, len, &decoded), CATLATCH_E_DATA);
     bytes[0] = 9;

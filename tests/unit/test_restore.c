@@ -748,7 +748,7 @@ static void host_open(struct host *host)
     assert_ok(tally_reserve(host->tally, 10, &error));
     host->ref = tally_take(host->tally, 1);
     heap_table_open(&host->table, 16, 256);
-    keys_entry(&record, false, &entry);
+    keys_entry(&record, &(struct owner_state){.block = 0}, &entry);
     entry.usage = host->ref;
     assert_int_equal(heap_table_put(&host->table, &entry), 0);
 }

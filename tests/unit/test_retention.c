@@ -593,7 +593,7 @@ static void show_active(struct heap_table *table, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct record record = store_sample(ACTIVE_FROM + i, "n", "acme");
         struct table_entry entry;
-        keys_entry(&record, false, &entry);
+        keys_entry(&record, &(struct owner_state){.block = 0}, &entry);
         entry.usage = tally_take(tally, record.id);
         assert_int_equal(heap_table_put(table, &entry), 0);
     }

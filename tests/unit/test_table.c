@@ -529,7 +529,7 @@ static void an_owner_that_a_failed_claim_stored_outlives_the_claim_before_it(voi
     uint64_t side = small.writer.side_used;
     assert_int_equal(table_claim(&small.writer, &failed.entry, TABLE_ORDINARY, &none),
                      CATLATCH_E_FULL);
-    assert_true(small.writer.side_used == side + 104); /* the owner, and no more */
+    assert_true(small.writer.side_used == side + 112); /* the owner, and no more */
     table_abandon(&small.writer, &claim);
 
     failed.entry.name = text_of("y");
@@ -919,13 +919,18 @@ static void put_many(void)
     assert_int_equal(heap_table_put(&table, &many[4].entry), 0);
 }
 
-static void switch_owner(struct text owner, bool suspended, uint64_t max)
+static void show_owner(const struct table_owner *owner, uint64_t max)
 {
     uint64_t at = 0, calls = 0;
-    while (!table_suspend(&table.writer, owner, suspended, &at, max))
+    while (!table_show_owner(&table.writer, owner, &at, max))
         assert_int_equal(at, max * ++calls);
     assert_int_equal(at, table.writer.view.slot_count);
-    assert_true(table_suspend(&table.writer, owner, suspended, &at, max));
+    assert_true(table_show_owner(&table.writer, owner, &at, max));
+}
+
+static void switch_owner(struct text name, bool suspended, uint64_t max)
+{
+    show_owner(&(struct table_owner){.name = name, .suspended = suspended}, max);
 }
 
 static void assert_suspended(struct text owner)
@@ -959,6 +964,109 @@ static void an_owner_is_suspended_in_all_of_its_living_slots_and_in_no_others(vo
     assert_suspended(owner);
 }
 
+/* What all keys show of the limits that their owner has. */
+static void assert_limited(struct text owner, const struct rates *rates, uint32_t block)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        struct table_hit hit;
+        struct table_limits shown;
+        uint32_t shown_block;
+        bool is_his = text_equal(many[i].entry.owner, owner);
+        assert_int_equal(table_find(&table.writer.view, &many[i].entry.digest, &hit), TABLE_HIT);
+        assert_int_equal(table_owner_limits(&table.writer.view, hit.slot, &shown, &shown_block), 0);
+        assert_int_equal(shown.count, is_his ? rates->count : 0);
+        assert_int_equal(shown_block, is_his ? block : 0);
+        for (unsigned j = 0; j < shown.count; j++)
+            assert_true(rate_equal(&shown.rates[j].rate, &rates->list[j]));
+        if (control_state(hit.control) == SLOT_LIVE)
+            assert_int_equal((hit.control & CONTROL_OWNER_LIMITS) != 0, is_his && rates->count > 0);
+    }
+}
+
+static struct rates rates_of(const char *text)
+{
+    struct rates rates;
+    assert_int_equal(rates_parse(text_of(text), &rates, NULL), 0);
+    return rates;
+}
+
+static void give_limits(struct table_owner *owner, const struct rates *rates, uint32_t block,
+                        uint64_t max)
+{
+    assert_int_equal(
+        table_owner_word(&table.writer, rates, block, TABLE_ORDINARY, &owner->limits_word), 0);
+    show_owner(owner, max);
+}
+
+static void an_owners_limits_are_all_of_its_keys_revoked_ones_too(void **state)
+{
+    const uint64_t sizes[] = {1, 100000};
+    struct rates rates = rates_of("10/1s,100/1m"), other = rates_of("7/1h"), none = {.count = 0};
+    (void)state;
+    put_many();
+    struct table_owner owner = {.name = many[0].entry.owner, .suspended = true};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        give_limits(&owner, &rates, 77, sizes[i]);
+        assert_limited(owner.name, &rates, 77);
+        give_limits(&owner, &other, 77, sizes[i]);
+        assert_limited(owner.name, &other, 77);
+        give_limits(&owner, &none, 77, sizes[i]);
+        assert_limited(owner.name, &none, 77);
+    }
+    show_owner(&(struct table_owner){.name = owner.name}, 100000);
+    assert_suspended((struct text){0});
+}
+
+static void a_key_brings_the_limits_that_its_owner_has_by_then(void **state)
+{
+    struct rates rates = rates_of("10/1s"), none = {.count = 0};
+    struct table_claim claim;
+    (void)state;
+    put_many();
+    struct text owner = many[0].entry.owner;
+    /* A claim that is given up has shown nothing of them. */
+    struct table_entry entry = many[1].entry;
+    entry.owner_rates = &rates;
+    entry.owner_block = 5;
+    entry.name = text_of("another");
+    assert_int_equal(table_claim(&table.writer, &entry, TABLE_ORDINARY, &claim), 0);
+    table_abandon(&table.writer, &claim);
+    assert_limited(owner, &none, 0);
+    /* A change of the control word alone shows them, a new slot too, and a revoked key. */
+    for (unsigned i = 0; i < MANY; i++) {
+        if (!text_equal(many[i].entry.owner, owner))
+            continue;
+        many[i].entry.owner_rates = &rates;
+        many[i].entry.owner_block = 5;
+        if (i % 4 == 1)
+            many[i].entry.name = text_of("renamed again");
+        assert_int_equal(heap_table_put(&table, &many[i].entry), 0);
+    }
+    assert_limited(owner, &rates, 5);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_shows(&table, &many[i].entry);
+}
+
+static void an_owner_gets_no_limits_without_room_for_them(void **state)
+{
+    struct rates rates = rates_of("10/1s"), wrong = {.count = 1};
+    uint64_t word = 1, side = 0;
+    unsigned made = 0;
+    (void)state;
+    assert_int_equal(table_owner_word(&table.writer, &wrong, 1, TABLE_ORDINARY, &word),
+                     CATLATCH_E_DATA);
+    for (int r = 0; r == 0; made += r == 0) {
+        side = table.writer.side_used;
+        rates.list[0].burst++;
+        r = table_owner_word(&table.writer, &rates, 1, TABLE_ORDINARY, &word);
+        assert_true(r == 0 || r == CATLATCH_E_FULL);
+    }
+    assert_true(made > 10 && table.writer.side_used == side);
+    assert_int_equal(table_owner_word(&table.writer, &rates, 1, TABLE_NARROWING, &word), 0);
+    assert_int_equal(word >> 32, 1);
+    assert_int_equal((uint32_t)word * UINT64_C(8), side);
+}
+
 static void the_heartbeat_never_undoes_the_mark_of_a_superseded_table(void **state)
 {
     (void)state;
@@ -987,10 +1095,10 @@ static void the_header_tells_sequence_and_use(void **state)
 }
 
 /* Readers of one release map tables of the next: these numbers change with TABLE_LAYOUT only. */
-static void layout_2_is_where_it_was(void **state)
+static void layout_3_is_where_it_was(void **state)
 {
     (void)state;
-    assert_int_equal(TABLE_LAYOUT, 2);
+    assert_int_equal(TABLE_LAYOUT, 3);
     assert_int_equal(TABLE_PROBE_MAX, 512);
     assert_int_equal(offsetof(struct table_header, pulse), 0);
     assert_int_equal(offsetof(struct table_header, max_stale_ms), 8);
@@ -1060,10 +1168,13 @@ int main(void)
         EACH(scopes_fit_up_to_the_bound_and_not_beyond),
         EACH(only_whole_scopes_match),
         EACH(an_owner_is_suspended_in_all_of_its_living_slots_and_in_no_others),
+        EACH(an_owners_limits_are_all_of_its_keys_revoked_ones_too),
+        EACH(a_key_brings_the_limits_that_its_owner_has_by_then),
+        EACH(an_owner_gets_no_limits_without_room_for_them),
         EACH(only_addresses_of_the_networks_are_allowed),
         EACH(the_heartbeat_never_undoes_the_mark_of_a_superseded_table),
         EACH(the_header_tells_sequence_and_use),
-        EACH(layout_2_is_where_it_was),
+        EACH(layout_3_is_where_it_was),
     };
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);
 }

@@ -180,6 +180,13 @@ static void an_owner_has_a_line_of_its_own(void **state)
     assert_true(has("$9\r\nSUSPENDED\r\n$2\r\nal\r\n$2\r\nAT\r\n$20\r\n2026-01-01T00:00:00Z\r\n"));
     assert_refused("{\"suspended_owner\":\"al\",\"name\":\"n\"}", "suspended_at alone");
     assert_refused("{\"suspended_owner\":\"\"}", "is empty");
+    assert_taken("{\"limited_owner\":\"al\",\"rates\":[\"5/1m\",\"9/1h\"]}");
+    assert_true(line.is_owner);
+    assert_true(
+        has("$7\r\nLIMITED\r\n$2\r\nal\r\n$4\r\nRATE\r\n$4\r\n5/1m\r\n$4\r\nRATE\r\n$4\r\n9/1h"));
+    assert_refused("{\"limited_owner\":\"al\",\"name\":\"n\"}", "rates alone");
+    assert_refused("{\"limited_owner\":\"al\",\"rates\":[\"0/1m\"]}", "lets nothing through");
+    assert_refused("{\"limited_owner\":\"\"}", "is empty");
 }
 
 /* The longest key that there can be, each character written as long as it can be, is one line. */

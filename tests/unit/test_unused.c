@@ -251,7 +251,7 @@ static void a_key_without_a_record_is_not_called_idle(void **state)
     (void)state;
     record.created_unix_s = 1;
     store_save(store, NULL, &record, CHANGE_CREATED);
-    keys_entry(&record, false, &entry);
+    keys_entry(&record, &(struct owner_state){.block = 0}, &entry);
     assert_int_equal(heap_table_put(&table, &entry), 0);
     assert_false(is_disabled_for_its_age(1));
     add_key(2, 1, 0);

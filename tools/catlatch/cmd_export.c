@@ -30,17 +30,25 @@ static int key_write(const json_t *key, struct error *error)
     return code;
 }
 
+/* What is told of the owner under the first name, and more of it under the second. */
+static int owner_line(const json_t *owner, const char *name, const char *more, struct error *error)
+{
+    json_t *line = json_pack("{sO sO}", name, json_object_get(owner, "owner"), more,
+                             json_object_get(owner, more));
+    int code = line_write(line, error);
+
+    json_decref(line);
+    return code;
+}
+
 static int owner_write(const json_t *owner, struct error *error)
 {
-    json_t *line;
-    int code;
+    int code = 0;
 
-    if (!value_true(owner, "suspended"))
-        return 0;
-    line = json_pack("{sO sO}", "suspended_owner", json_object_get(owner, "owner"), "suspended_at",
-                     json_object_get(owner, "suspended_at"));
-    code = line_write(line, error);
-    json_decref(line);
+    if (value_true(owner, "suspended"))
+        code = owner_line(owner, "suspended_owner", "suspended_at", error);
+    if (code == 0 && json_array_size(json_object_get(owner, "rates")) > 0)
+        code = owner_line(owner, "limited_owner", "rates", error);
     return code;
 }
 
@@ -79,7 +87,7 @@ static int pages_write(struct session *session, const char *verb, const char *li
     return code;
 }
 
-/* Suspended owners first: their keys must not be accepted for a moment where they are imported. */
+/* Owners first: what they are refused must not pass for a moment where they are imported. */
 int cmd_export(struct call *call)
 {
     struct error error = {0};

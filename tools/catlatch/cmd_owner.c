@@ -1,17 +1,18 @@
-/* owner list, show, suspend, resume. */
+/* owner list, show, suspend, resume, update. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "commands.h"
+#include "core/rate.h"
 #include "output.h"
 #include "value.h"
 
 static const struct output_column columns[] = {
     {"OWNER", "owner", 12, OUTPUT_WRAPS},        {"KEYS", "keys", 6, OUTPUT_FIXED},
     {"SUSPENDED", "suspended", 9, OUTPUT_FIXED}, {"SINCE", "suspended_at", 16, OUTPUT_FIXED},
-    {"CREATED", "created_at", 16, OUTPUT_SPARE},
+    {"RATES", "rates", 8, OUTPUT_WRAPS},         {"CREATED", "created_at", 16, OUTPUT_SPARE},
 };
 
 /* Asks for one page of owners; *io_cursor is NULL at first and again after the last page. */
@@ -69,14 +70,19 @@ int cmd_owner_list(struct call *call)
     return EX_OK;
 }
 
-/* Sends `verb OWNER [COMMENT c]`; the caller owns the map. */
-static int owner_ask(struct call *call, const char *verb, json_t **ret_map, struct error *error)
+/* Sends `verb OWNER [SET rate rates] [COMMENT c]`; the caller owns the map. */
+static int owner_ask(struct call *call, const char *verb, const char *rates, json_t **ret_map,
+                     struct error *error)
 {
     struct session_words request = {0};
     int code = call_connect(call, error);
 
     if (code == 0)
         code = session_pair(&request, verb, call->options.operands[0], error);
+    if (code == 0 && rates != NULL)
+        code = session_pair(&request, "SET", "rate", error);
+    if (code == 0 && rates != NULL)
+        code = session_word(&request, rates, error);
     if (code == 0)
         code =
             session_pair(&request, "COMMENT", option_text(&call->options, OPTION_BECAUSE), error);
@@ -90,7 +96,7 @@ int cmd_owner_show(struct call *call)
 {
     struct error error = {0};
     json_t *owner = NULL;
-    int code = owner_ask(call, "OWNER.GET", &owner, &error);
+    int code = owner_ask(call, "OWNER.GET", NULL, &owner, &error);
 
     if (code == 0 && option_given(&call->options, OPTION_JSON))
         output_json(owner);
@@ -115,11 +121,11 @@ static void owner_line(FILE *stream, const json_t *owner, const char *what)
             count == 0 && keys > 0 ? "; it was so already" : "");
 }
 
-static int owner_change(struct call *call, const char *verb, const char *what)
+static int owner_change(struct call *call, const char *verb, const char *rates, const char *what)
 {
     struct error error = {0};
     json_t *owner = NULL;
-    int code = owner_ask(call, verb, &owner, &error);
+    int code = owner_ask(call, verb, rates, &owner, &error);
     int status = EX_OK;
 
     if (code == 0 && option_given(&call->options, OPTION_JSON))
@@ -136,10 +142,43 @@ static int owner_change(struct call *call, const char *verb, const char *what)
 
 int cmd_owner_suspend(struct call *call)
 {
-    return owner_change(call, "OWNER.SUSPEND", "all refused everywhere");
+    return owner_change(call, "OWNER.SUSPEND", NULL, "all refused everywhere");
 }
 
 int cmd_owner_resume(struct call *call)
 {
-    return owner_change(call, "OWNER.RESUME", "no longer suspended");
+    return owner_change(call, "OWNER.RESUME", NULL, "no longer suspended");
+}
+
+/* --set rate=RATES, and nothing else. */
+static int rates_set(const struct options *options, const char **ret_rates, struct error *error)
+{
+    const char *set = option_text(options, OPTION_SET);
+    struct error why;
+    struct rates rates;
+
+    if (set == NULL)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "owner update needs what to change: --set rate=100/1m");
+    if (options->values[OPTION_SET].count > 1)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "--set is given twice; several rates are one list: rate=10/1s,1000/1h");
+    if (strncmp(set, "rate=", 5) != 0)
+        return error_set(error, CATLATCH_E_ARGUMENT,
+                         "--set of an owner takes rate=RATES and nothing else");
+    *ret_rates = set + 5;
+    if (set[5] != '\0' && rates_parse(text_of(set + 5), &rates, &why) != 0)
+        return error_set(error, CATLATCH_E_DATA, "--set rate: %s", why.text);
+    return 0;
+}
+
+int cmd_owner_update(struct call *call)
+{
+    struct error error = {0};
+    const char *rates = NULL;
+
+    if (rates_set(&call->options, &rates, &error) != 0)
+        return output_error(&error);
+    return owner_change(call, "OWNER.UPDATE", rates,
+                        rates[0] != '\0' ? "limited together" : "no longer limited together");
 }

@@ -17,6 +17,7 @@ int cmd_owner_list(struct call *call);
 int cmd_owner_show(struct call *call);
 int cmd_owner_suspend(struct call *call);
 int cmd_owner_resume(struct call *call);
+int cmd_owner_update(struct call *call);
 int cmd_verify(struct call *call);
 int cmd_log(struct call *call);
 int cmd_backup(struct call *call);

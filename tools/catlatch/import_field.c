@@ -41,6 +41,7 @@ static const char *const field_names[FIELDS] = {
     [FIELD_ASSUMED_BITS] = "assumed_bits",
     [FIELD_SUSPENDED_OWNER] = "suspended_owner",
     [FIELD_SUSPENDED_AT] = "suspended_at",
+    [FIELD_LIMITED_OWNER] = "limited_owner",
 };
 
 int field_refuse(struct reading *reading, enum field field, const char *what)

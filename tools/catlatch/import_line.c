@@ -64,19 +64,33 @@ static int key_put(struct reading *reading)
     return field_put_id(reading, FIELD_ROTATED_TO, "ROTATED_TO", NULL);
 }
 
-static int owner_put(struct reading *reading)
+/* Of a line about an owner nothing is given but these two. */
+static int owner_put(struct reading *reading, enum field owner, const char *word, enum field other,
+                     const char *what)
 {
-    int code;
-
     reading->line->is_owner = true;
     for (int i = 0; i < FIELDS; i++)
-        if (reading->values[i] != NULL && i != FIELD_SUSPENDED_OWNER && i != FIELD_SUSPENDED_AT)
-            return field_refuse(reading, FIELD_SUSPENDED_OWNER, "goes with suspended_at alone");
-    if (json_string_length(reading->values[FIELD_SUSPENDED_OWNER]) == 0 &&
-        json_is_string(reading->values[FIELD_SUSPENDED_OWNER]))
-        return field_refuse(reading, FIELD_SUSPENDED_OWNER, "is empty");
-    code = field_put_text(reading, FIELD_SUSPENDED_OWNER, "SUSPENDED", FIELD_TEXT_MAX);
+        if (reading->values[i] != NULL && i != (int)owner && i != (int)other)
+            return field_refuse(reading, owner, what);
+    if (json_string_length(reading->values[owner]) == 0 && json_is_string(reading->values[owner]))
+        return field_refuse(reading, owner, "is empty");
+    return field_put_text(reading, owner, word, FIELD_TEXT_MAX);
+}
+
+static int suspended_put(struct reading *reading)
+{
+    int code = owner_put(reading, FIELD_SUSPENDED_OWNER, "SUSPENDED", FIELD_SUSPENDED_AT,
+                         "goes with suspended_at alone");
+
     return code != 0 ? code : field_put_time(reading, FIELD_SUSPENDED_AT, "AT");
+}
+
+static int limited_put(struct reading *reading)
+{
+    int code =
+        owner_put(reading, FIELD_LIMITED_OWNER, "LIMITED", FIELD_RATES, "goes with rates alone");
+
+    return code != 0 ? code : rates_put(reading);
 }
 
 static int object_read(struct reading *reading, json_t *object)
@@ -89,7 +103,9 @@ static int object_read(struct reading *reading, json_t *object)
     code = field_find_all(reading, object);
     if (code != 0)
         return code;
-    return reading->values[FIELD_SUSPENDED_OWNER] != NULL ? owner_put(reading) : key_put(reading);
+    return reading->values[FIELD_SUSPENDED_OWNER] != NULL ? suspended_put(reading)
+           : reading->values[FIELD_LIMITED_OWNER] != NULL ? limited_put(reading)
+                                                          : key_put(reading);
 }
 
 static int json_read(struct reading *reading, const char *text, size_t len)

@@ -34,7 +34,7 @@ struct import_rules {
 
 /* What a line says, as bulk strings of RESP that go into a request as they are. */
 struct import_line {
-    bool is_owner; /* "suspended_owner": words for a request of its own */
+    bool is_owner; /* suspended or limited: words for a request of its own */
     bool foreign;  /* a key without check digits: `format` refuses it */
     struct digest digest;
     uint64_t id; /* 0: none was given */

@@ -58,6 +58,12 @@ const struct command command_list[] = {
      BITS1(BECAUSE), 1, 1, cmd_owner_suspend},
     {"owner resume", "accept the keys of a suspended owner again", "OWNER",
      "Keys that were disabled one by one stay disabled.", 0, 1, 1, cmd_owner_resume},
+    {"owner update", "limit all keys of an owner together", "OWNER --set rate=RATES",
+     "With rate=1000/1m his keys may be used 1000 times in a minute in all, whatever limits each "
+     "of "
+     "them has; what one of them is refused for is not counted. An empty rate= lifts it. Where the "
+     "service charges no limits (a line with the module limit), nothing is limited.",
+     BITS2(SET, BECAUSE), 1, 1, cmd_owner_update},
     {"verify", "ask whether a key is accepted", "",
      "The key comes on standard input. Exit status 0: valid, 1: refused, 69: it could not be "
      "checked. With --explain the service is opened in this process, as a worker does it, and each "
@@ -116,7 +122,8 @@ const struct command command_list[] = {
      "one of "
      "key and sha256 are needed. "
      "{\"suspended_owner\", "
-     "\"suspended_at\"} suspends an owner. A line takes at most 256 KiB. Every line is checked "
+     "\"suspended_at\"} suspends an owner, {\"limited_owner\", \"rates\"} limits all of his keys "
+     "together. A line takes at most 256 KiB. Every line is checked "
      "before the first key is imported; a bad one ends it, with nothing done. Then a thousand "
      "keys are one transaction: an import that was interrupted goes on with --on-conflict skip. "
      "What "
