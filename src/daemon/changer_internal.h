@@ -2,8 +2,8 @@
  * changer_internal.h - what the changer's own files share; nobody else includes it.
  *
  * changer.c is the event loop's side, changer_thread.c the store thread, changer_usage.c what that
- * does for the use of keys, flusher.c the one that flushes for it, changer_start.c what comes
- * before: the first table, and what becomes of older ones.
+ * does for the use of keys, changer_config.c what it goes by, flusher.c the one that flushes for
+ * it, changer_start.c what comes before: the first table, and what becomes of older ones.
  */
 #ifndef DAEMON_CHANGER_INTERNAL_H
 #define DAEMON_CHANGER_INTERNAL_H
@@ -96,10 +96,21 @@ void changer_fail(struct changer *changer, const struct error *error);
 /* What the next generation should hold, by the store and the configuration of now. Store thread. */
 void changer_plan_growth(struct changer *changer);
 
-/* Before a generation is published: what of the configuration stands in the table itself, and where
- * the one before it has named limits; NULL: there was none. Store thread. */
+/* changer_config.c, on the store thread, or before it runs. Before a generation is published: what
+ * of the configuration stands in the table itself, and where the one before it has named limits;
+ * NULL: there was none. */
 void changer_take_over_table(struct changer *changer, struct table_writer *fresh,
                              const struct table_view *from);
+
+/* Under the lock: a fresh configuration, if there is one. */
+void changer_take_config(struct changer *changer);
+
+/* Whether the services name limits that keys of this generation cannot be held to. */
+bool changer_lacks_limits(const struct changer *changer);
+
+/* A configuration is in force when every key can be held to the limits that it names; or when that
+ * was tried, and there is no room for it. */
+void changer_tell_configured(struct changer *changer);
 
 /* Builds and publishes the first generation, marks and unlinks older ones. On the caller's thread,
  * before the store thread runs. See changer_start. */

@@ -2,7 +2,6 @@
 #include <time.h>
 
 #include "daemon/changer_internal.h"
-#include "daemon/settings.h"
 
 /* Operations that share one flush, and the claims after which a batch takes no more of them: both
  * bound how long the first of a batch waits for the last. */
@@ -73,38 +72,6 @@ static void stamp(struct changer *changer, struct op *op)
         op->sequence = store_sequence(changer->options.store);
     }
     op->time_unix_ms = changer_realtime_ms();
-}
-
-/* What of the configuration stands in the table itself. */
-static void configure_table(struct changer *changer, struct table_writer *table)
-{
-    const struct named_limits *named = &changer->keys.config->named_limits;
-
-    changer->all_placed = true;
-    atomic_store_explicit(&table->header->max_stale_ms,
-                          (uint64_t)changer->keys.config->max_stale_ms, memory_order_relaxed);
-    for (size_t i = 0; i < named->count; i++)
-        for (uint32_t j = 0; j < named->list[i].rates.count; j++)
-            /* Where it is full, the next generation has room: lacks_limits. */
-            changer->all_placed &=
-                table_name_limit(table, named->list[i].name, &named->list[i].rates.list[j]) == 0;
-}
-
-void changer_take_over_table(struct changer *changer, struct table_writer *fresh,
-                             const struct table_view *from)
-{
-    if (from != NULL)
-        table_keep_limits(fresh, from, changer->growth.spare_limits);
-    configure_table(changer, fresh); /* which may have changed since the plan */
-    changer->all_limited = changer->growth.all_limited;
-}
-
-/* Whether the services name limits that keys of this generation cannot be held to. */
-static bool lacks_limits(const struct changer *changer)
-{
-    return changer->keys.config->named_limits.count > 0 &&
-           tally_area(changer->keys.sweeper.tally) != NULL &&
-           !(changer->all_limited && changer->all_placed);
 }
 
 /* The table shows what was published up to this change; whoever finishes it wakes the loop. */
@@ -351,7 +318,7 @@ static void growth_failed(struct changer *changer, struct error *error)
 
 static bool growth_is_due(const struct changer *changer)
 {
-    return changer->waiting.first != NULL || lacks_limits(changer) ||
+    return changer->waiting.first != NULL || changer_lacks_limits(changer) ||
            table_fill_permille(changer->keys.table) >= GROW_AT_PERMILLE ||
            changer->expected_keys > changer->keys.table->capacity / 1000 * GROW_AT_PERMILLE;
 }
@@ -455,18 +422,7 @@ static void take_work(struct changer *changer, struct work *work, bool busy)
     work->stop = changer->stopping && work->batch.first == NULL && work->imports.first == NULL &&
                  work->read == NULL && changer->keys.spreading.first == NULL;
     changer->lost = changer->made = changer->tend = changer->sweep = false;
-    if (changer->fresh_config != NULL) {
-        changer->config_error.code = 0;
-        if (settings_check_environments(changer->fresh_config, &changer->keys.table->view,
-                                        &changer->config_error) == 0) {
-            changer->keys.config = changer->fresh_config;
-            configure_table(changer, changer->keys.table);
-            retention_confirm(&changer->retention);
-            changer->all_limited &= changer->keys.config->named_limits.count > 0;
-        }
-        changer->fresh_config = NULL;
-        changer->config_waits = true;
-    }
+    changer_take_config(changer);
     uv_mutex_unlock(&changer->lock);
 }
 
@@ -572,21 +528,6 @@ static bool check_store(struct changer *changer)
     return true;
 }
 
-/* A configuration is in force when every key can be held to the limits that it names; or when that
- * was tried, and there is no room for it. */
-static void tell_configured(struct changer *changer)
-{
-    bool was_tried = generation_now_ms() < changer->no_growth_before_ms;
-
-    if (!changer->config_waits || (lacks_limits(changer) && !was_tried))
-        return;
-    changer->config_waits = false;
-    uv_mutex_lock(&changer->lock);
-    changer->config_taken = true;
-    uv_mutex_unlock(&changer->lock);
-    uv_async_send(&changer->async);
-}
-
 static void end_thread(struct changer *changer)
 {
     struct error error;
@@ -642,7 +583,7 @@ void changer_thread(void *context)
             tend(changer);
         consider_growth(changer, work.lost);
         busy = step_growth(changer);
-        tell_configured(changer);
+        changer_tell_configured(changer);
         busy |= step_spread(changer);
         busy |= changer_step_sweep(changer, work.sweep);
         if (changer_uses_are_due(changer, work.sweep)) {

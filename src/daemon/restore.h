@@ -39,11 +39,12 @@ struct restore_counts {
     uint64_t returning; /* not revoked in the backup, and not known to the old store */
     uint64_t vanishing; /* not revoked in the old store, and not in the backup */
     uint64_t changing;  /* in both, and not the same afterwards as in the old store, of which */
-    uint64_t widening;  /* those that would be accepted longer, earlier or for more scopes */
+    uint64_t widening;  /* those that would be accepted longer, more often, for more scopes, ... */
     uint64_t revoked;   /* revoked in the old store alone: will be */
     uint64_t disabled;  /* likewise */
     uint64_t suspended; /* owners, likewise */
     uint64_t kept;      /* revoked keys that only the old store has: will be kept so */
+    uint64_t widening_owners; /* whose keys together would be accepted more often */
 };
 
 /* Copies the options; the texts must stay. Returns 0 or E_MEMORY. */

@@ -25,7 +25,9 @@ static bool is_wider(const struct record *before, const struct record *after)
     for (size_t i = 0; i < after->scope_count; i++)
         if (!has_scope(before, after->scopes[i]))
             return true;
-    return false;
+    return record_rates_narrow(&after->rates, &before->rates) ||
+           (before->allowance.uses != 0 &&
+            (after->allowance.uses == 0 || after->allowance.uses > before->allowance.uses));
 }
 
 /* E_NOT_FOUND is no error here, and leaves none. */
@@ -144,14 +146,18 @@ static int compare_owner(void *context, const struct record_owner *old)
 
     memcpy(restore->owner, old->name.bytes, old->name.len);
     restore->owner_len = old->name.len;
-    if (!old->suspended)
+    if (!old->suspended && old->rates.count == 0)
         return 0;
     struct error error = {.code = 0};
     int r = store_owner(restore->fresh, restore->txn, old->name, &restore->buffer, &owner, &error);
-    if (r != 0 && r != CATLATCH_E_NOT_FOUND)
+    if (r != 0 && r != CATLATCH_E_NOT_FOUND) {
         *restore->error = error;
-    if ((r != 0 && r != CATLATCH_E_NOT_FOUND) || (r == 0 && owner.suspended))
         return r;
+    }
+    restore->counts.widening_owners +=
+        r == 0 && record_rates_narrow(&owner.rates, &old->rates) ? 1 : 0;
+    if (!old->suspended || owner.suspended)
+        return 0;
     restore->counts.suspended++;
     if (restore->actor == NULL)
         return 0;

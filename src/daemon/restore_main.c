@@ -122,9 +122,10 @@ static void print_summary(const struct offline *offline, bool restored)
     printf(",\"keys\":%" PRIu64 ",\"returning\":%" PRIu64 ",\"vanishing\":%" PRIu64
            ",\"changing\":%" PRIu64 ",\"widening\":%" PRIu64 ",\"revoked_again\":%" PRIu64
            ",\"disabled_again\":%" PRIu64 ",\"owners_suspended_again\":%" PRIu64
-           ",\"kept_revoked\":%" PRIu64,
+           ",\"kept_revoked\":%" PRIu64 ",\"owners_widening\":%" PRIu64,
            counts->keys, counts->returning, counts->vanishing, counts->changing, counts->widening,
-           counts->revoked, counts->disabled, counts->suspended, counts->kept);
+           counts->revoked, counts->disabled, counts->suspended, counts->kept,
+           counts->widening_owners);
     if (restored)
         printf(",\"sequence\":\"%" PRIu64 ":%" PRIu64 "\"", position.epoch, position.sequence);
     puts("}");

@@ -321,7 +321,7 @@ void restoring_tell(const struct daemon *daemon, struct reply *reply)
     const struct restore_counts *counts = ready ? restore_counts(restore) : &restoring->counts;
     const struct backup_tally *backup = ready ? restore_backup(restore) : NULL;
 
-    reply_map(reply, told ? 19 : 5);
+    reply_map(reply, told ? 20 : 5);
     pair_word(reply, "id", restoring->id[0] != '\0' ? restoring->id : NULL);
     pair_word(reply, "state", state_names[restoring->state]);
     pair_word(reply, "error", restoring->state == RESTORING_FAILED ? restoring->error.text : NULL);
@@ -350,6 +350,7 @@ void restoring_tell(const struct daemon *daemon, struct reply *reply)
     pair_count(reply, "disabled_again", counts->disabled);
     pair_count(reply, "owners_suspended_again", counts->suspended);
     pair_count(reply, "kept_revoked", counts->kept);
+    pair_count(reply, "owners_widening", counts->widening_owners);
     if (restoring->state == RESTORING_DONE)
         pair_position(reply, "sequence", restoring->position.epoch, restoring->position.sequence);
     else
@@ -358,7 +359,7 @@ void restoring_tell(const struct daemon *daemon, struct reply *reply)
 
 #define LAST_COUNTS                                                                                \
     "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 \
-    " %" PRIu64
+    " %" PRIu64 " %" PRIu64
 
 /* Two lines: id, code, position, known and counts; and what the error says. */
 static int write_last(const struct restoring *restoring, const char *state_dir)
@@ -371,12 +372,12 @@ static int write_last(const struct restoring *restoring, const char *state_dir)
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    int written = dprintf(fd, "%s %d %" PRIu64 " %" PRIu64 " %d " LAST_COUNTS "\n%s\n",
-                          restoring->id, restoring->error.code, restoring->position.epoch,
-                          restoring->position.sequence, restoring->known, counts->keys,
-                          counts->returning, counts->vanishing, counts->changing, counts->widening,
-                          counts->revoked, counts->disabled, counts->suspended, counts->kept,
-                          restoring->error.code != 0 ? restoring->error.text : "");
+    int written = dprintf(
+        fd, "%s %d %" PRIu64 " %" PRIu64 " %d " LAST_COUNTS "\n%s\n", restoring->id,
+        restoring->error.code, restoring->position.epoch, restoring->position.sequence,
+        restoring->known, counts->keys, counts->returning, counts->vanishing, counts->changing,
+        counts->widening, counts->revoked, counts->disabled, counts->suspended, counts->kept,
+        counts->widening_owners, restoring->error.code != 0 ? restoring->error.text : "");
     int failed = written < 0 ? ENOSPC : fsync(fd) != 0 ? errno : 0;
     close(fd);
     if (failed == 0 && rename(fresh, path) != 0)
@@ -399,15 +400,16 @@ void restoring_load(struct daemon *daemon)
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;
-    int fields = fscanf(
-        file,
-        "%32s %d %" SCNu64 " %" SCNu64 " %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-        " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %511[^\n]",
-        last.id, &last.error.code, &last.position.epoch, &last.position.sequence, &known,
-        &counts->keys, &counts->returning, &counts->vanishing, &counts->changing, &counts->widening,
-        &counts->revoked, &counts->disabled, &counts->suspended, &counts->kept, text);
+    int fields =
+        fscanf(file,
+               "%32s %d %" SCNu64 " %" SCNu64 " %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+               " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %511[^\n]",
+               last.id, &last.error.code, &last.position.epoch, &last.position.sequence, &known,
+               &counts->keys, &counts->returning, &counts->vanishing, &counts->changing,
+               &counts->widening, &counts->revoked, &counts->disabled, &counts->suspended,
+               &counts->kept, &counts->widening_owners, text);
     fclose(file);
-    if (fields < 14)
+    if (fields < 15)
         return;
     last.known = known != 0;
     last.state = last.error.code == 0 ? RESTORING_DONE : RESTORING_FAILED;

@@ -94,9 +94,12 @@ assert_untouched() { # the store is the one before a restore
     catlatch disable "$off" >/dev/null
     catlatch update "$short" --set scopes= --set expires=1d >/dev/null
     catlatch owner suspend eve >/dev/null
+    catlatch owner update eve --set rate=5/1m >/dev/null
     run catlatch restore "$dir/b" --dry-run --json
     jq -e '.changing == 1 and .widening == 1 and .disabled_again == 1
-        and .owners_suspended_again == 1' <<<"$output"
+        and .owners_suspended_again == 1 and .owners_widening == 1' <<<"$output"
+    run catlatch restore "$dir/b" --dry-run
+    expect_text "$output" "1 owner's keys will together be accepted more often than now"
     catlatch restore "$dir/b" --yes >/dev/null
     [ "$(state_of "$off")" = disabled ]
     [ "$(state_of "$owned")" = disabled ]

@@ -332,6 +332,58 @@ static void what_was_taken_away_since_stays_taken_away(void **state)
     assert_int_equal(store_sequence(store), before + 6);
 }
 
+/* None: "". */
+static void limit_owner(const char *name, const char *rates)
+{
+    struct store_buffer buffer;
+    struct record_owner owner;
+    struct store_txn *txn;
+    struct change told = {.kind = CHANGE_OWNER_UPDATED, .owner = text_of(name)};
+
+    assert_ok(store_owner(store, NULL, text_of(name), &buffer, &owner, &error));
+    owner.rates.count = 0;
+    if (rates[0] != '\0')
+        assert_ok(rates_parse(text_of(rates), &owner.rates, &error));
+    assert_ok(store_begin(store, &txn, &error));
+    assert_ok(store_put_owner(txn, &owner, &told, &error));
+    assert_ok(store_commit(txn, &error));
+    assert_ok(store_flush(store, &error));
+}
+
+static void assert_owner_has(const char *name, const char *wanted)
+{
+    struct store_buffer buffer;
+    struct record_owner owner;
+    char text[RATES_TEXT_SIZE];
+
+    assert_ok(store_owner(store, NULL, text_of(name), &buffer, &owner, &error));
+    text[rates_format(&owner.rates, text)] = '\0';
+    assert_string_equal(text, wanted);
+}
+
+static void limits_of_owners_come_back_and_what_they_would_widen_is_counted(void **state)
+{
+    static const char *const names[] = {"same", "freed", "bound", "tighter", "gone"};
+    static const char *const before[] = {"5/1m", "5/1m", "", "9/1m", ""};
+    static const char *const since[] = {"5/1m", "", "5/1m", "7/1m", "1/1m"};
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) {
+        create(1 + i, names[i]);
+        limit_owner(names[i], before[i]);
+    }
+    back_up(NULL);
+    create(5, names[4]);
+    for (uint64_t i = 0; i < 5; i++)
+        limit_owner(names[i], since[i]);
+    assert_ok(build(false));
+    compare(store);
+    /* `bound` and `tighter`; an owner whom the backup does not know has no keys in it. */
+    assert_int_equal(restore_counts(restore)->widening_owners, 2);
+    restore_all(false);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_owner_has(names[i], before[i]);
+}
+
 static void networks_come_back_and_what_they_would_widen_is_counted(void **state)
 {
     (void)state;
@@ -1044,6 +1096,7 @@ int main(void)
         test(a_backup_is_consistent_whatever_changes_meanwhile),
         test(what_was_taken_away_since_stays_taken_away),
         test(networks_come_back_and_what_they_would_widen_is_counted),
+        test(limits_of_owners_come_back_and_what_they_would_widen_is_counted),
         test(a_new_epoch_is_above_all_that_was_published),
         test(a_store_that_does_not_go_on_from_the_backup_needs_a_word),
         test(a_later_backup_can_follow_an_earlier_one_without_a_word),

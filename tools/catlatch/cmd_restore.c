@@ -193,10 +193,14 @@ static void summary_print(FILE *stream, const json_t *summary)
     count_print(stream, number(summary, "changing"), "key changes", "keys change");
     if (number(summary, "widening") > 0)
         count_print(stream, number(summary, "widening"),
-                    "of them will be accepted longer, earlier, for more scopes or from more "
-                    "addresses than now",
-                    "of them will be accepted longer, earlier, for more scopes or from more "
-                    "addresses than now");
+                    "of them will be accepted longer, earlier, more often, for more scopes or from "
+                    "more addresses than now",
+                    "of them will be accepted longer, earlier, more often, for more scopes or from "
+                    "more addresses than now");
+    if (number(summary, "owners_widening") > 0)
+        count_print(stream, number(summary, "owners_widening"),
+                    "owner's keys will together be accepted more often than now",
+                    "owners' keys will together be accepted more often than now");
     count_print(stream, number(summary, "revoked_again") + number(summary, "kept_revoked"),
                 "key was revoked since, and stays so", "keys were revoked since, and stay so");
     count_print(stream, number(summary, "disabled_again"), "key was disabled since, and stays so",
