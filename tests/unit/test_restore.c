@@ -87,7 +87,7 @@ static void create_many(uint64_t first, uint64_t count, const char *owner)
     assert_ok(store_commit(txn, &error));
 }
 
-enum what { REVOKE, DISABLE, ENABLE, EXPIRE, RENAME, CONFINE, RELEASE };
+enum what { REVOKE, DISABLE, ENABLE, EXPIRE, RENAME, CONFINE, RELEASE, LIMIT, BUY };
 
 static void change(uint64_t id, enum what what)
 {
@@ -111,6 +111,10 @@ static void change(uint64_t id, enum what what)
         record.network_count = what == CONFINE;
         record.networks[0] = (struct network){{{0x20, 1, 0x0d, 0xb8}}, 32};
     }
+    if (what == LIMIT)
+        assert_ok(rates_parse(text_of("5/1m"), &record.rates, &error));
+    if (what == BUY)
+        record.allowance.uses += 100;
     if (what == DISABLE || what == ENABLE) {
         record.disabled = what == DISABLE;
         kind = what == DISABLE ? CHANGE_DISABLED : CHANGE_ENABLED;
@@ -382,6 +386,26 @@ static void limits_of_owners_come_back_and_what_they_would_widen_is_counted(void
     restore_all(false);
     for (uint64_t i = 0; i < 4; i++)
         assert_owner_has(names[i], before[i]);
+}
+
+static void limits_of_keys_come_back_and_what_they_would_widen_is_counted(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 4; id++)
+        create(id, "acme");
+    change(1, LIMIT);
+    change(2, BUY);
+    back_up(NULL);
+    change(2, BUY);
+    change(3, LIMIT);
+    change(4, BUY);
+    assert_ok(build(false));
+    compare(store);
+    assert_int_equal(restore_counts(restore)->changing, 3);
+    assert_int_equal(restore_counts(restore)->widening, 2); /* 3 and 4, which were without end */
+    restore_all(false);
+    assert_int_equal(get(1)->rates.count, 1);
+    assert_int_equal(get(3)->rates.count, 0);
 }
 
 static void networks_come_back_and_what_they_would_widen_is_counted(void **state)
@@ -1096,6 +1120,7 @@ int main(void)
         test(a_backup_is_consistent_whatever_changes_meanwhile),
         test(what_was_taken_away_since_stays_taken_away),
         test(networks_come_back_and_what_they_would_widen_is_counted),
+        test(limits_of_keys_come_back_and_what_they_would_widen_is_counted),
         test(limits_of_owners_come_back_and_what_they_would_widen_is_counted),
         test(a_new_epoch_is_above_all_that_was_published),
         test(a_store_that_does_not_go_on_from_the_backup_needs_a_word),

@@ -1015,6 +1015,15 @@ static void an_owners_limits_are_all_of_its_keys_revoked_ones_too(void **state)
     }
     show_owner(&(struct table_owner){.name = owner.name}, 100000);
     assert_suspended((struct text){0});
+    /* And where no key of his is living. */
+    owner = (struct table_owner){.name = many[100].entry.owner};
+    for (unsigned i = 0; i < MANY; i++)
+        if (text_equal(many[i].entry.owner, owner.name)) {
+            many[i].entry.revoked = true;
+            assert_int_equal(heap_table_put(&table, &many[i].entry), 0);
+        }
+    give_limits(&owner, &rates, 78, 100000);
+    assert_limited(owner.name, &rates, 78);
 }
 
 static void a_key_brings_the_limits_that_its_owner_has_by_then(void **state)
