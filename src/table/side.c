@@ -15,16 +15,14 @@ uint64_t side_limit(const struct table_writer *writer, enum table_purpose purpos
     return writer->view.side_size - (purpose == TABLE_NARROWING ? 0 : writer->side_reserve);
 }
 
-/* With so many zeros in front of what is referred to: a multiple of 8. */
-static uint32_t append_behind(struct table_writer *writer, size_t zeros, const void *bytes,
+/* Behind room for so many bytes, a multiple of 8. */
+static uint32_t append_behind(struct table_writer *writer, size_t front, const void *bytes,
                               size_t len, enum table_purpose purpose)
 {
-    uint64_t room = zeros + side_room(len), limit = side_limit(writer, purpose);
+    uint64_t room = front + side_room(len), limit = side_limit(writer, purpose);
     if (writer->side_used > limit || room > limit - writer->side_used)
         return 0;
-    uint64_t at = writer->side_used + zeros;
-    /* A claim that was given up may have left something there. */
-    memset(writer->side + writer->side_used, 0, zeros);
+    uint64_t at = writer->side_used + front;
     memcpy(writer->side + at, bytes, len);
     writer->side_used += room;
     return (uint32_t)(at / 8);
@@ -45,14 +43,14 @@ static uint64_t hash_bytes(const void *bytes, size_t len)
     return hash ^ (hash >> 32);
 }
 
-static uint32_t intern_behind(struct table_writer *writer, size_t zeros, const void *bytes,
+static uint32_t intern_behind(struct table_writer *writer, size_t front, const void *bytes,
                               size_t len, enum table_purpose purpose)
 {
     uint64_t at = hash_bytes(bytes, len) % writer->intern_count;
     for (unsigned walked = 0; walked < INTERN_PROBE_MAX; walked++) {
         uint32_t known = atomic_load_explicit(&writer->intern[at], memory_order_relaxed);
         if (known == 0) {
-            uint32_t ref = append_behind(writer, zeros, bytes, len, purpose);
+            uint32_t ref = append_behind(writer, front, bytes, len, purpose);
             atomic_store_explicit(&writer->intern[at], ref, memory_order_relaxed);
             return ref;
         }
@@ -62,7 +60,7 @@ static uint32_t intern_behind(struct table_writer *writer, size_t zeros, const v
         if (++at == writer->intern_count)
             at = 0;
     }
-    return append_behind(writer, zeros, bytes, len, purpose);
+    return append_behind(writer, front, bytes, len, purpose);
 }
 
 uint32_t side_intern(struct table_writer *writer, const void *bytes, size_t len,

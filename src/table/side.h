@@ -24,7 +24,8 @@ uint32_t side_append(struct table_writer *writer, const void *bytes, size_t len,
 uint32_t side_intern(struct table_writer *writer, const void *bytes, size_t len,
                      enum table_purpose purpose);
 
-/* The owner's record, with the word of his limits, which is 0 in a new one, in front of it. */
+/* The owner's record, with room for the word of his limits in front of it, which is stored before a
+ * slot that refers to it is published. */
 uint32_t side_intern_owner(struct table_writer *writer, struct text owner,
                            enum table_purpose purpose);
 
