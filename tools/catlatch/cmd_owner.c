@@ -175,7 +175,7 @@ static int rates_set(const struct options *options, const char **ret_rates, stru
 int cmd_owner_update(struct call *call)
 {
     struct error error = {0};
-    const char *rates = NULL;
+    const char *rates = "";
 
     if (rates_set(&call->options, &rates, &error) != 0)
         return output_error(&error);
