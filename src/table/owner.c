@@ -20,27 +20,39 @@ int table_owner_word(struct table_writer *writer, const struct rates *rates, uin
     return 0;
 }
 
-/* Whether the owner's record at this reference names the owner. Most of an owner's keys share one,
- * so the last that did is remembered. */
-static bool names_owner(const struct table_writer *writer, uint32_t ref, struct text owner,
-                        uint32_t *io_known)
+static bool names_owner(const struct table_writer *writer, uint32_t ref, struct text owner)
 {
     const unsigned char *record = writer->side + (uint64_t)ref * 8;
-    if (ref == *io_known)
-        return true;
-    if (record[0] != owner.len || memcmp(record + 1, owner.bytes, owner.len) != 0)
-        return false;
-    *io_known = ref;
-    return true;
+    return record[0] == owner.len && memcmp(record + 1, owner.bytes, owner.len) == 0;
+}
+
+static void store_word(struct table_writer *writer, uint32_t ref, uint64_t word)
+{
+    _Atomic uint64_t *at = side_owner_word(writer, ref);
+    /* release: pairs with the acquire in table_owner_limits; the rates were written before */
+    if (atomic_load_explicit(at, memory_order_relaxed) != word)
+        atomic_store_explicit(at, word, memory_order_release);
 }
 
 void table_store_owner_word(struct table_writer *writer, const struct table_slot *slot,
                             uint64_t word)
 {
-    _Atomic uint64_t *at = side_owner_word(writer, side_owner_of(writer, slot));
-    /* release: pairs with the acquire in table_owner_limits; the rates were written before */
-    if (atomic_load_explicit(at, memory_order_relaxed) != word)
-        atomic_store_explicit(at, word, memory_order_release);
+    store_word(writer, side_owner_of(writer, slot), word);
+}
+
+/* Whether the slot is one of the owner's. Most of his keys share one record, which has its word
+ * once: so the last that was his is remembered. */
+static bool is_owned(struct table_writer *writer, const struct table_slot *slot,
+                     const struct table_owner *owner, uint32_t *io_known)
+{
+    uint32_t ref = side_owner_of(writer, slot);
+    if (ref == *io_known)
+        return true;
+    if (!names_owner(writer, ref, owner->name))
+        return false;
+    store_word(writer, ref, owner->limits_word);
+    *io_known = ref;
+    return true;
 }
 
 static uint64_t owner_flags(const struct table_owner *owner)
@@ -60,11 +72,10 @@ bool table_show_owner(struct table_writer *writer, const struct table_owner *own
         struct table_slot *slot = &writer->slots[at];
         uint64_t control = atomic_load_explicit(&slot->control, memory_order_relaxed);
         unsigned slot_state = control_state(control);
+        /* Revoked keys have the owner's record, where the next daemon finds his block. */
         if ((slot_state != SLOT_LIVE && slot_state != SLOT_REVOKED) ||
-            !names_owner(writer, side_owner_of(writer, slot), owner->name, &known))
+            !is_owned(writer, slot, owner, &known))
             continue;
-        /* Revoked keys have the owner's record, where the next daemon finds his words. */
-        table_store_owner_word(writer, slot, owner->limits_word);
         uint64_t wanted = (control & ~CONTROL_OWNER_FLAGS) | flags;
         if (slot_state == SLOT_LIVE && wanted != control)
             /* release: pairs with the acquire in table_find */
