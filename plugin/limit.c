@@ -21,7 +21,7 @@
 
 struct limiting {
     uint32_t cost_milli;
-    uint32_t line; /* that names a limit; 0: it charges the key's own */
+    uint32_t line; /* that names a limit; 0: it charges the key's own, and its owner's */
     bool passes_missing;
     bool is_dry;
 };

@@ -15,6 +15,10 @@
 /* A new generation is begun when this much of the old one is used, so that changes rarely wait. */
 #define GROW_AT_PERMILLE 875u
 
+/* Tables that had no room for a change that waited first, each with more than the one before: what
+ * is still refused then fails, for want of memory to count limits in, say. */
+#define REFUSALS_MAX 10u
+
 /* After a failure to make one, the next try comes no sooner than this. */
 #define GROW_RETRY_MS 5000u
 
@@ -129,7 +133,7 @@ static struct op_queue *queue_after(struct changer *changer, struct op *op, stru
 {
     if (op->error.code == 0)
         return op->spreads ? &changer->keys.spreading : done;
-    if (!changer->keys.table_full)
+    if (!changer->keys.table_full || op->refusals >= REFUSALS_MAX)
         return done;
     /* The first that waits is also the first that a new table is asked for room. */
     op->refusals += changer->waiting.first == NULL;
@@ -543,13 +547,22 @@ static void end_thread(struct changer *changer)
     uv_async_send(&changer->async);
 }
 
-/* There is a further import and nothing else. A growth reads what was changed, and an owner's
- * switch is shown, between batches. */
+static bool has_owner(const struct op_queue *imports)
+{
+    for (const struct op *op = imports->first; op != NULL; op = op->next)
+        if (op->owner.len > 0)
+            return true;
+    return false;
+}
+
+/* There are further imports of keys and nothing else. A growth reads what was changed, and a change
+ * of an owner is shown, between batches, when no claim waits. */
 static bool imports_alone(const struct changer *changer, const struct work *work)
 {
-    return work->imports.first != NULL && work->batch.first == NULL && work->read == NULL &&
-           !work->tend && !work->lost && changer->keys.spreading.first == NULL &&
-           changer->growth.stage == GROWTH_IDLE && !growth_is_due(changer);
+    return work->imports.first != NULL && !has_owner(&work->imports) && work->batch.first == NULL &&
+           work->read == NULL && !work->tend && !work->lost &&
+           changer->keys.spreading.first == NULL && changer->growth.stage == GROWTH_IDLE &&
+           !growth_is_due(changer);
 }
 
 static int run_work(struct changer *changer, struct work *work, struct error *error)

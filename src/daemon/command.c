@@ -109,7 +109,8 @@ const struct command command_table[] = {
      "The few settings that Redis' tools ask for"},
     {"KEY.IMPORT", ADMIN, COMMAND_IMPORT, 3, 0, false, handle_key_import, answer_imported, "key",
      "[ON_CONFLICT fail|skip] [DRY_RUN] [FORCE] [EXPECT count] "
-     "SUSPENDED owner [AT time] | [KEY sha256 NAME name [OPTION value]...]...",
+     "SUSPENDED owner [AT time] | LIMITED owner RATE rate... | [KEY sha256 NAME name [OPTION "
+     "value]...]...",
      "Takes over keys that were issued elsewhere; PROTOCOL.md has the options of each"},
     {"KEY.EXPORT", ADMIN, COMMAND_READ, 1, 5, false, handle_key_export, answer_exported, "key",
      "[CURSOR cursor] [LIMIT count]",

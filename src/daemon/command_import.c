@@ -420,7 +420,7 @@ static bool take_keys(struct taking *taking)
     return true;
 }
 
-/* LIMITED owner, RATE rate for each, and nothing else: none lifts his limits. */
+/* LIMITED owner, RATE rate for each, at least one, and nothing else. */
 static bool take_limited(struct taking *taking)
 {
     static const struct option options[] = {{"RATE", 1, true, options_rate}};
@@ -428,10 +428,11 @@ static bool take_limited(struct taking *taking)
 
     if (call->request->count - taking->at < 2)
         return call_refuse(call, "INVALID", "LIMITED wants an owner");
-    taking->op->fields.has |= OP_HAS_RATES;
     return options_text(call, taking->op, "LIMITED", call_word(call, taking->at + 1), 1,
                         RECORD_TEXT_MAX, &taking->op->owner) &&
-           options_parse(call, taking->op, taking->at + 2, options, COUNT(options));
+           options_parse(call, taking->op, taking->at + 2, options, COUNT(options)) &&
+           ((taking->op->fields.has & OP_HAS_RATES) != 0 ||
+            call_refuse(call, "INVALID", "LIMITED wants RATE: what limits the owner"));
 }
 
 /* SUSPENDED owner [AT time], and nothing else. */

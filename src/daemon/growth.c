@@ -53,6 +53,7 @@ int growth_begin(struct growth *growth, struct error *error)
 {
     growth->params.generation = ++growth->highest;
     growth->refs_before = growth->tally != NULL ? tally_highest(growth->tally) : 0;
+    growth->owner_blocks = growth->tally != NULL ? 4 * owners_without_block(growth->owners) : 0;
     growth->fresh = NULL;
     growth->owner_len = 0;
     growth->too_small = false;
@@ -225,6 +226,23 @@ static enum growth_progress begin_larger(struct growth *growth, struct error *er
     return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
 }
 
+/* The area that a start makes anew has room for records alone, until it is known that there are
+ * limits. Of what was given out nobody saw anything. */
+static bool wants_blocks(struct growth *growth)
+{
+    bool wants = growth->old == NULL && !growth->begun_again && growth->tally != NULL &&
+                 tally_has_refused(growth->tally);
+    growth->begun_again |= wants;
+    return wants;
+}
+
+static enum growth_progress begin_again(struct growth *growth, struct error *error)
+{
+    drop(growth);
+    growth_rewind_usage(growth);
+    return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
+}
+
 static enum growth_progress step_failed(struct growth *growth, int r, struct error *error)
 {
     if (growth->too_small)
@@ -278,6 +296,8 @@ enum growth_progress growth_step(struct growth *growth, struct error *error)
         return take_made(growth, error);
     case GROWTH_FILLING:
         r = growth->old == NULL ? fill_first(growth, &done, error) : fill(growth, &done, error);
+        if (r == 0 && done && wants_blocks(growth))
+            return begin_again(growth, error);
         if (r == 0 && done && (r = record_generation(growth, error)) == 0)
             growth->stage = GROWTH_CATCHING_UP;
         break;

@@ -4,8 +4,8 @@
 
 #include "daemon/keys.h"
 
-/* Keys of an owner that are read at a time. */
-#define OWNED_PAGE 64u
+/* Keys of an owner that are looked up at most. */
+#define OWNED_MAX 256u
 
 void growth_reserve_usage(struct growth *growth)
 {
@@ -19,7 +19,8 @@ void growth_reserve_usage(struct growth *growth)
         have /= 3; /* a record each, and a block of two */
     }
     have = have < stored ? have : stored;
-    tally_reserve(growth->tally, keys > have ? keys - have : 0, &growth->usage_error);
+    tally_reserve(growth->tally, (keys > have ? keys - have : 0) + growth->owner_blocks,
+                  &growth->usage_error);
     const struct usage_area *area = tally_area(growth->tally);
     if (area == NULL)
         return;
@@ -80,41 +81,45 @@ uint64_t growth_take_usage(struct growth *growth, const struct record *record)
     return usage.record | (uint64_t)usage.block << 32;
 }
 
-/* The block that the table shows for the owner of this key. False: the key is not there. */
-static bool owner_block_in(const struct table_view *view, const struct digest *digest,
-                           uint32_t *ret_block)
+/* The block that the table shows for the owner of this key; 0: none, or the key is not there, or
+ * another's: after a restore the table can be of another history. */
+static uint32_t owner_block_in(const struct table_view *view, const struct record *record)
 {
+    struct table_identity identity;
     struct table_limits limits;
     struct table_hit hit;
+    uint32_t block;
 
-    if (table_find(view, digest, &hit) != TABLE_HIT)
-        return false;
-    table_owner_limits(view, hit.slot, &limits, ret_block);
-    return true;
+    return table_find(view, &record->digest, &hit) == TABLE_HIT &&
+                   table_identity(view, hit.slot, &identity) == 0 &&
+                   text_is(record->owner, identity.owner) &&
+                   table_owner_limits(view, hit.slot, &limits, &block) == 0
+               ? block
+               : 0;
 }
 
-/* Any key of his says it that readers have had until now; this one may have come since. */
+/* Any key of his says it that readers have had until now; this one may have come since, and the
+ * first of the others hardly did. */
 static uint32_t known_block(struct growth *growth, const struct record *record)
 {
-    uint64_t ids[OWNED_PAGE], after = 0;
+    uint64_t ids[OWNED_MAX];
     struct store_buffer buffer;
     struct record other;
-    uint32_t block = 0;
-    size_t count;
+    size_t count = 0;
 
-    if (growth->previous == NULL || owner_block_in(growth->previous, &record->digest, &block))
-        return block;
-    do {
-        if (store_find(growth->store, STORE_BY_OWNER, record->owner, after, ids, OWNED_PAGE, &count,
-                       NULL) != 0)
-            return 0;
-        for (size_t i = 0; i < count; i++)
-            if (store_key(growth->store, NULL, ids[i], &buffer, &other, NULL) == 0 &&
-                owner_block_in(growth->previous, &other.digest, &block))
-                return block;
-        after = count > 0 ? ids[count - 1] : 0;
-    } while (count == OWNED_PAGE);
-    return 0;
+    if (growth->previous == NULL)
+        return 0;
+    uint32_t block = owner_block_in(growth->previous, record);
+    if (block == 0 && store_find(growth->store, STORE_BY_OWNER, record->owner, 0, ids, OWNED_MAX,
+                                 &count, NULL) != 0)
+        return 0;
+    for (size_t i = 0; i < count && block == 0; i++)
+        if (store_key(growth->store, NULL, ids[i], &buffer, &other, NULL) == 0)
+            block = owner_block_in(growth->previous, &other);
+    /* Nobody else gets it, whatever its table's header says. */
+    if (block != 0)
+        tally_know(growth->tally, block + 1, 0);
+    return block;
 }
 
 const struct owner_state *growth_owner(struct growth *growth, const struct record *record)

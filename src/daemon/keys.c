@@ -147,6 +147,18 @@ void keys_abandon_newest(struct keys *keys)
     free(claim->gift);
 }
 
+/* An owner can have had limits before he had keys, or while there was no memory for them. */
+static const struct owner_state *owner_of(struct keys *keys, const struct record *record)
+{
+    const struct owner_state *known = owners_find(&keys->owners, record->owner);
+    struct owner_state state = *known;
+    if (state.rates.count == 0 || state.block != 0)
+        return known;
+    keys_take_owner_block(keys, &state);
+    owners_set(&keys->owners, record->owner, &state); /* who is there: it cannot fail */
+    return owners_find(&keys->owners, record->owner);
+}
+
 int keys_write(struct run *run, const struct record *old, struct record *record,
                enum change_kind kind)
 {
@@ -161,7 +173,7 @@ int keys_write(struct run *run, const struct record *old, struct record *record,
     change.owner = old != NULL ? old->owner : record->owner;
     change.detail = kind == CHANGE_REVOKED ? text_of(NULL) : op->comment; /* that is a property */
     difference_find(kind == CHANGE_PURGED ? record : old, record, &room, &change);
-    keys_entry(record, owners_find(&run->keys->owners, record->owner), &entry);
+    keys_entry(record, owner_of(run->keys, record), &entry);
     /* A purged key's slot stays as it is until the next generation: it is refused already. */
     int r = kind == CHANGE_PURGED
                 ? 0

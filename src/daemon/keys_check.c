@@ -142,7 +142,7 @@ static const char *owner_differs(const struct keys *keys, const struct table_hit
         return "suspended";
     if (table_owner_limits(&keys->table->view, hit->slot, &shown, &block) != 0)
         return "damaged";
-    return rates_are_shown(&shown, &owner->rates) && block == owner->block &&
+    return rates_are_shown(&shown, &owner->rates) &&
                    flag_is(hit->control, CONTROL_OWNER_LIMITS, owner->rates.count > 0)
                ? NULL
                : "owner_rates";

@@ -36,9 +36,9 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
                     struct keys_usage *ret);
 void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken);
 
-/* Sees to it that an owner with limits has a block for them, if there is an area at all. Returns 0,
- * or E_FULL where there is no room for it before the next table. */
-int keys_take_owner_block(struct keys *keys, struct owner_state *state);
+/* Sees to it that an owner with limits has a block for them, if there is an area at all. False:
+ * there is no room for it before the next table. */
+bool keys_take_owner_block(struct keys *keys, struct owner_state *state);
 
 /* What the key has in the usage area, published or claimed. Returns false where it is in no slot.
  */

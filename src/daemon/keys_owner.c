@@ -10,7 +10,7 @@
 
 /* What the slot of one key shows of its owner. The key's record does not change: the owner's is the
  * truth. */
-static int claim_owned(struct run *run, uint64_t id)
+static int claim_owned(struct run *run, uint64_t id, enum table_purpose purpose)
 {
     struct keys *keys = run->keys;
     struct record record;
@@ -19,18 +19,18 @@ static int claim_owned(struct run *run, uint64_t id)
     if (r != 0)
         return r;
     keys_entry(&record, owners_find(&keys->owners, record.owner), &entry);
-    return keys_claim(keys, &entry, NULL, TABLE_NARROWING, &run->op->error);
+    return keys_claim(keys, &entry, NULL, purpose, &run->op->error);
 }
 
-static int prepare_spread(struct run *run, const struct owner_state *state)
+static int prepare_spread(struct run *run, const struct owner_state *state,
+                          enum table_purpose purpose)
 {
     struct keys *keys = run->keys;
     struct op *op = run->op;
     op->spreads = true;
     op->spread_slot = 0;
     op->spread_number = keys->table->view.generation;
-    int r = table_owner_word(keys->table, &state->rates, state->block, TABLE_NARROWING,
-                             &op->spread_word);
+    int r = table_owner_word(keys->table, &state->rates, state->block, purpose, &op->spread_word);
     keys->table_full |= r == CATLATCH_E_FULL;
     return r == 0 ? 0 : error_set(&op->error, r, "the table has no room");
 }
@@ -39,14 +39,16 @@ static int prepare_spread(struct run *run, const struct owner_state *state)
  */
 static int show_owner(struct run *run, struct text owner, const struct owner_state *state)
 {
+    enum table_purpose purpose =
+        record_rates_narrow(&run->before.rates, &state->rates) ? TABLE_NARROWING : TABLE_ORDINARY;
     uint64_t ids[CLAIMED_MAX + 1];
     size_t count;
     int r = store_find(run->keys->store, STORE_BY_OWNER, owner, 0, ids, CLAIMED_MAX + 1, &count,
                        &run->op->error);
     if (r == 0 && count > CLAIMED_MAX)
-        return prepare_spread(run, state);
+        return prepare_spread(run, state, purpose);
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = claim_owned(run, ids[i]);
+        r = claim_owned(run, ids[i], purpose);
     return r;
 }
 
@@ -127,15 +129,16 @@ static int set_state(struct run *run, const struct record_owner *owner)
     run->before = state;
     state.suspended = owner->suspended;
     state.rates = owner->rates;
-    int r = keys_take_owner_block(keys, &state);
+    bool has_room = keys_take_owner_block(keys, &state);
     run->before.block = state.block; /* which is his from now on */
-    if (r == 0)
-        r = owners_set(&keys->owners, op->owner, &state);
-    keys->table_full |= r == CATLATCH_E_FULL;
-    return r == 0 ? 0
-                  : error_set(&op->error, r,
-                              r == CATLATCH_E_FULL ? "no room to count the owner's limits in"
-                                                   : "changing an owner");
+    /* To suspend him, or to resume, needs none. */
+    if (!has_room && !rates_equal(&owner->rates, &run->before.rates)) {
+        keys->table_full = true;
+        return error_set(&op->error, CATLATCH_E_FULL, "no room to count the owner's limits in");
+    }
+    if (owners_set(&keys->owners, op->owner, &state) != 0)
+        return error_set(&op->error, CATLATCH_E_MEMORY, "changing an owner");
+    return 0;
 }
 
 /* `owner` is what he shall be; names are the operation's, for the buffer that the record came in is
@@ -169,6 +172,10 @@ static void switch_owner(const struct run *run, struct record_owner *owner, bool
 int keys_owner_change(struct run *run)
 {
     struct record_owner old = {.version = 0}, owner;
+    /* What an owner is held to is not for his own keys to say. */
+    if (run->op->kind == OP_OWNER_UPDATE && run->op->confined_owner.len > 0)
+        return error_set(&run->op->error, CATLATCH_E_PERMISSION,
+                         "a key that acts for its owner alone does not change his limits");
     int r = fetch_owner(run, &old);
     if (r != 0)
         return r;
@@ -194,15 +201,17 @@ int keys_owner_import(struct run *run)
         old = (struct record_owner){.created_unix_s = run->now_unix_s};
         r = 0;
     }
-    if (r != 0 || op->tries)
+    if (r != 0)
         return r;
     old.name = op->owner;
     owner = old;
-    if ((op->fields.has & OP_HAS_RATES) != 0)
-        owner.rates = op->fields.rates;
-    else
+    if ((op->fields.has & OP_HAS_RATES) == 0)
         switch_owner(run, &owner, true);
-    return put_owner(run, &old, &owner);
+    else if (old.rates.count == 0)
+        owner.rates = op->fields.rates;
+    else if (!op->skips && !rates_equal(&old.rates, &op->fields.rates))
+        return error_set(&op->error, CATLATCH_E_CONFLICT, "the owner has other limits already");
+    return op->tries ? 0 : put_owner(run, &old, &owner);
 }
 
 void keys_owner_changed(struct run *run, bool committed)

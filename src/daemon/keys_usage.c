@@ -104,15 +104,17 @@ int keys_take_usage(struct keys *keys, const struct table_entry *entry, const st
     return 0;
 }
 
-int keys_take_owner_block(struct keys *keys, struct owner_state *state)
+bool keys_take_owner_block(struct keys *keys, struct owner_state *state)
 {
     struct tally *tally = keys->sweeper.tally;
 
-    if (state->rates.count == 0 || state->block != 0 || tally_area(tally) == NULL)
-        return 0;
-    state->block = tally_take_block(tally);
+    if (tally_area(tally) == NULL)
+        return true;
+    if (state->rates.count > 0 && state->block == 0)
+        state->block = tally_take_block(tally);
+    /* Of a block too that a growth which came to nothing has given him. */
     keys_tell_refs(tally, keys->table);
-    return state->block != 0 ? 0 : CATLATCH_E_FULL;
+    return state->rates.count == 0 || state->block != 0;
 }
 
 void keys_give_usage_back(struct keys *keys, const struct keys_usage *taken)

@@ -82,6 +82,20 @@ void owners_forget_blocks(struct owners *owners, uint32_t highest)
     twalk_r(owners->root, forget_block, &highest);
 }
 
+static void count_blockless(const void *node, VISIT visit, void *count)
+{
+    const struct member *member = *(struct member *const *)node;
+    if ((visit == postorder || visit == leaf) && member->state.rates.count > 0)
+        *(uint64_t *)count += member->state.block == 0;
+}
+
+uint64_t owners_without_block(const struct owners *owners)
+{
+    uint64_t count = 0;
+    twalk_r(owners->root, count_blockless, &count);
+    return count;
+}
+
 void owners_clear(struct owners *owners)
 {
     tdestroy(owners->root, free);

@@ -34,6 +34,9 @@ int owners_set(struct owners *owners, struct text owner, const struct owner_stat
 /* Forgets an owner who is like all others. */
 void owners_forget_plain(struct owners *owners, struct text owner);
 
+/* How many have limits, and no block for them. */
+uint64_t owners_without_block(const struct owners *owners);
+
 /* Blocks above this one are nobody's any more. */
 void owners_forget_blocks(struct owners *owners, uint32_t highest);
 

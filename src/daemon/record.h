@@ -64,7 +64,7 @@ struct record {
     uint64_t version; /* sequence of the last change to it: what compare-and-set compares */
     struct digest digest;
     bool disabled;
-    bool suspended; /* its owner is: never stored with the key, see daemon/suspended.h */
+    bool suspended; /* its owner is: never stored with the key, see daemon/owners.h */
     bool revoked;
     bool purged; /* revoked, and all that is left is what keeps its digest refused */
     enum record_reason revoke_reason;

@@ -34,7 +34,8 @@ struct tally {
     _Atomic(struct edition *) newest; /* NULL: no area yet */
     uint64_t *owners[USAGE_SEGMENTS_MAX];
     _Atomic uint32_t highest;
-    _Atomic bool has_blocks; /* somebody wanted one */
+    _Atomic bool has_blocks; /* somebody wanted one, */
+    bool has_refused;        /* and there was none; the store thread's */
     _Atomic bool
         unoffered; /* the keeper could not be asked, or did not take it, when tended last */
     void *groups;  /* a tree of struct group */
@@ -307,10 +308,17 @@ uint32_t tally_take_block(struct tally *tally)
     uint32_t block = (tally_highest(tally) + 2) / 2 * 2; /* both records in one segment */
 
     tally_expect_blocks(tally);
-    if (owner_at(tally, block + 1) == NULL)
+    if (owner_at(tally, block + 1) == NULL) {
+        tally->has_refused = true;
         return 0;
+    }
     atomic_store_explicit(&tally->highest, block + 1, memory_order_relaxed);
     return block;
+}
+
+bool tally_has_refused(const struct tally *tally)
+{
+    return tally->has_refused;
 }
 
 static int compare_groups(const void *left, const void *right)
@@ -383,6 +391,7 @@ void tally_give_block_back(struct tally *tally, uint32_t block)
 
 void tally_rewind(struct tally *tally, uint32_t highest)
 {
+    tally->has_refused = false;
     tdestroy(tally->groups, free);
     tally->groups = NULL;
     while (tally_highest(tally) > highest)

@@ -53,6 +53,9 @@ void tally_expect_blocks(struct tally *tally);
  * for with the next table. */
 uint32_t tally_take_block(struct tally *tally);
 
+/* Whether one was refused since the beginning, or tally_rewind. */
+bool tally_has_refused(const struct tally *tally);
+
 /* The block that the keys of a limit group share, told before; 0: it was not. Returns E_MEMORY if
  * that cannot be kept. */
 uint32_t tally_group_block(const struct tally *tally, uint64_t group);

@@ -146,7 +146,7 @@ struct catlatch_charge {
     size_t size;
     uint32_t cost_milli; /* thousandths of a unit; 1000 is one request */
     uint32_t flags;      /* CATLATCH_CHARGE_... */
-    uint32_t line;       /* the one that named the limit; 0: the key's own limits */
+    uint32_t line;       /* the one that named the limit; 0: the key's own, and its owner's */
 };
 
 enum { CATLATCH_CHARGE_LOOK = 1 << 0 }; /* nothing is charged: whether it would be granted */

@@ -12,7 +12,8 @@
 #include "usage/limit.h"
 #include "usage/uses.h"
 
-/* Lines of one service that charge, for one key: its own limits, and each that can be named. */
+/* Lines of one service that charge, for one key: its own limits with its owner's, and each that can
+ * be named. */
 #define STACK_CHARGES_MAX (1u + NAMED_RATES_MAX)
 
 /* What one line charged, or found. */

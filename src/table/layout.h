@@ -36,12 +36,12 @@
  *  4. A change to write-once data claims a new slot, publishes it, and only then marks the old one
  *     REPLACED: a reader sees the old, the new, or both (and takes the first, the old), never
  *     neither.
- *  5. A side record is written before the slot that refers to it is published, and never again,
- *     but for the word in front of an owner's record, which is stored with release order once the
- *     record of limits that it refers to is there. What is said there is bounded by the reader all
- * the same: a reference or length that leads outside of the side area, a list of networks that is
- * empty or longer than NETWORKS_MAX, or a network in another form than its one, is damage, and
- * damage is UNAVAILABLE, never a grant or a denial.
+ *  5. A side record is written before the slot that refers to it is published, and never again, but
+ *     for the word in front of an owner's record: that is stored (release) when the record of
+ * limits that it refers to is there. What is said there is bounded by the reader all the same: a
+ *     reference or length that leads outside of the side area, a list of networks that is empty or
+ *     longer than NETWORKS_MAX, or a network in another form than its one, is damage, and damage is
+ *     UNAVAILABLE, never a grant or a denial.
  *  6. A claimed slot is EMPTY with id != 0: the writer's own mark, which readers don't look at; its
  *     `usage` holds the control word that is to be published.
  *  7. `pulse` is 0 until the file is whole, then the monotonic time of the last heartbeat, and
@@ -115,12 +115,14 @@ static_assert(sizeof(struct table_slot) == 64, "a slot is one cache line");
  *
  * identity: owner_ref(4) name_len(1) prefix_len(1) zero(2) not_before_unix_s(8) prefix name
  *           and, with CONTROL_NETWORKS, networks_ref(4) at once behind the name, aligned or not
- * owner:    len(1) bytes                            shared by the owner's keys; in front of it a
- *                                                   word: limits_ref(4) block(4): the limits that
- * all his keys have together, and where these are counted; 0: none, and nowhere scopes:   count(2)
- * bytes_len(2) { len(1) bytes }  shared by keys with the same list networks: count(2) bytes_len(2)
- * { network }       likewise; each as network_encode writes it limits:   count(2) bytes_len(2)
- * zero(4) { limit } likewise; each a struct table_side_limit, which a reader looks at where it lies
+ * owner:    len(1) bytes                            shared by the owner's keys
+ * scopes:   count(2) bytes_len(2) { len(1) bytes }  shared by keys with the same list
+ * networks: count(2) bytes_len(2) { network }       likewise; each as network_encode writes it
+ * limits:   count(2) bytes_len(2) zero(4) { limit } likewise; each a struct table_side_limit, which
+ *                                                   a reader looks at where it lies
+ *
+ * In front of an owner's record stands a word, limits_ref(4) block(4): the limits that all of his
+ * keys have together, and where in the usage area these are counted, or were; 0: none, and nowhere.
  *
  * With CONTROL_LIMITS a struct table_side_limits stands in front of the identity that the slot
  * refers to, so that a reader finds it without a look at anything else.

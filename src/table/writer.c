@@ -368,6 +368,36 @@ static uint64_t kept_usage(const struct table_slot *slot, uint64_t fresh)
     return (record != 0 ? record : fresh & UINT32_MAX) | (block != 0 ? block : fresh >> 32) << 32;
 }
 
+static bool same_owner_limits(const struct table_writer *writer, uint64_t number,
+                              const struct table_entry *entry)
+{
+    struct table_limits known;
+    uint32_t block;
+    if (table_owner_limits(&writer->view, number, &known, &block) != 0 ||
+        block != entry->owner_block || known.count != owner_rate_count(entry))
+        return false;
+    for (unsigned i = 0; i < known.count; i++)
+        if (!rate_equal(&known.rates[i].rate, &entry->owner_rates->list[i]))
+            return false;
+    return true;
+}
+
+/* What the key's slot shows already takes no room; and a revoke, for which it does not count, goes
+ * on without. */
+static int owner_word(struct table_writer *writer, const struct table_entry *entry, uint64_t newest,
+                      enum table_purpose purpose, uint64_t *ret_word)
+{
+    bool known = newest != TABLE_NO_SLOT, same = known && same_owner_limits(writer, newest, entry);
+    int r =
+        same ? 0
+             : table_owner_word(writer, entry->owner_rates, entry->owner_block, purpose, ret_word);
+    if (!same && !(r == CATLATCH_E_FULL && known && entry->revoked))
+        return r;
+    uint32_t ref = side_owner_of(writer, &writer->slots[newest]);
+    *ret_word = atomic_load_explicit(side_owner_word(writer, ref), memory_order_relaxed);
+    return 0;
+}
+
 int table_claim(struct table_writer *writer, const struct table_entry *entry,
                 enum table_purpose purpose, struct table_claim *ret_claim)
 {
@@ -379,9 +409,7 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
     if ((r = check_texts(entry)) != 0 || (r = encode_scopes(entry, &lists)) != 0 ||
         (r = encode_networks(entry, &lists)) != 0 || (r = encode_limits(entry, &lists)) != 0 ||
         (r = environment_number(writer, entry, &environment)) != 0 ||
-        (r = entry_control(entry, environment, &claim.control)) != 0 ||
-        (r = table_owner_word(writer, entry->owner_rates, entry->owner_block, purpose,
-                              &claim.owner_word)) != 0)
+        (r = entry_control(entry, environment, &claim.control)) != 0)
         return r;
 
     struct probe probe = probe_for(writer, &entry->digest);
@@ -395,6 +423,9 @@ int table_claim(struct table_writer *writer, const struct table_entry *entry,
         if (control_state(atomic_load_explicit(&slot->control, memory_order_relaxed)) != SLOT_EMPTY)
             claim.usage = kept_usage(slot, entry->usage);
     }
+    if ((r = owner_word(writer, entry, known ? probe.newest : TABLE_NO_SLOT, purpose,
+                        &claim.owner_word)) != 0)
+        return r;
     /* A key that is revoked needs no new texts: only that it is refused counts, and a revoke must
      * never want for room. */
     if (known &&

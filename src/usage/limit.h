@@ -51,9 +51,9 @@
 #include "core/rate.h"
 #include "usage/layout.h"
 
-/* Charged together, at most: the key's own, and those that a service names. */
+/* Charged together, at most: a key's own and its owner's are eight. */
 #define LIMITS_MAX 12u
-static_assert(LIMITS_MAX * sizeof(uint64_t) <= sizeof(struct usage_limits), "all of one block");
+static_assert(LIMITS_MAX >= 2 * RATES_MAX, "a key's own and its owner's");
 
 /* Each that is lost is another's success. After its burst a limit passes a million units a second
  * at most: one unit in the time that some ten tries take. So 64 in a row are lost only where tens

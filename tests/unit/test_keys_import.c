@@ -271,6 +271,18 @@ static void a_limited_owner_may_have_no_keys_yet(void **state)
     assert_false(op->owners[0].suspended);
     assert_int_equal(op->owners[0].rates.list[0].count, 7);
     assert_int_equal(owners_find(&keys.owners, text_of("default"))->rates.list[0].count, 7);
+    assert_int_equal(run(op), 0);
+    assert_false(op->owner_changed);
+    /* What was set since is no import's to change. */
+    op->fields.rates.list[0].count = op->fields.rates.list[0].burst = 9;
+    op->tries = true;
+    assert_int_equal(run(op), CATLATCH_E_CONFLICT);
+    op->tries = false;
+    assert_int_equal(run(op), CATLATCH_E_CONFLICT);
+    op->skips = true;
+    assert_int_equal(run(op), 0);
+    assert_int_equal(op->owners[0].rates.list[0].count, 7);
+    assert_int_equal(owners_find(&keys.owners, text_of("default"))->rates.list[0].count, 7);
     op_free(op);
     keys_publish(&keys, keys.claim_count);
 }

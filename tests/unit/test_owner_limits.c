@@ -125,19 +125,20 @@ static void the_header_tells_of_the_block_before_a_slot_does(void **state)
     assert_int_equal(block_shown(MANY, &rates), acme()->block);
 }
 
-/* The table has no room for one more record of rates. */
+/* The table has no room for one more record of rates; narrower ones use its reserve. */
 static void a_change_that_fails_changes_nothing_of_what_is_known(void **state)
 {
     char rates[32];
-    unsigned shown, count = 1;
+    unsigned shown, last = 1000;
     int r = 0;
     (void)state;
     add_key(1, 1, 0);
-    change(limit_op("1/1m"));
+    change(limit_op("1000/1m"));
     uint32_t block = acme()->block;
     table.writer.side_used = table.writer.view.side_size - 512;
-    for (; r == 0; count += r == 0) {
-        snprintf(rates, sizeof rates, "%u/1m", count + 1);
+    assert_int_equal(fails(limit_op("1001/1m")), CATLATCH_E_FULL);
+    for (; r == 0; last -= r == 0) {
+        snprintf(rates, sizeof rates, "%u/1m", last - 1);
         keys.table_full = false;
         struct op *op = limit_op(rates);
         keys_change(&keys, op);
@@ -146,14 +147,14 @@ static void a_change_that_fails_changes_nothing_of_what_is_known(void **state)
         op_free(op);
     }
     assert_int_equal(r, CATLATCH_E_FULL);
-    assert_true(keys.table_full && count > 1);
-    assert_int_equal(acme()->rates.list[0].count, count);
+    assert_true(keys.table_full && last < 1000);
+    assert_int_equal(acme()->rates.list[0].count, last);
     assert_int_equal(acme()->block, block);
     assert_int_equal(block_shown(1, &shown), block);
     struct record_owner owner;
     struct store_buffer buffer;
     assert_ok(store_owner(store, NULL, text_of("acme"), &buffer, &owner, &error));
-    assert_int_equal(owner.rates.list[0].count, count);
+    assert_int_equal(owner.rates.list[0].count, last);
 }
 
 /* What he was given before the failure is his: nobody else has it. */
@@ -171,6 +172,90 @@ static void a_block_that_was_taken_for_nothing_stays_his(void **state)
     assert_true(tally_take_block(tally) > block);
     change(limit_op("1/1m"));
     assert_int_equal(block_shown(1, &shown), block);
+}
+
+/* Nor is he without room for one more block; what takes away needs none. */
+static void who_has_no_block_can_be_suspended_and_resumed(void **state)
+{
+    struct op *op;
+    unsigned shown;
+    (void)state;
+    add_key(1, 1, 0);
+    while (tally_take_block(tally) != 0)
+        continue;
+    assert_int_equal(fails(limit_op("1/1m")), CATLATCH_E_FULL);
+    assert_true(keys.table_full);
+    assert_int_equal(acme()->rates.count, 0);
+    struct record_owner owner;
+    struct store_buffer buffer;
+    assert_ok(store_owner(store, NULL, text_of("acme"), &buffer, &owner, &error));
+    /* As a start finds him that has no memory for it. */
+    struct owner_state limited = {.rates = {.count = 1, .list = {{1, 60, 1}}}};
+    assert_int_equal(owners_set(&keys.owners, text_of("acme"), &limited), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        op = op_new(i == 0 ? OP_OWNER_SUSPEND : OP_OWNER_RESUME);
+        assert_int_equal(op_text(op, "acme", 4, &op->owner), 0);
+        keys.table_full = false;
+        change(op);
+        assert_int_equal(acme()->suspended, i == 0);
+        assert_int_equal(block_shown(1, &shown), 0);
+    }
+}
+
+/* Before he had any, and a start that knows nothing of his block. */
+static void the_first_key_of_a_limited_owner_brings_the_block(void **state)
+{
+    struct owner_state limited = {.rates = {.count = 1, .list = {{5, 60, 5}}}};
+    unsigned shown;
+    (void)state;
+    config.environments = (struct key_environments){.count = 1, .list = {{"live", "cc_live_"}}};
+    add_key(1, 1, 0);
+    assert_int_equal(owners_set(&keys.owners, text_of("acme"), &limited), 0);
+    struct op *op = op_new(OP_CREATE);
+    op->fields.has = OP_HAS_NAME | OP_HAS_OWNER;
+    assert_int_equal(op_text(op, "new", 3, &op->fields.name), 0);
+    assert_int_equal(op_text(op, "acme", 4, &op->fields.owner), 0);
+    change(op);
+    assert_true(acme()->block != 0);
+    assert_int_equal(block_shown(1, &shown), acme()->block); /* they share his record */
+    assert_int_equal(shown, 1);
+    assert_true(refs_told() >= acme()->block + 1);
+}
+
+/* His own keys do not say what he is held to. */
+static void a_session_of_the_owner_does_not_change_his_limits(void **state)
+{
+    (void)state;
+    add_key(1, 1, 0);
+    change(limit_op("5/1m"));
+    struct op *op = limit_op("");
+    assert_int_equal(op_text(op, "acme", 4, &op->confined_owner), 0);
+    assert_int_equal(fails(op), CATLATCH_E_PERMISSION);
+    assert_int_equal(acme()->rates.count, 1);
+}
+
+static void a_revoke_takes_no_room_in_a_full_table(void **state)
+{
+    unsigned shown;
+    (void)state;
+    for (uint64_t id = 1; id <= 5; id++)
+        add_key(id, 1, 0);
+    change(limit_op("5/1m"));
+    /* Nor is his record of limits found again: the index is lost. */
+    for (uint64_t i = 0; i < table.writer.intern_count; i++)
+        atomic_store(&table.writer.intern[i], 1);
+    table.writer.side_used = table.writer.view.side_size;
+    uint64_t used = table.writer.side_used;
+    change(make_op(OP_DISABLE, 1));
+    change(make_op(OP_ENABLE, 1));
+    change(make_op(OP_REVOKE, 1));
+    assert_int_equal(block_shown(1, &shown), acme()->block);
+    /* And where what is shown is not what it is by now. */
+    struct owner_state other = *acme();
+    other.rates.list[0].count = other.rates.list[0].burst = 9;
+    assert_int_equal(owners_set(&keys.owners, text_of("acme"), &other), 0);
+    change(make_op(OP_REVOKE, 2));
+    assert_true(table.writer.side_used == used);
 }
 
 static struct growth start_of_next(struct owners *owners)
@@ -218,6 +303,39 @@ static void the_next_daemon_finds_it_by_revoked_keys(void **state)
     owners_clear(&owners);
 }
 
+/* The same text of a key can be another owner's there. */
+static void the_block_of_another_owner_is_not_his(void **state)
+{
+    struct owners owners = {NULL};
+    (void)state;
+    add_key(1, 1, 0);
+    change(limit_op("5/1m"));
+    struct owner_state limited = {.rates = acme()->rates};
+    assert_int_equal(owners_set(&owners, text_of("other"), &limited), 0);
+    struct growth growth = start_of_next(&owners);
+    struct record record = read_key(1);
+    record.owner = text_of("other");
+    assert_true(growth_owner(&growth, &record)->block > acme()->block);
+    owners_clear(&owners);
+}
+
+/* A daemon that died before it told its header. */
+static void a_block_that_is_found_is_given_to_nobody_else(void **state)
+{
+    struct owners owners = {NULL};
+    (void)state;
+    add_key(1, 1, 0);
+    change(limit_op("5/1m"));
+    uint32_t block = acme()->block;
+    tally_rewind(tally, 1);
+    assert_ok(owners_load(&owners, store, &error));
+    struct growth growth = start_of_next(&owners);
+    struct record record = read_key(1);
+    assert_int_equal(growth_owner(&growth, &record)->block, block);
+    assert_true(tally_take_block(tally) > block);
+    owners_clear(&owners);
+}
+
 static void a_start_that_begins_anew_has_given_out_nothing(void **state)
 {
     struct owners owners = {NULL};
@@ -227,6 +345,7 @@ static void a_start_that_begins_anew_has_given_out_nothing(void **state)
     change(limit_op("5/1m"));
     assert_ok(owners_load(&owners, store, &error));
     struct growth growth = start_of_next(&owners);
+    assert_int_equal(owners_without_block(&owners), 1);
     growth.previous = NULL;
     growth.refs_before = tally_highest(tally);
     struct record record = read_key(1);
@@ -252,6 +371,12 @@ int main(void)
         EACH(the_next_daemon_finds_it_by_any_key_that_was_there),
         EACH(the_next_daemon_finds_it_by_revoked_keys),
         EACH(a_start_that_begins_anew_has_given_out_nothing),
+        EACH(who_has_no_block_can_be_suspended_and_resumed),
+        EACH(the_first_key_of_a_limited_owner_brings_the_block),
+        EACH(a_session_of_the_owner_does_not_change_his_limits),
+        EACH(a_revoke_takes_no_room_in_a_full_table),
+        EACH(the_block_of_another_owner_is_not_his),
+        EACH(a_block_that_is_found_is_given_to_nobody_else),
     };
     return cmocka_run_group_tests_name("limits of owners", tests, NULL, NULL);
 }

@@ -379,6 +379,35 @@ static struct op *import_op(const struct digest *digest)
     return op;
 }
 
+/* The flush of an import and what is to be seen of it are awaited before the owner's keys are shown
+ * anew; together they come when the thread is busy, so often enough. */
+static void an_import_and_a_change_of_its_owner_come_out_in_order(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 40; i++) {
+        struct digest digest = {{5000 + i, 1, 2, 3}};
+        struct asked keys_asked, limit;
+        struct op *change = limit_op("alice", 0);
+        change->kind = OP_IMPORT;
+        change->skips = i % 2 == 1;
+        change->fields.rates =
+            (struct rates){.count = 1, .list = {{.count = 3, .period_s = 60, .burst = 3}}};
+        op_free(run(limit_op("alice", 0)));
+        submit(&keys_asked, import_op(&digest));
+        submit(&limit, change);
+        await(&keys_asked);
+        await(&limit);
+        op_free(keys_asked.op);
+        op_free(limit.op);
+        assert_int_equal(count_flag(CONTROL_OWNER_LIMITS), MANY);
+        struct table_hit hit;
+        assert_true(find(&digest, &hit));
+        assert_true((hit.control & CONTROL_OWNER_LIMITS) != 0);
+        assert_int_equal(count_wrong(), 0);
+        assert_int_equal(changer_position(changer).sequence, store_sequence(store));
+    }
+}
+
 /* A key of alice's that comes into being now, by each way that there is. */
 static void make_keys(struct digest ret_digests[3])
 {
@@ -561,6 +590,7 @@ int main(void)
         EACH(a_new_generation_shows_it_all),
         EACH(nobody_hears_of_it_before_every_slot_shows_it),
         EACH(limits_of_an_owner_of_many_keys_are_shown_likewise),
+        EACH(an_import_and_a_change_of_its_owner_come_out_in_order),
         EACH(a_stop_waits_for_it),
         cmocka_unit_test_setup_teardown(a_start_after_a_crash_in_the_middle_shows_it, make_folders,
                                         remove_folders),

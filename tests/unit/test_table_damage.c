@@ -446,6 +446,36 @@ static void an_environment_that_is_not_there_is_damage(void **state)
     assert_int_equal(table_environment_is(view, TABLE_ENVIRONMENT_NONE, ""), 0);
 }
 
+static void a_word_of_an_owner_that_leads_nowhere_is_damage(void **state)
+{
+    const struct table_view *view = &table.writer.view;
+    struct table_limits limits;
+    struct table_hit found;
+    uint32_t block, refs[] = {0, 1, UINT32_MAX, (uint32_t)(view->side_size / 8 + 1)};
+    (void)state;
+    assert_int_equal(table_find(view, &key.entry.digest, &found), TABLE_HIT);
+    struct table_slot *slot = &table.writer.slots[found.slot];
+    unsigned char *identity = table.writer.side + (uint64_t)atomic_load(&slot->identity_ref) * 8;
+    uint32_t owner_ref;
+    memcpy(&owner_ref, identity, sizeof owner_ref);
+    _Atomic uint64_t *word =
+        (_Atomic uint64_t *)(void *)(table.writer.side + ((uint64_t)owner_ref - 1) * 8);
+    assert_int_equal(table_owner_limits(view, found.slot, &limits, &block), 0);
+    assert_true(limits.count == 0 && block == 0);
+    for (size_t i = 1; i < sizeof refs / sizeof *refs; i++) {
+        atomic_store(word, refs[i] | UINT64_C(7) << 32);
+        assert_int_equal(table_owner_limits(view, found.slot, &limits, &block), CATLATCH_E_DATA);
+    }
+    atomic_store(word, owner_ref); /* a record of another kind */
+    assert_int_equal(table_owner_limits(view, found.slot, &limits, &block), CATLATCH_E_DATA);
+    atomic_store(word, 0);
+    for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
+        memcpy(identity, &refs[i], sizeof refs[i]);
+        assert_int_equal(table_owner_limits(view, found.slot, &limits, &block), CATLATCH_E_DATA);
+    }
+    assert_int_equal(table_owner_limits(view, view->slot_count, &limits, &block), CATLATCH_E_DATA);
+}
+
 /* Reads everything that a hit leads to; the sanitizers see what it touches. */
 static void read_all(const struct table_view *view, uint64_t slot, uint64_t control)
 {
@@ -470,6 +500,11 @@ static void read_all(const struct table_view *view, uint64_t slot, uint64_t cont
     assert_true((r == 0 && count > 0 && count <= NETWORKS_MAX) || r == CATLATCH_E_DATA);
     struct table_limits limits;
     r = table_limits(view, slot, control | CONTROL_LIMITS, &limits);
+    assert_true((r == 0 && limits.count <= RATES_MAX) || r == CATLATCH_E_DATA);
+    for (unsigned i = 0; r == 0 && i < limits.count; i++)
+        assert_memory_equal(&limits.rates[i], &limits.rates[i], sizeof limits.rates[i]);
+    uint32_t block;
+    r = table_owner_limits(view, slot, &limits, &block);
     assert_true((r == 0 && limits.count <= RATES_MAX) || r == CATLATCH_E_DATA);
     for (unsigned i = 0; r == 0 && i < limits.count; i++)
         assert_memory_equal(&limits.rates[i], &limits.rates[i], sizeof limits.rates[i]);
@@ -538,6 +573,7 @@ int main(void)
         EACH(a_slot_beyond_the_table_is_damage),
         EACH(a_published_slot_without_an_id_is_damage),
         EACH(an_environment_that_is_not_there_is_damage),
+        EACH(a_word_of_an_owner_that_leads_nowhere_is_damage),
         EACH(any_bytes_in_slots_and_records_are_read_without_harm),
         EACH(a_table_without_an_empty_slot_ends_the_probe_all_the_same),
     };

@@ -187,6 +187,8 @@ static void an_owner_has_a_line_of_its_own(void **state)
     assert_refused("{\"limited_owner\":\"al\",\"name\":\"n\"}", "rates alone");
     assert_refused("{\"limited_owner\":\"al\",\"rates\":[\"0/1m\"]}", "lets nothing through");
     assert_refused("{\"limited_owner\":\"\"}", "is empty");
+    assert_refused("{\"limited_owner\":\"al\"}", "needs rates");
+    assert_refused("{\"limited_owner\":\"al\",\"rates\":[]}", "needs rates");
 }
 
 /* The longest key that there can be, each character written as long as it can be, is one line. */

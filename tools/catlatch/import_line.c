@@ -90,6 +90,8 @@ static int limited_put(struct reading *reading)
     int code =
         owner_put(reading, FIELD_LIMITED_OWNER, "LIMITED", FIELD_RATES, "goes with rates alone");
 
+    if (code == 0 && json_array_size(reading->values[FIELD_RATES]) == 0)
+        code = field_refuse(reading, FIELD_LIMITED_OWNER, "needs rates: what limits him");
     return code != 0 ? code : rates_put(reading);
 }
 
