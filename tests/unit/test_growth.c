@@ -330,6 +330,61 @@ static void what_changes_before_the_last_step_is_in_the_new_table(void **state)
     finish();
 }
 
+/* So many that the area's first segment has room for their records, and not for blocks too. */
+#define LIMITED_KEYS 11000u
+
+static void add_limited_keys(void)
+{
+    struct store_txn *txn;
+    assert_int_equal(store_begin(store, &txn, &error), 0);
+    for (uint64_t id = KEYS + 1; id <= KEYS + LIMITED_KEYS; id++) {
+        struct record record = store_sample(id, "a name", "carol");
+        record.rates = (struct rates){.count = 1, .list = {{5, 60, 5}}};
+        assert_int_equal(store_put_kind(txn, NULL, &record, CHANGE_CREATED, &error), 0);
+        if (id % 1000 == 0) {
+            assert_int_equal(store_commit(txn, &error), 0);
+            assert_int_equal(store_begin(store, &txn, &error), 0);
+        }
+    }
+    assert_int_equal(store_commit(txn, &error), 0);
+}
+
+static int count_blockless(void *context, const struct record *record)
+{
+    struct table_hit hit;
+    assert_int_equal(table_find(&growth.fresh->writer.view, &record->digest, &hit), TABLE_HIT);
+    if (record->rates.count > 0 && table_usage(&growth.fresh->writer.view, hit.slot).block == 0)
+        ++*(unsigned *)context;
+    return 0;
+}
+
+/* The memory of the area was lost: nobody knows yet who has limits. */
+static void at_a_start_without_an_area_all_keys_with_limits_get_blocks(void **state)
+{
+    unsigned blockless = 0, made_again = 0;
+    struct error why;
+    uint64_t last;
+    (void)state;
+    add_limited_keys();
+    limit_owner("bob", 9);
+    assert_int_equal(tally_open(run_dir, &growth.tally, &why, &error), 0);
+    growth.old = NULL;
+    growth_plan(&growth, store_key_count(store), 0, 0, NULL, 0);
+    assert_int_equal(growth_begin(&growth, &error), 0);
+    for (enum growth_progress progress; (progress = step()) != GROWTH_READY;)
+        if (progress == GROWTH_WAITING && growth.stage == GROWTH_MAKING) {
+            sem_wait(&made);
+            made_again++;
+        }
+    assert_true(made_again >= 2);
+    assert_int_equal(store_scan(store, 0, SIZE_MAX, count_blockless, &blockless, &last, &error), 0);
+    assert_int_equal(blockless, 0);
+    assert_true(owners_find(&keys.owners, text_of("bob"))->block != 0);
+    growth_cancel(&growth);
+    tally_free(growth.tally);
+    growth.tally = NULL;
+}
+
 /* More than one step takes over, of keys and of changes. */
 static void an_owner_of_many_keys_is_taken_over_whole(void **state)
 {
@@ -377,6 +432,7 @@ int main(void)
         EACH(what_changes_before_the_last_step_is_in_the_new_table),
         EACH(an_owner_of_many_keys_is_taken_over_whole),
         EACH(the_limits_of_an_owner_of_many_keys_are_taken_over),
+        EACH(at_a_start_without_an_area_all_keys_with_limits_get_blocks),
         EACH(what_waits_for_room_does_not_pass_for_the_texts_of_few_keys),
     };
     return cmocka_run_group_tests_name("growth", tests, NULL, NULL);

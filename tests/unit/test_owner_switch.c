@@ -384,7 +384,7 @@ static struct op *import_op(const struct digest *digest)
 static void an_import_and_a_change_of_its_owner_come_out_in_order(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         struct digest digest = {{5000 + i, 1, 2, 3}};
         struct asked keys_asked, limit;
         struct op *change = limit_op("alice", 0);
