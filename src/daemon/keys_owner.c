@@ -39,8 +39,9 @@ static int prepare_spread(struct run *run, const struct owner_state *state,
  */
 static int show_owner(struct run *run, struct text owner, const struct owner_state *state)
 {
-    enum table_purpose purpose =
-        record_rates_narrow(&run->before.rates, &state->rates) ? TABLE_NARROWING : TABLE_ORDINARY;
+    bool narrows = (state->suspended && !run->before.suspended) ||
+                   record_rates_narrow(&run->before.rates, &state->rates);
+    enum table_purpose purpose = narrows ? TABLE_NARROWING : TABLE_ORDINARY;
     uint64_t ids[CLAIMED_MAX + 1];
     size_t count;
     int r = store_find(run->keys->store, STORE_BY_OWNER, owner, 0, ids, CLAIMED_MAX + 1, &count,
