@@ -200,16 +200,26 @@ int rates_add(struct rates *rates, const struct rate *rate, struct error *error)
     return 0;
 }
 
+/* Whether it can be shown: what has other characters than a rate can be a key that was pasted. */
+static bool is_like_a_rate(struct text text)
+{
+    if (text.len > RATE_TEXT_SIZE)
+        return false;
+    for (uint32_t i = 0; i < text.len; i++)
+        if (text.bytes[i] == '\0' || strchr("0123456789/:.smhdw ", text.bytes[i]) == NULL)
+            return false;
+    return true;
+}
+
 /* What rate_parse or rates_add said of one of several. */
 static int say_which(unsigned number, struct text text, struct error *error)
 {
-    bool is_long = text.len > RATE_TEXT_SIZE; /* then it is something else than a rate */
-    int len = is_long ? (int)RATE_TEXT_SIZE : (int)text.len;
-
     if (error == NULL)
         return CATLATCH_E_DATA;
-    return error_set(error, CATLATCH_E_DATA, "rate %u, \"%.*s%s\", %s", number, len,
-                     len > 0 ? text.bytes : "", is_long ? "..." : "", error->text);
+    if (!is_like_a_rate(text))
+        return error_set(error, CATLATCH_E_DATA, "rate %u %s", number, error->text);
+    return error_set(error, CATLATCH_E_DATA, "rate %u, \"%.*s\", %s", number, (int)text.len,
+                     text.len > 0 ? text.bytes : "", error->text);
 }
 
 int rates_parse(struct text text, struct rates *ret_rates, struct error *error)

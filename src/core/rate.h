@@ -75,7 +75,8 @@ bool rate_equal(const struct rate *a, const struct rate *b);
 int rates_add(struct rates *rates, const struct rate *rate, struct error *error);
 
 /* Rates with commas between them, at least one ("10/1s,1000/1h"). Returns 0 or E_DATA, and a whole
- * sentence that says which of them is wrong. */
+ * sentence that says which of them is wrong, and repeats what was written only if it looks like a
+ * rate. */
 int rates_parse(struct text text, struct rates *ret_rates, struct error *error);
 
 /* Returns the length: 0 of none. */

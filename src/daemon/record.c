@@ -12,7 +12,6 @@
 #define KEY_VERSION_2 2u   /* with every field, whether the key has it or not */
 #define KEY_VERSION_1 1u   /* the same without networks, which are at the end */
 #define OWNER_VERSION_1 1u /* without rates */
-#define OWNER_VERSION 2u
 
 /* Where a key's digest lies, in each: behind version, flags, reason, id and version of the key. */
 #define DIGEST_AT (3u + 8u + 8u)
@@ -539,7 +538,7 @@ int record_owner_encode(const struct record_owner *owner, void *buffer, size_t s
 
     if (!owner_is_bounded(owner))
         return CATLATCH_E_DATA;
-    bytes_put_u8(&writer, OWNER_VERSION);
+    bytes_put_u8(&writer, RECORD_OWNER_VERSION);
     bytes_put_u8(&writer, owner->suspended ? FLAG_SUSPENDED : 0);
     bytes_put_u64(&writer, owner->version);
     bytes_put_u64(&writer, owner->key_count);
@@ -557,7 +556,7 @@ int record_owner_decode(const void *bytes, size_t len, struct record_owner *ret_
     unsigned version = len > 0 ? *(const unsigned char *)bytes : 0;
 
     int r = bytes_reader_start(&reader, bytes, len,
-                               version == OWNER_VERSION_1 ? version : OWNER_VERSION);
+                               version == OWNER_VERSION_1 ? version : RECORD_OWNER_VERSION);
     if (r != 0)
         return r;
     unsigned flags = bytes_take_u8(&reader);

@@ -35,6 +35,7 @@
 
 /* What an encoded key begins with. Keys of earlier versions are read. */
 #define RECORD_VERSION 5u
+#define RECORD_OWNER_VERSION 2u /* an owner; likewise */
 
 /* Enough for any record that keeps to the bounds above. */
 #define RECORD_ENCODED_MAX 49152u

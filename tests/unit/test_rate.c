@@ -263,15 +263,15 @@ static void which_of_several_is_wrong_is_told(void **state)
     assert_rates_refused(",10/1s", "rate 1, \"\", is no rate");
     assert_rates_refused("10/1s,,5/1m", "rate 2, \"\", is no rate");
     assert_rates_refused("10/1s, 5/1m", "rate 2, \" 5/1m\", has no number");
-    assert_rates_refused("10/1s;5/1m", "rate 1, \"10/1s;5/1m\", has no period");
+    assert_rates_refused("10/1s;5/1m", "rate 1 has no period");
     assert_rates_refused("10/1s,0/1m", "rate 2, \"0/1m\", lets nothing through");
     assert_rates_refused("10/1m,7/1h,20/60s", "rate 3, \"20/60s\", has the period of 10/1m; keep");
     assert_rates_refused("10/1m,10/1m", "rate 2, \"10/1m\", has the period of 10/1m");
     assert_rates_refused("1/1s,2/2s,3/3s,4/4s,5/5s", "rate 5, \"5/5s\", is one too many");
     assert_rates_refused("1/1s,2/2s,3/3s,4/4s,4/4s", "has the period of 4/4s");
     assert_rates_refused("1/1s,2/aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee",
-                         "rate 2, \"2/aaaaaaaaaabbbbbbbbbbccccccccccdddd...\", has no period");
-    assert_rates_refused("1/1s,2/\n", "rate 2, \"2/?\", has no period");
+                         "rate 2 has no period");
+    assert_rates_refused("1/1s,2/\n", "rate 2 has no period");
     assert_int_equal(rates_parse((struct text){NULL, 0}, &(struct rates){0}, NULL),
                      CATLATCH_E_DATA);
 }
