@@ -24,7 +24,8 @@ const struct command command_list[] = {
     {"show", "show all that is known of one key", "ID", "", 0, 1, 1, cmd_show},
     {"update", "change names, expiry, scopes, networks, rates, uses, comments or metadata",
      "[ID]... --set FIELD=VALUE...",
-     "A list (scopes, allow) replaces the whole list; an empty value clears: with allow= a key may "
+     "FIELD is name, expires, not_before, comment, scopes, allow, rate, uses or meta.K. A list "
+     "(scopes, allow) replaces the whole list; an empty value clears: with allow= a key may "
      "be used from everywhere. Owner and environment of a key never change. Revoked keys that a "
      "condition sweeps up are left out.",
      CHANGES | BITS1(SET), 0, ANY, cmd_update},
