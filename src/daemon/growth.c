@@ -53,7 +53,7 @@ int growth_begin(struct growth *growth, struct error *error)
 {
     growth->params.generation = ++growth->highest;
     growth->refs_before = growth->tally != NULL ? tally_highest(growth->tally) : 0;
-    growth->owner_blocks = growth->tally != NULL ? 4 * owners_without_block(growth->owners) : 0;
+    growth->owner_blocks = growth->tally != NULL ? owners_without_block(growth->owners) : 0;
     growth->fresh = NULL;
     growth->owner_len = 0;
     growth->too_small = false;
@@ -211,7 +211,16 @@ static void drop(struct growth *growth)
     growth->stage = GROWTH_IDLE;
 }
 
-/* The table was too small for what the store holds: once more, with twice of what ran out. */
+/* Once more: nobody saw what its slots refer to, and at a start nobody else takes any. */
+static enum growth_progress begin_again(struct growth *growth, struct error *error)
+{
+    drop(growth);
+    if (growth->old == NULL && growth->tally != NULL)
+        growth_rewind_usage(growth);
+    return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
+}
+
+/* The table was too small for what the store holds: with twice of what ran out. */
 static enum growth_progress begin_larger(struct growth *growth, struct error *error)
 {
     const struct table_writer *writer = &growth->fresh->writer;
@@ -219,28 +228,17 @@ static enum growth_progress begin_larger(struct growth *growth, struct error *er
         growth->params.capacity *= 2;
     else
         growth->params.side_bytes_per_key *= 2;
-    drop(growth);
-    /* Nobody saw what its slots refer to, and at a start nobody else takes any. */
-    if (growth->old == NULL && growth->tally != NULL)
-        growth_rewind_usage(growth);
-    return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
+    return begin_again(growth, error);
 }
 
 /* The area that a start makes anew has room for records alone, until it is known that there are
- * limits. Of what was given out nobody saw anything. */
+ * limits. */
 static bool wants_blocks(struct growth *growth)
 {
     bool wants = growth->old == NULL && !growth->begun_again && growth->tally != NULL &&
                  tally_has_refused(growth->tally);
     growth->begun_again |= wants;
     return wants;
-}
-
-static enum growth_progress begin_again(struct growth *growth, struct error *error)
-{
-    drop(growth);
-    growth_rewind_usage(growth);
-    return growth_begin(growth, error) == 0 ? GROWTH_WAITING : GROWTH_FAILED;
 }
 
 static enum growth_progress step_failed(struct growth *growth, int r, struct error *error)

@@ -59,7 +59,7 @@ struct growth {
     int made_result;
     struct error made_error;
     uint32_t refs_before;     /* the highest reference when it was begun */
-    uint64_t owner_blocks;    /* room for so many keys' is wanted for owners, who have none yet */
+    uint64_t owner_blocks;    /* that owners with limits still want */
     bool begun_again;         /* a start had blocks for too few */
     struct error usage_error; /* why there is less room in the usage area; code 0: there is not */
 };

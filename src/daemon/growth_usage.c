@@ -19,7 +19,8 @@ void growth_reserve_usage(struct growth *growth)
         have /= 3; /* a record each, and a block of two */
     }
     have = have < stored ? have : stored;
-    tally_reserve(growth->tally, (keys > have ? keys - have : 0) + growth->owner_blocks,
+    tally_reserve(growth->tally,
+                  (keys > have ? keys - have : 0) + TALLY_REFS_WITH_BLOCK * growth->owner_blocks,
                   &growth->usage_error);
     const struct usage_area *area = tally_area(growth->tally);
     if (area == NULL)
@@ -127,11 +128,16 @@ const struct owner_state *growth_owner(struct growth *growth, const struct recor
     const struct owner_state *known = owners_find(growth->owners, record->owner);
     struct owner_state state = *known;
 
-    if (state.rates.count == 0 || state.block != 0 || tally_area(growth->tally) == NULL)
+    /* Once for each table: what was not found or had for one key is not for his others. */
+    if (state.rates.count == 0 || state.block != 0 || tally_area(growth->tally) == NULL ||
+        state.wanting == growth->params.generation)
         return known;
-    state.block = known_block(growth, record);
+    if (growth->old == NULL) /* later all blocks are known */
+        state.block = known_block(growth, record);
     if (state.block == 0)
         state.block = tally_take_block(growth->tally);
+    if (state.block == 0)
+        state.wanting = growth->params.generation;
     owners_set(growth->owners, record->owner, &state); /* who is there: it cannot fail */
     return owners_find(growth->owners, record->owner);
 }

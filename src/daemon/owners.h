@@ -15,6 +15,7 @@ struct owner_state {
     bool suspended;
     struct rates rates; /* none: no limits */
     uint32_t block;     /* in the usage area, where these are counted, or were; 0: none yet */
+    uint64_t wanting;   /* the generation of the table that had no room for one; 0: none */
 };
 
 /* Only those that are like nobody else are kept. */

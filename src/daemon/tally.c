@@ -245,13 +245,10 @@ static int offer(struct tally *tally, const struct usage_area *area, unsigned fr
     return r;
 }
 
-/* What a key takes at most: a record, and a block behind one that is left out. */
-#define REFS_WITH_BLOCK 4u
-
 int tally_reserve(struct tally *tally, uint64_t key_count, struct error *error)
 {
     if (atomic_load_explicit(&tally->has_blocks, memory_order_relaxed))
-        key_count *= REFS_WITH_BLOCK;
+        key_count *= TALLY_REFS_WITH_BLOCK;
     int wanted = usage_segments_for(key_count + tally->highest);
     if (wanted < 0)
         return error_set(error, wanted, "no usage area holds %" PRIu64 " keys beside %u", key_count,

@@ -23,6 +23,9 @@
 
 struct tally;
 
+/* What a key takes at most: a record, and a block behind one that is left out. */
+#define TALLY_REFS_WITH_BLOCK 4u
+
 /* The area that the keeper of this run_dir has, or one that is yet to be made. Whatever keeps it
  * from being fetched is no failure: *ret_why says it (code 0: nothing). Returns 0 or E_MEMORY. */
 int tally_open(const char *run_dir, struct tally **ret_tally, struct error *ret_why,

@@ -231,6 +231,15 @@ static void assert_granted(struct module_bench *bench, const struct heap_table *
     assert_int_equal(module_ask(bench, &table->writer.view, text), CATLATCH_RATE_LIMITED);
 }
 
+/* A table that shows it, with what its owner is limited to, counted in that block. */
+static void show_key_of(struct counted *counted, const struct rates *owners, uint32_t block,
+                        struct heap_table *table)
+{
+    counted->key.entry.owner_rates = owners;
+    counted->key.entry.owner_block = block;
+    show_key(counted, table);
+}
+
 /* Where the key has no limits, no block of its own is needed. */
 static void a_key_is_held_to_the_limits_of_its_owner(void **state)
 {
@@ -242,9 +251,7 @@ static void a_key_is_held_to_the_limits_of_its_owner(void **state)
         struct counted counted;
         count_key(&counted, bench);
         counted.key.entry.usage = 1;
-        counted.key.entry.owner_rates = &owners;
-        counted.key.entry.owner_block = 4;
-        show_key(&counted, &table);
+        show_key_of(&counted, &owners, 4, &table);
         assert_granted(bench, &table, counted.text, 3, charging[i]);
         assert_int_equal(counted.words->rates[1], 0);
         assert_true(usage_limits_at(&counted.area, 4)->rates[1] != 0);
@@ -264,9 +271,7 @@ static void own_limits_and_the_owners_are_charged_together(void **state)
         struct counted counted;
         count_key(&counted, bench);
         counted.key.entry.rates = &wide;
-        counted.key.entry.owner_rates = &narrow;
-        counted.key.entry.owner_block = 4;
-        show_key(&counted, &table);
+        show_key_of(&counted, &narrow, 4, &table);
         assert_granted(bench, &table, counted.text, 2, "required = limit");
         struct usage_limits *his = usage_limits_at(&counted.area, 4);
         uint64_t of_key = counted.words->rates[0], of_owner = his->rates[0];
@@ -291,9 +296,7 @@ static void limits_of_an_owner_that_cannot_be_counted_are_an_outage(void **state
         struct heap_table table;
         struct counted counted;
         count_key(&counted, bench);
-        counted.key.entry.owner_rates = &owners;
-        counted.key.entry.owner_block = nowhere[i];
-        show_key(&counted, &table);
+        show_key_of(&counted, &owners, nowhere[i], &table);
         module_open_service(bench, "required = table\nrequired = limit\n");
         assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_UNAVAILABLE);
         module_open_service(bench, "required = table\nrequired = limit on_missing=pass\n");

@@ -37,6 +37,7 @@ static inline int open_all(void **state)
         .sweeper = {.store = store, .tally = tally},
         .now_unix_ms = NOW * 1000,
     };
+    op_queue_init(&keys.spreading);
     return 0;
 }
 
@@ -86,6 +87,11 @@ static inline void run(struct op *op)
     if (op->error.code != 0)
         fail_msg("%s", op->error.text);
     keys_publish(&keys, keys.claim_count);
+    if (op->spreads) {
+        op_queue_add(&keys.spreading, op);
+        while (keys_spread(&keys) == NULL)
+            continue;
+    }
     op_free(op);
 }
 
