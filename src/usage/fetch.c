@@ -62,10 +62,12 @@ static int exchange_init(struct exchange *exchange, const char *run_dir, unsigne
     return 0;
 }
 
-/* What is left of the time is how long the socket's next call may wait. False: nothing is. */
-static bool set_patience(const struct exchange *exchange, int fd)
+/* What is left of the time, and at least so much, is how long the socket's next call may wait.
+ * False: nothing is. */
+static bool set_patience(const struct exchange *exchange, int fd, int64_t least_ms)
 {
-    int64_t left_ms = exchange->end_ms - clock_ms();
+    int64_t until_end_ms = exchange->end_ms - clock_ms();
+    int64_t left_ms = until_end_ms > least_ms ? until_end_ms : least_ms;
     struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
 
     return left_ms > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) == 0 &&
@@ -90,13 +92,17 @@ static int fail_connect(const struct exchange *exchange, int errnum)
     return error_errno(exchange->error, errnum, "%s: cannot connect to the usage keeper", path);
 }
 
-/* A full queue of connections is waited for: connect(2) on a unix socket minds SO_SNDTIMEO. */
+/* A full queue of connections is waited for: connect(2) on a unix socket minds SO_SNDTIMEO. It is
+ * tried once however late it is, as the sending is: who was held up on the way must still have
+ * said what nobody says again, as that its line is free. */
 static int connect_bounded(const struct exchange *exchange, int fd)
 {
+    int64_t least_ms = 1;
     int r = -1;
 
     errno = EAGAIN;
-    while (r < 0 && set_patience(exchange, fd)) {
+    while (r < 0 && set_patience(exchange, fd, least_ms)) {
+        least_ms = 0;
         r = connect(fd, (const struct sockaddr *)&exchange->address, sizeof exchange->address);
         if (r < 0 && errno != EINTR)
             break;
@@ -177,26 +183,13 @@ static int fail_answer(const struct exchange *exchange, int errnum)
                        exchange->address.sun_path);
 }
 
-/* Both return what passing.h's do; time that ran out is EAGAIN, or EINTR. */
-static ssize_t send_bounded(const struct exchange *exchange, int fd)
-{
-    int r = -1;
-
-    errno = EAGAIN;
-    while (r < 0 && set_patience(exchange, fd)) {
-        r = passing_send(fd, &exchange->request, sizeof exchange->request, &exchange->sent, 0);
-        if (r < 0 && errno != EINTR)
-            break;
-    }
-    return r;
-}
-
+/* What passing_receive returns; time that ran out is EAGAIN, or EINTR. */
 static ssize_t receive_bounded(struct exchange *exchange, int fd)
 {
     ssize_t len = -1;
 
     errno = EAGAIN;
-    while (len < 0 && set_patience(exchange, fd)) {
+    while (len < 0 && set_patience(exchange, fd, 0)) {
         len = passing_receive(fd, &exchange->message, sizeof exchange->message, exchange->most,
                               &exchange->received, 0);
         if (len < 0 && errno != EINTR)
@@ -208,7 +201,9 @@ static ssize_t receive_bounded(struct exchange *exchange, int fd)
 /* *ret_dropped: the keeper closed the connection without an answer. */
 static int ask(struct exchange *exchange, int fd, bool *ret_dropped)
 {
-    ssize_t len = send_bounded(exchange, fd);
+    /* Nothing was sent here yet, so there is room for one. */
+    ssize_t len = passing_send(fd, &exchange->request, sizeof exchange->request, &exchange->sent,
+                               MSG_DONTWAIT);
 
     if (len == 0) {
         len = receive_bounded(exchange, fd);

@@ -1,5 +1,6 @@
 /* What the library counts for its process: each outcome once, in a line that is the handle's alone,
  * through forks, closings and the loss of the keeper. */
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -94,6 +96,16 @@ static unsigned lines_of(const struct scene *scene, pid_t pid)
         count += seen.page.list[i].pid == (uint32_t)pid;
     unlook(&seen);
     return count;
+}
+
+/* This process has so many lines once the keeper comes to what it was told, for which nobody waits
+ * longer than 20 ms. */
+static void await_lines(const struct scene *scene, unsigned count)
+{
+    time_t end = time(NULL) + 20;
+    while (lines_of(scene, getpid()) != count && time(NULL) < end)
+        sched_yield();
+    assert_int_equal(lines_of(scene, getpid()), count);
 }
 
 /* Of the only line that the process has. */
@@ -312,9 +324,9 @@ static void closing_gives_the_line_back_and_its_counts_stay(void **state)
         assert_int_equal(trial_verify(second, scene->key.raw), CATLATCH_VALID);
     }
     catlatch_close(first);
-    assert_int_equal(lines_of(scene, getpid()), 1);
+    await_lines(scene, 1);
     catlatch_close(second);
-    assert_int_equal(lines_of(scene, getpid()), 0);
+    await_lines(scene, 0);
     assert_int_equal(latch_descriptors(), descriptors);
     read_totals(scene, &counts);
     assert_int_equal(counts.results[CATLATCH_VALID], 10);
@@ -394,7 +406,7 @@ static void after_the_loss_of_the_keeper_a_refresh_gets_a_line_anew(void **state
     read_own(scene, getpid(), &counts, &generation);
     assert_counts(&counts, expected);
     catlatch_close(latch);
-    assert_int_equal(lines_of(scene, getpid()), 0);
+    await_lines(scene, 0);
 }
 
 static void a_silent_keeper_holds_nobody_up_for_long(void **state)
@@ -418,6 +430,24 @@ static void a_silent_keeper_holds_nobody_up_for_long(void **state)
     await_end(pid);
     catlatch_close(latch);
     assert_int_equal(kill(keeper, SIGCONT), 0);
+    await_lines(scene, 0); /* it finds what it was told meanwhile */
+}
+
+/* A process that was held up has no time left for it, and must not keep the line for that. */
+static void a_line_is_given_back_however_late_it_is(void **state)
+{
+    struct scene *scene = *state;
+    struct trust trust = trust_self();
+    struct usage_attached attached;
+    struct error error = {0};
+
+    if (usage_attach(scene->trial.run_dir, &trust, 10000, &attached, &error) != 0)
+        fail_msg("usage_attach: %s", error.text);
+    assert_int_equal(lines_of(scene, getpid()), 1);
+    assert_int_equal(usage_detach(scene->trial.run_dir, &trust, 0, attached.line, &error),
+                     CATLATCH_E_UNAVAILABLE); /* for it did not wait for the answer */
+    await_lines(scene, 0);
+    usage_attached_close(&attached);
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_scene, close_scene)
@@ -434,6 +464,7 @@ int main(void)
         EACH(after_another_generation_the_line_names_it),
         EACH(after_the_loss_of_the_keeper_a_refresh_gets_a_line_anew),
         EACH(a_silent_keeper_holds_nobody_up_for_long),
+        EACH(a_line_is_given_back_however_late_it_is),
     };
     return cmocka_run_group_tests_name("lines", tests, NULL, NULL);
 }
