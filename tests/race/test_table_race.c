@@ -43,7 +43,8 @@ struct reader {
     pthread_t thread;
     unsigned number;
     _Atomic uint64_t lookups;
-    uint32_t seen[KEYS]; /* newest version that it saw */
+    _Atomic uint64_t limited; /* of these, of a key whose owner has limits */
+    uint32_t seen[KEYS];      /* newest version that it saw */
 };
 
 static struct heap_table table;
@@ -405,11 +406,133 @@ static void a_key_is_never_missed_while_it_is_replaced(void **state)
         fail_msg("%s", failure);
 }
 
+#define OWNED_KEYS 24
+#define OWNER_VERSIONS 600u
+
+static _Atomic uint32_t owner_started, owner_done; /* numbers of versions of an owner's limits */
+
+/* Each has other rates, from none to four, and is counted in the block with its number. */
+static struct rates owner_rates(uint32_t version)
+{
+    struct rates rates = {.count = version % 5};
+    for (uint32_t i = 0; i < rates.count; i++)
+        rates.list[i] = (struct rate){version, 60 * (i + 1), version};
+    return rates;
+}
+
+static bool is_owner_version(const struct table_limits *limits, uint32_t version)
+{
+    struct rates expected = owner_rates(version);
+    bool is = limits->count == expected.count && !limits->has_uses;
+    for (unsigned i = 0; is && i < limits->count; i++)
+        is = rate_equal(&limits->rates[i].rate, &expected.list[i]) &&
+             limits->rates[i].rule.burst_milli == UINT64_C(1000) * version;
+    return is;
+}
+
+/* What a reader is told of the owner's limits is one version of them, none that was past, and whole
+ * with its block; and while there are some, his keys say so. */
+static void check_owner(struct reader *reader, unsigned number)
+{
+    struct table_hit hit;
+    struct table_limits limits;
+    struct digest digest = sample_digest(number);
+    uint32_t done = atomic_load(&owner_done), block;
+    if (table_find(&table.writer.view, &digest, &hit) != TABLE_HIT) {
+        fail_with("missed", number, 0, done, 0);
+        return;
+    }
+    if ((hit.control & CONTROL_OWNER_LIMITS) == 0) {
+        uint32_t started = atomic_load(&owner_started), version = done;
+        while (version <= started && owner_rates(version).count != 0)
+            version++;
+        if (version > started)
+            fail_with("its owner's limits are missed", number, 0, done, started);
+        return;
+    }
+    int r = table_owner_limits(&table.writer.view, hit.slot, &limits, &block);
+    uint32_t started = atomic_load(&owner_started);
+    if (r != 0 || block < done || block > started || block < reader->seen[0] ||
+        !is_owner_version(&limits, block))
+        fail_with("limits of its owner that are none", number, block, done, started);
+    reader->seen[0] = block;
+    atomic_fetch_add_explicit(&reader->limited, 1, memory_order_relaxed);
+}
+
+static void *read_owner_limits(void *argument)
+{
+    struct reader *reader = argument;
+    uint64_t random = 100 + reader->number;
+    while (!atomic_load(&all_over)) {
+        check_owner(reader, (unsigned)(sample_random(&random) % OWNED_KEYS));
+        if (atomic_fetch_add(&reader->lookups, 1) % 64 == 0)
+            sched_yield();
+    }
+    return NULL;
+}
+
+/* As the daemon does: what the rates are, then a few slots at a time. */
+static void limit_owner(uint32_t version)
+{
+    struct rates rates = owner_rates(version);
+    struct table_owner owner = {.name = text_of("acme")};
+    uint64_t at = 0;
+    assert_int_equal(
+        table_owner_word(&table.writer, &rates, version, TABLE_ORDINARY, &owner.limits_word), 0);
+    atomic_store(&owner_started, version);
+    while (!table_show_owner(&table.writer, &owner, &at, 64))
+        continue;
+    atomic_store(&owner_done, version);
+}
+
+static void change_owner_limits(void)
+{
+    struct sample_key key;
+    heap_table_open(&table, CAPACITY, 128);
+    for (unsigned i = 0; i < OWNED_KEYS; i++) {
+        sample_key_init(&key, i);
+        key.entry.owner = text_of("acme");
+        assert_int_equal(heap_table_put(&table, &key.entry), 0);
+    }
+    atomic_store(&all_over, false);
+    atomic_store(&owner_started, 0);
+    atomic_store(&owner_done, 0);
+    for (unsigned i = 0; i < READERS; i++) {
+        memset(readers[i].seen, 0, sizeof readers[i].seen);
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_owner_limits, &readers[i]),
+                         0);
+    }
+    for (uint32_t version = 1; version <= OWNER_VERSIONS && !atomic_load(&failed); version++) {
+        limit_owner(version);
+        if (version % 8 == 0)
+            let_everybody_read();
+    }
+    atomic_store(&all_over, true);
+    for (unsigned i = 0; i < READERS; i++)
+        pthread_join(readers[i].thread, NULL);
+    heap_table_close(&table);
+}
+
+static void limits_of_an_owner_are_seen_whole_in_order_and_at_once(void **state)
+{
+    (void)state;
+    atomic_store(&failed, false);
+    for (unsigned i = 0; i < READERS; i++)
+        atomic_store(&readers[i].limited, 0);
+    for (unsigned i = 0; i <= rounds() / 10 && !atomic_load(&failed); i++)
+        change_owner_limits();
+    if (atomic_load(&failed))
+        fail_msg("%s", failure);
+    for (unsigned i = 0; i < READERS; i++)
+        assert_true(atomic_load(&readers[i].limited) > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_see_every_change_whole_in_order_and_at_once),
         cmocka_unit_test(a_key_is_never_missed_while_it_is_replaced),
+        cmocka_unit_test(limits_of_an_owner_are_seen_whole_in_order_and_at_once),
     };
     return cmocka_run_group_tests_name("table race", tests, NULL, NULL);
 }
