@@ -90,11 +90,16 @@ void attach_end(struct attach *attach)
     detach(attach);
 }
 
-uint64_t attach_clock_ms(void)
+uint64_t attach_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000 * ATTACH_NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t attach_clock_ms(void)
+{
+    return attach_clock_ns() / ATTACH_NS_PER_MS;
 }
 
 static bool is_trusted_uid(const struct trust *trust, uid_t uid)
@@ -229,6 +234,7 @@ static bool look_is_due(const struct attach *attach, uint64_t pulse, uint64_t no
 const struct table_view *attach_view_at(struct attach *attach, uint64_t now_ms)
 {
     attach->now_ms = now_ms;
+    attach->now_ns = 0;
     uint64_t pulse = load_pulse(attach);
     bool superseded = attach->attached && pulse == TABLE_PULSE_SUPERSEDED;
 

@@ -29,6 +29,7 @@
 
 #define ATTACH_STALE_MS 3000u
 #define ATTACH_LOOK_MS 1000u
+#define ATTACH_NS_PER_MS 1000000u
 
 /* How far a heartbeat may lie ahead: the coarse clock lags by a tick, at most 10 ms at HZ=100, and
  * both are cut to milliseconds. */
@@ -41,6 +42,7 @@ struct attach {
     bool looked;        /* looked_ms is set */
     uint64_t looked_ms; /* when the path was last looked at */
     uint64_t now_ms;    /* what the clock said when the view was asked for last */
+    uint64_t now_ns;    /* the same in full; 0: the caller brought it, in milliseconds */
     dev_t device;       /* of the file that is mapped; while it is, no other has its inode */
     ino_t inode;
     struct trust trust; /* who may have made the table */
@@ -57,7 +59,8 @@ int attach_init(struct attach *ret_attach, const char *run_dir, const char *user
 /* Unmaps. */
 void attach_end(struct attach *attach);
 
-/* CLOCK_MONOTONIC_COARSE in milliseconds, the clock of all now_ms. */
+/* CLOCK_MONOTONIC_COARSE, and in milliseconds, the clock of all now_ms. */
+uint64_t attach_clock_ns(void);
 uint64_t attach_clock_ms(void);
 
 /* attach_view in full, with the clock in the caller's hand. */
@@ -88,7 +91,8 @@ static inline const struct table_view *attach_view(struct attach *attach)
     uint64_t max_stale_ms = atomic_load_explicit(&header->max_stale_ms, memory_order_relaxed);
     /* The clock after the pulse: the other way round a thread that is held up between them would
      * take a beat meanwhile for one in the future. */
-    uint64_t now_ms = attach->now_ms = attach_clock_ms();
+    uint64_t now_ns = attach->now_ns = attach_clock_ns();
+    uint64_t now_ms = attach->now_ms = now_ns / ATTACH_NS_PER_MS;
     if (__builtin_expect(attach_is_current(pulse, max_stale_ms, now_ms), 1))
         return &attach->view;
     return attach_view_at(attach, now_ms);

@@ -90,6 +90,7 @@ static void item_settle(struct catlatch *handle, const struct table_view *view,
     if (item->result != CATLATCH_VALID)
         return;
     item->run.usage = usage;
+    item->run.now_ns = handle->attach.now_ns;
     item->result = stack_decide(&item->run, view);
     if (usage != NULL)
         stack_note(&item->run, item->result, handle->record_address,
@@ -138,7 +139,7 @@ static void item_tell(const struct item *item, struct catlatch_outcome *outcome)
     if (!item->run.matched)
         return;
     memcpy(outcome->opaque, item->run.digest.word, sizeof item->run.digest);
-    if (item->run.service->charges == NULL || item->run.service->charges->count == 0)
+    if (!stack_has_charged(item->run.service->charges))
         return;
     stack_limit_tell(item->run.service->charges, &limit);
     if (item->result == CATLATCH_USAGE_EXCEEDED)

@@ -174,8 +174,27 @@ static enum catlatch_result charge_line(const struct stack_run *run, struct stac
     return result;
 }
 
+/* One rate of the key's own is all that most limits are. If it has room and nobody else is at it,
+ * that is soon done. False: nothing was charged, and nothing is known. */
+static bool charge_sole(const struct stack_run *run, uint32_t cost_milli, struct stack_limit *ret)
+{
+    struct usage_limits *words = words_at(run, run->has.block);
+    const struct table_side_limit *limit =
+        table_sole_limit(run->view, run->hit.slot, run->hit.control);
+
+    if (words == NULL || limit == NULL ||
+        !limit_charge_once(&limit->rule, &words->rates[0], cost_milli, run->now_ns, &ret->level_ns))
+        return false;
+    ret->rate = limit->rate;
+    ret->cost_milli = cost_milli;
+    ret->verdict = LIMIT_GRANTED;
+    return true;
+}
+
 enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t cost_milli)
 {
+    if (run->now_ns != 0 && charge_sole(run, cost_milli, &run->service->charges->sole))
+        return CATLATCH_VALID;
     return charge_line(run, NULL, cost_milli);
 }
 
@@ -276,8 +295,12 @@ static uint64_t remaining_milli(const struct stack_limit *limit)
 void stack_limit_tell(const struct stack_charges *charges, struct stack_limit *ret)
 {
     ret->rate.count = 0;
-    if (charges == NULL || charges->count == 0)
+    if (!stack_has_charged(charges))
         return;
+    if (charges->sole.rate.count != 0) {
+        *ret = charges->sole;
+        return;
+    }
     /* The line that was charged last is the one that refused, if any did. */
     tell_one(&charges->list[charges->count - 1], ret);
     bool refused = ret->rate.count != 0 && ret->verdict == LIMIT_REFUSED;

@@ -29,7 +29,17 @@ struct stack_charge {
     bool granted; /* and not taken back */
 };
 
+/* Of one limit: what its answer is made from, for who asks later. */
+struct stack_limit {
+    struct rate rate; /* count 0: no limit applied */
+    uint32_t cost_milli;
+    uint64_t level_ns;
+    uint32_t verdict;       /* enum limit_verdict */
+    uint32_t refill_unix_s; /* of uses that are spent: when there will be more; 0: never */
+};
+
 struct stack_charges {
+    struct stack_limit sole; /* where one limit was charged and granted, and nothing else was */
     unsigned count;
     struct stack_charge list[STACK_CHARGES_MAX];
 };
@@ -42,15 +52,20 @@ enum catlatch_result stack_charge_plainly(const struct stack_run *run, uint32_t 
 int stack_charge(const struct catlatch_call *call, const struct catlatch_charge *wanted);
 void stack_take_back(const struct catlatch_call *call);
 
-/* Of the limit that is the tightest of those of the last decision: what its answer is made from,
- * for who asks later. */
-struct stack_limit {
-    struct rate rate; /* count 0: no limit applied */
-    uint32_t cost_milli;
-    uint64_t level_ns;
-    uint32_t verdict;       /* enum limit_verdict */
-    uint32_t refill_unix_s; /* of uses that are spent: when there will be more; 0: never */
-};
+/* Forgets what was charged before. */
+static inline void stack_charges_reset(struct stack_charges *charges)
+{
+    charges->count = 0;
+    charges->sole.rate.count = 0;
+}
+
+/* Whether the last decision came to a limit, or to prepaid uses. */
+static inline bool stack_has_charged(const struct stack_charges *charges)
+{
+    return charges != NULL && (charges->count != 0 || charges->sole.rate.count != 0);
+}
+
+/* Of the limit that is the tightest of those of the last decision. */
 void stack_limit_tell(const struct stack_charges *charges, struct stack_limit *ret);
 void stack_limit_answer(const struct stack_limit *limit, struct limit_answer *ret);
 

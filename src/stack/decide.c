@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/prefetch.h"
 #include "core/result.h"
 #include "stack/charge.h"
 #include "stack/host.h"
@@ -33,6 +34,7 @@ static void prepare(struct stack_service *service, const struct stack_request *r
     run->trace = service->trace;
     run->matched = false;
     run->usage = NULL;
+    run->now_ns = 0;
     run->has = (struct table_usage){0};
 }
 
@@ -96,7 +98,7 @@ static void prefetch_limits(const struct stack_run *run)
 
     table_prefetch_limits(run->view, run->hit.slot);
     if (words != NULL)
-        __builtin_prefetch(words, 1);
+        prefetch_for_write(words);
 }
 
 static void take_record(struct stack_run *run)
@@ -451,7 +453,7 @@ enum catlatch_result stack_decide(struct stack_run *run, const struct table_view
     if (service->elsewhere)
         return CATLATCH_UNAVAILABLE;
     if (service->charges != NULL)
-        service->charges->count = 0;
+        stack_charges_reset(service->charges);
     if (service->table_lines != 0)
         look_up(run);
     if (run->trace == NULL) {

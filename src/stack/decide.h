@@ -31,7 +31,7 @@ struct stack_request {
 };
 
 /* One decision on its way. `call` comes first: it is what modules see and hand back to the host.
- * The caller may set usage, facts and trace before it decides. */
+ * The caller may set usage, its clock, facts and trace before it decides. */
 struct stack_run {
     struct catlatch_call call;
     struct stack_service *service;
@@ -39,6 +39,7 @@ struct stack_run {
     struct stack_facts *facts;      /* NULL: nobody listens */
     struct stack_trace *trace;      /* NULL: nobody looks */
     const struct usage_area *usage; /* where workers count; NULL: nothing is counted */
+    uint64_t now_ns; /* CLOCK_MONOTONIC_COARSE, read for this decision; 0: it was not */
     struct digest digest;
     struct table_hit hit;   /* if call.lookup is a hit */
     struct table_usage has; /* in the usage area, of the key that was found */

@@ -366,24 +366,55 @@ static int read_rates(const struct table_view *view, uint32_t ref, struct table_
     return 0;
 }
 
+/* What stands in front of the identity of a slot with CONTROL_LIMITS. */
+static inline int read_limits(const struct table_view *view, uint64_t number,
+                              struct table_side_limits *ret)
+{
+    if (number >= view->slot_count)
+        return CATLATCH_E_DATA;
+    uint32_t ref = atomic_load_explicit(&view->slots[number].identity_ref, memory_order_relaxed);
+    const unsigned char *at = ref > 1 ? side_at(view, ref - 1, 0, sizeof *ret) : NULL;
+    if (at == NULL)
+        return CATLATCH_E_DATA;
+    memcpy(ret, at, sizeof *ret);
+    return ret->has_uses > 1 || (ret->limits_ref == 0 && ret->has_uses == 0) ? CATLATCH_E_DATA : 0;
+}
+
 int table_limits(const struct table_view *view, uint64_t number, uint64_t control,
                  struct table_limits *ret)
 {
     struct table_side_limits head;
-    const unsigned char *at;
     *ret = (struct table_limits){.count = 0};
     if ((control & CONTROL_LIMITS) == 0)
         return 0;
-    if (number >= view->slot_count)
+    if (read_limits(view, number, &head) != 0)
         return CATLATCH_E_DATA;
-    uint32_t ref = atomic_load_explicit(&view->slots[number].identity_ref, memory_order_relaxed);
-    if (ref <= 1 || (at = side_at(view, ref - 1, 0, sizeof head)) == NULL)
-        return CATLATCH_E_DATA;
-    memcpy(&head, at, sizeof head);
     ret->has_uses = head.has_uses == 1;
-    if (head.has_uses > 1 || (head.limits_ref == 0 && !ret->has_uses))
-        return CATLATCH_E_DATA;
     return head.limits_ref == 0 ? 0 : read_rates(view, head.limits_ref, ret);
+}
+
+/* A list of one, as read_rates would have it. */
+struct sole_limit {
+    struct table_side_limit_list list;
+    struct table_side_limit limit;
+};
+
+const struct table_side_limit *table_sole_limit(const struct table_view *view, uint64_t number,
+                                                uint64_t control)
+{
+    struct table_side_limits head;
+    struct table_side_limit_list fixed;
+    if ((control & (CONTROL_LIMITS | CONTROL_OWNER_LIMITS)) != CONTROL_LIMITS ||
+        read_limits(view, number, &head) != 0 || head.has_uses != 0)
+        return NULL;
+    const unsigned char *at = side_at(view, head.limits_ref, 0, sizeof(struct sole_limit));
+    if (at == NULL)
+        return NULL;
+    memcpy(&fixed, at, sizeof fixed);
+    if (fixed.list.count != 1 ||
+        fixed.list.bytes_len != sizeof(struct sole_limit) - offsetof(struct sole_limit, list.zero))
+        return NULL;
+    return &((const struct sole_limit *)(const void *)at)->limit;
 }
 
 int table_owner_limits(const struct table_view *view, uint64_t number, struct table_limits *ret,

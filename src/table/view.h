@@ -130,6 +130,11 @@ struct table_limits {
 int table_limits(const struct table_view *view, uint64_t slot, uint64_t control,
                  struct table_limits *ret);
 
+/* Its only limit: one rate of its own, no uses, and none of its owner's. NULL: it is not so, or
+ * that cannot be told. */
+const struct table_side_limit *table_sole_limit(const struct table_view *view, uint64_t slot,
+                                                uint64_t control);
+
 /* The limits that all keys of its owner have together, and the block of the usage area that these
  * are counted in, 0: there is none. Returns 0 or E_DATA. */
 int table_owner_limits(const struct table_view *view, uint64_t slot, struct table_limits *ret,

@@ -2,41 +2,12 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
-#define MILLI 1000u
 
-static_assert(NS_PER_S / RATE_PER_SECOND_MAX >= MILLI, "a thousandth of a unit is a nanosecond");
+static_assert(NS_PER_S / RATE_PER_SECOND_MAX >= GCRA_UNIT_MILLI,
+              "a thousandth of a unit is a nanosecond");
 /* Rounding up makes a burst at most one nanosecond a unit longer. */
 static_assert(RATE_PERIOD_MAX_S * NS_PER_S + RATE_COUNT_MAX < UINT64_C(1) << 55,
               "a tolerance, an increment and the clock add up in 64 bits");
-
-static bool is_affordable(const struct limit_rule *rule, uint32_t cost_milli)
-{
-    return cost_milli > 0 && cost_milli <= rule->burst_milli;
-}
-
-/* What an affordable cost moves the word by: its part of unit_ns, rounded up to a nanosecond, so
- * that any costs that add up to the burst need all of the tolerance. The first product is below
- * the tolerance; the second below 2^42. */
-static inline uint64_t increment_of(const struct limit_rule *rule, uint32_t cost_milli)
-{
-    if (cost_milli == MILLI)
-        return rule->unit_ns;
-    return cost_milli * (rule->unit_ns / MILLI) +
-           (cost_milli * (rule->unit_ns % MILLI) + MILLI - 1) / MILLI;
-}
-
-/* How much of the tolerance is used. A word that is further ahead uses all of it. */
-static inline uint64_t level_of(const struct limit_rule *rule, uint64_t word, uint64_t now_ns)
-{
-    uint64_t ahead_ns = word > now_ns ? word - now_ns : 0;
-    return ahead_ns < rule->tolerance_ns ? ahead_ns : rule->tolerance_ns;
-}
-
-static inline bool has_room(const struct limit_rule *rule, uint32_t cost_milli, uint64_t level_ns)
-{
-    return is_affordable(rule, cost_milli) &&
-           level_ns + increment_of(rule, cost_milli) <= rule->tolerance_ns;
-}
 
 static inline uint64_t bounded(uint64_t now_ns)
 {
@@ -61,8 +32,8 @@ enum limit_verdict limits_weigh(const struct limit *limits, struct limit_charge 
     charge->now_ns = bounded(now_ns);
     charge->verdict = LIMIT_GRANTED;
     for (unsigned i = 0; i < charge->count; i++) {
-        uint64_t level_ns = level_of(limits[i].rule, charge->seen[i], charge->now_ns);
-        if (!has_room(limits[i].rule, cost_milli, level_ns))
+        uint64_t level_ns = gcra_level(limits[i].rule, charge->seen[i], charge->now_ns);
+        if (!gcra_has_room(limits[i].rule, cost_milli, level_ns))
             charge->verdict = LIMIT_REFUSED;
     }
     return charge->verdict;
@@ -89,10 +60,10 @@ static enum limit_verdict charge_one(const struct limit *limit, const struct lim
     const struct limit_rule *rule = limit->rule;
 
     for (unsigned tries = 0; tries < LIMIT_TRIES; tries++) {
-        uint64_t level_ns = level_of(rule, *io_seen, charge->now_ns);
-        if (!has_room(rule, charge->cost_milli, level_ns))
+        uint64_t level_ns = gcra_level(rule, *io_seen, charge->now_ns);
+        if (!gcra_has_room(rule, charge->cost_milli, level_ns))
             return LIMIT_REFUSED;
-        *ret_wrote = charge->now_ns + level_ns + increment_of(rule, charge->cost_milli);
+        *ret_wrote = charge->now_ns + level_ns + gcra_increment(rule, charge->cost_milli);
         /* release: after the clock was read; pairs with limits_look() */
         if (atomic_compare_exchange_strong_explicit(limit->word, io_seen, *ret_wrote,
                                                     memory_order_release, memory_order_relaxed))
@@ -164,11 +135,11 @@ static uint64_t ms_of(uint64_t ns)
 /* How long this limit alone refuses the cost. */
 static uint64_t wait_ms(const struct limit_rule *rule, uint32_t cost_milli, uint64_t level_ns)
 {
-    if (!is_affordable(rule, cost_milli))
+    if (!gcra_is_affordable(rule, cost_milli))
         return LIMIT_NEVER;
-    if (has_room(rule, cost_milli, level_ns))
+    if (gcra_has_room(rule, cost_milli, level_ns))
         return 0;
-    return ms_of(level_ns + increment_of(rule, cost_milli) - rule->tolerance_ns);
+    return ms_of(level_ns + gcra_increment(rule, cost_milli) - rule->tolerance_ns);
 }
 
 /* The most that fits behind this level: its increment, rounded up, is at most the room. */
@@ -177,14 +148,14 @@ static uint64_t remaining_milli_of(const struct limit_rule *rule, uint64_t level
     uint64_t room_ns = rule->tolerance_ns - level_ns;
     if (rule->unit_ns == 0)
         return 0;
-    return (uint64_t)((unsigned __int128)room_ns * MILLI / rule->unit_ns);
+    return (uint64_t)((unsigned __int128)room_ns * GCRA_UNIT_MILLI / rule->unit_ns);
 }
 
 uint64_t limits_level_ns(const struct limit *limits, const struct limit_charge *charge, unsigned i)
 {
     uint64_t word = i < charge->charged ? charge->wrote[i] : charge->seen[i];
 
-    return level_of(limits[i].rule, word, charge->now_ns);
+    return gcra_level(limits[i].rule, word, charge->now_ns);
 }
 
 void limit_answer(const struct limit_rule *rule, uint64_t level_ns, enum limit_verdict verdict,
@@ -192,7 +163,7 @@ void limit_answer(const struct limit_rule *rule, uint64_t level_ns, enum limit_v
 {
     *ret = (struct limit_answer){.remaining_milli = remaining_milli_of(rule, level_ns),
                                  .reset_ms = ms_of(level_ns)};
-    ret->remaining = (uint32_t)(ret->remaining_milli / MILLI);
+    ret->remaining = (uint32_t)(ret->remaining_milli / GCRA_UNIT_MILLI);
     if (verdict != LIMIT_GRANTED)
         ret->retry_after_ms = wait_ms(rule, cost_milli, level_ns);
 }

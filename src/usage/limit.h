@@ -48,7 +48,7 @@
 #ifndef USAGE_LIMIT_H
 #define USAGE_LIMIT_H
 
-#include "core/rate.h"
+#include "usage/gcra.h"
 #include "usage/layout.h"
 
 /* Charged together, at most: a key's own and its owner's are eight. */
@@ -106,6 +106,28 @@ void limits_look(const struct limit *limits, unsigned count, struct limit_charge
  */
 enum limit_verdict limits_charge(const struct limit *limits, struct limit_charge *charge,
                                  uint32_t cost_milli, uint64_t now_ns);
+
+/*
+ * The whole of it for one limit, where that is granted at once: one try, by a clock that was read
+ * before the look and counts in 63 bits. *ret_level_ns: how much of its tolerance is used then.
+ * False: nothing was charged and nothing is known; who asked goes the long way.
+ *
+ * The older clock does no harm here: whoever finds too little room by it only looks again, and what
+ * it writes is ahead of its clock by the tolerance at most.
+ */
+static inline bool limit_charge_once(const struct limit_rule *rule, _Atomic uint64_t *word,
+                                     uint32_t cost_milli, uint64_t now_ns, uint64_t *ret_level_ns)
+{
+    uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
+    uint64_t level_ns = gcra_level(rule, seen, now_ns);
+
+    if (!gcra_has_room(rule, cost_milli, level_ns))
+        return false;
+    *ret_level_ns = level_ns + gcra_increment(rule, cost_milli);
+    /* release: after the clock was read; pairs with limits_look() */
+    return atomic_compare_exchange_strong_explicit(word, &seen, now_ns + *ret_level_ns,
+                                                   memory_order_release, memory_order_relaxed);
+}
 
 /* What limits_charge would say, by what the look saw. Nothing is written. */
 enum limit_verdict limits_weigh(const struct limit *limits, struct limit_charge *charge,

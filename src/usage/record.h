@@ -17,6 +17,7 @@
 #define USAGE_RECORD_H
 
 #include "core/address.h"
+#include "core/prefetch.h"
 #include "usage/area.h"
 
 /* A worker's clock may be read well before it notes, so times come late. A stored one is kept by
@@ -96,12 +97,12 @@ static inline void usage_note_refusal(const struct usage_area *area, uint32_t re
         usage_note(area, ref, usage_refusals(record), now_unix_s, from);
 }
 
-/* Asks the processor to fetch what noting will touch: a miss costs more than all the rest. */
+/* Asks the processor for what noting will touch: a miss costs more than all the rest. */
 static inline void usage_prefetch(const struct usage_area *area, uint32_t ref)
 {
     struct usage_record *record = usage_record_at(area, ref);
     if (record != NULL) {
-        __builtin_prefetch(record, 1);
+        prefetch_for_write(record);
         __builtin_prefetch((void *)usage_mark_word(area, ref));
     }
 }

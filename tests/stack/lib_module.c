@@ -118,6 +118,7 @@ static enum catlatch_result decide(struct module_bench *bench, const struct tabl
     memset(&bench->facts, 0, sizeof bench->facts);
     bench->run.facts = &bench->facts;
     bench->run.usage = bench->usage;
+    bench->run.now_ns = bench->now_ns;
     return stack_decide(&bench->run, view);
 }
 

@@ -21,6 +21,7 @@ struct module_bench {
     bool is_dry;                    /* of the decisions to come */
     const char *address;            /* likewise */
     const struct usage_area *usage; /* likewise; NULL: nothing is counted */
+    uint64_t now_ns;                /* likewise: the clock, 0: the caller has not read it */
     struct error error;             /* of the last opening that failed */
 };
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -14,6 +15,7 @@
 #include "../unit/lib_usage.h"
 #include "core/rate.h"
 #include "lib_module.h"
+#include "stack/charge.h"
 
 /* Which limits the key has. */
 enum limited { BY_NOTHING, BY_A_RATE, BY_USES };
@@ -306,6 +308,124 @@ static void limits_of_an_owner_that_cannot_be_counted_are_an_outage(void **state
     }
 }
 
+/* A clock of five seconds ago, so that what is charged by it shows. */
+static uint64_t old_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return ((uint64_t)now.tv_sec - 5) * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* Lines that are sure of any call, and one that charges what the host knows. */
+static void open_quick_service(struct module_bench *bench)
+{
+    module_open_service(bench, "requisite = format\nrequired = table\nrequired = scope\n"
+                               "required = address\nrequired = limit\n");
+}
+
+static void assert_told(const struct module_bench *bench, uint32_t count, uint64_t level_ns,
+                        enum limit_verdict verdict)
+{
+    struct stack_limit told;
+    memset(&told, 0xa5, sizeof told);
+    stack_limit_tell(bench->service->charges, &told);
+    assert_int_equal(told.rate.count, count);
+    if (count == 0)
+        return;
+    assert_int_equal(told.rate.period_s, 3600);
+    assert_int_equal(told.cost_milli, 1000);
+    assert_true(told.level_ns == level_ns);
+    assert_int_equal(told.verdict, verdict);
+}
+
+static void one_rate_is_charged_by_the_clock_that_the_caller_read(void **state)
+{
+    struct module_bench *bench = *state;
+    struct heap_table table;
+    struct counted counted;
+    struct rates own = rates_of("2/1h");
+    uint64_t unit_ns = UINT64_C(1800000000000);
+    count_key(&counted, bench);
+    counted.key.entry.rates = &own;
+    show_key(&counted, &table);
+    open_quick_service(bench);
+    _Atomic uint64_t *word = &counted.words->rates[0];
+    bench->now_ns = old_clock_ns();
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_VALID);
+        assert_true(atomic_load(word) == bench->now_ns + i * unit_ns);
+        assert_told(bench, 2, i * unit_ns, LIMIT_GRANTED);
+    }
+    /* What it finds no room for is found out by a later one. */
+    assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_RATE_LIMITED);
+    assert_true(atomic_load(word) == bench->now_ns + 2 * unit_ns);
+    assert_true(bench->service->charges->count == 1);
+    /* A word that nobody can have written is set back by that one, too. */
+    atomic_store(word, UINT64_MAX);
+    assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_RATE_LIMITED);
+    assert_true(atomic_load(word) >= bench->now_ns + 2 * unit_ns + UINT64_C(5000000000));
+    assert_true(atomic_load(word) < UINT64_MAX);
+    assert_told(bench, 2, 2 * unit_ns, LIMIT_REFUSED);
+    /* Without a clock one is read. */
+    atomic_store(word, 0);
+    bench->now_ns = 0;
+    uint64_t now_ns = old_clock_ns() + UINT64_C(5000000000);
+    assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_VALID);
+    assert_true(atomic_load(word) >= now_ns + unit_ns);
+    assert_told(bench, 2, unit_ns, LIMIT_GRANTED);
+    heap_table_close(&table);
+    end_count(&counted, bench);
+}
+
+/* What is told is of the decision that was made last. */
+static void a_key_without_limits_is_told_none_of_the_one_before(void **state)
+{
+    struct module_bench *bench = *state;
+    struct heap_table limited, free;
+    struct counted counted;
+    struct rates own = rates_of("2/1h");
+    count_key(&counted, bench);
+    show_key(&counted, &free);
+    counted.key.entry.rates = &own;
+    show_key(&counted, &limited);
+    open_quick_service(bench);
+    bench->now_ns = old_clock_ns();
+    assert_int_equal(module_ask(bench, &limited.writer.view, counted.text), CATLATCH_VALID);
+    assert_told(bench, 2, UINT64_C(1800000000000), LIMIT_GRANTED);
+    assert_int_equal(module_ask(bench, &free.writer.view, counted.text), CATLATCH_VALID);
+    assert_told(bench, 0, 0, LIMIT_GRANTED);
+    heap_table_close(&limited);
+    heap_table_close(&free);
+    end_count(&counted, bench);
+}
+
+/* Whatever else limits the key is charged too, with a clock or without. */
+static void more_than_one_rate_is_charged_with_it(void **state)
+{
+    static const char *const own[] = {"9/1h,2/366d", "9/1h", "9/1h"};
+    struct module_bench *bench = *state;
+    struct rates owners = rates_of("2/366d");
+    for (unsigned i = 0; i < 3; i++) {
+        struct rates rates = rates_of(own[i]);
+        struct heap_table table;
+        struct counted counted;
+        count_key(&counted, bench);
+        counted.key.entry.rates = &rates;
+        counted.key.entry.has_uses = i == 1;
+        counted.words->uses[USES_LEFT] = 2 * USES_MILLI;
+        show_key_of(&counted, i == 2 ? &owners : NULL, i == 2 ? 4 : 0, &table);
+        open_quick_service(bench);
+        bench->now_ns = old_clock_ns();
+        for (unsigned n = 0; n < 2; n++)
+            assert_int_equal(module_ask(bench, &table.writer.view, counted.text), CATLATCH_VALID);
+        assert_int_equal(module_ask(bench, &table.writer.view, counted.text),
+                         i == 1 ? CATLATCH_USAGE_EXCEEDED : CATLATCH_RATE_LIMITED);
+        assert_int_equal(atomic_load(&counted.words->uses[USES_LEFT]), i == 1 ? 0 : 2 * USES_MILLI);
+        heap_table_close(&table);
+        end_count(&counted, bench);
+    }
+}
+
 static void names_and_rates_that_are_none_are_refused(void **state)
 {
     static const char together[] = "/c.ini:12: limit: name= and rate= go together: what it is, and "
@@ -376,6 +496,9 @@ int main(void)
         TEST(a_key_is_held_to_the_limits_of_its_owner),
         TEST(own_limits_and_the_owners_are_charged_together),
         TEST(limits_of_an_owner_that_cannot_be_counted_are_an_outage),
+        TEST(one_rate_is_charged_by_the_clock_that_the_caller_read),
+        TEST(a_key_without_limits_is_told_none_of_the_one_before),
+        TEST(more_than_one_rate_is_charged_with_it),
         TEST(names_and_rates_that_are_none_are_refused),
         TEST(a_service_charges_in_nine_lines_at_most),
     };

@@ -105,9 +105,11 @@ static void the_inlined_path_and_the_full_one_agree_on_superseded(void **state)
     place_first(fixture, attach_clock_ms());
     assert_non_null(attach_view(&fixture->attach));
     assert_int_equal(attach_view(&fixture->attach)->generation, 1);
+    assert_true(fixture->attach.now_ns / 1000000 == fixture->attach.now_ms);
     place_second(fixture, attach_clock_ms());
     table_supersede(fixture->first.writer.header);
     assert_int_equal(attach_view(&fixture->attach)->generation, 2);
+    assert_true(fixture->attach.now_ns == 0); /* to attach takes longer than a clock may be old */
 }
 
 static void a_superseded_table_is_never_used_though_nothing_replaces_it(void **state)

@@ -36,10 +36,19 @@ static void one_open(struct one *one, const char *text)
     one->limit = (struct limit){&one->rule, &one->word};
 }
 
+/* Both ways, on a word each: the short one grants what the long one does, and leaves the rest. */
 static enum limit_verdict take(struct one *one, uint32_t cost_milli, uint64_t now_ns)
 {
+    uint64_t before = atomic_load(one->limit.word), level_ns = 0;
+    uint64_t bounded_ns = now_ns < LIMIT_CLOCK_MAX_NS ? now_ns : LIMIT_CLOCK_MAX_NS;
+    _Atomic uint64_t word = before;
     limits_look(&one->limit, 1, &one->charge);
-    return limits_charge(&one->limit, &one->charge, cost_milli, now_ns);
+    enum limit_verdict verdict = limits_charge(&one->limit, &one->charge, cost_milli, now_ns);
+    bool granted = limit_charge_once(&one->rule, &word, cost_milli, bounded_ns, &level_ns);
+    assert_int_equal(granted, verdict == LIMIT_GRANTED);
+    assert_true(atomic_load(&word) == (granted ? atomic_load(one->limit.word) : before));
+    assert_true(!granted || level_ns == limits_level_ns(&one->limit, &one->charge, 0));
+    return verdict;
 }
 
 static struct limit_answer answer_of(const struct one *one)

@@ -13,8 +13,6 @@
 
 #include <cmocka.h>
 
-#include "lib_table.h"
-
 static void (*meanwhile)(_Atomic uint64_t *word); /* NULL: nobody is there */
 static unsigned swaps;
 
@@ -31,6 +29,8 @@ static bool swap(_Atomic uint64_t *word, uint64_t *io_expected, uint64_t desired
     swap(word, expected, desired)
 
 #include "usage/limit.c"
+
+#include "lib_table.h"
 
 #define NOW UINT64_C(123456789012345)
 #define LIMITS 3u
@@ -194,6 +194,21 @@ static void a_later_clock_s_word_is_left_alone(void **state)
     assert_true(atomic_load(&words[0]) == NOW + UINT64_C(3600000000000) + rules[0].tolerance_ns);
 }
 
+/* The short way has one try, and whoever comes between takes it. */
+static void who_loses_the_only_try_has_charged_nothing(void **state)
+{
+    uint64_t level_ns = 0;
+    (void)state;
+    meanwhile = charge_one_more;
+    assert_false(limit_charge_once(&rules[0], &words[0], 1000, NOW, &level_ns));
+    assert_int_equal(swaps, 2);
+    assert_true(atomic_load(&words[0]) == NOW + rules[0].unit_ns);
+    meanwhile = NULL;
+    assert_true(limit_charge_once(&rules[0], &words[0], 1000, NOW, &level_ns));
+    assert_true(level_ns == 2 * rules[0].unit_ns);
+    assert_true(atomic_load(&words[0]) == NOW + level_ns);
+}
+
 static void what_is_refused_by_the_look_writes_nothing(void **state)
 {
     (void)state;
@@ -211,7 +226,7 @@ static void what_is_refused_by_the_look_writes_nothing(void **state)
  * the end the words have moved by what was granted and not taken back, and by what was forgone.
  */
 static uint64_t dice;
-static unsigned depth, kept[LIMITS], forgone, refused, busy;
+static unsigned depth, kept[LIMITS], forgone, refused, busy, at_once;
 
 static void anybody(_Atomic uint64_t *word);
 
@@ -220,6 +235,13 @@ static void request(void)
     struct limit_charge mine;
     unsigned first = (unsigned)(sample_random(&dice) % LIMITS);
     unsigned count = 1 + (unsigned)(sample_random(&dice) % (LIMITS - first));
+    uint64_t level_ns;
+    if (count == 1 && sample_random(&dice) % 2 == 0 &&
+        limit_charge_once(&rules[first], &words[first], 1000, NOW, &level_ns)) {
+        kept[first]++;
+        at_once++;
+        return;
+    }
     limits_look(limits + first, count, &mine);
     anybody(NULL);
     enum limit_verdict verdict = limits_charge(limits + first, &mine, 1000, NOW);
@@ -276,7 +298,7 @@ static void whoever_comes_between_nobody_gets_more_than_there_is(void **state)
         all_refused += refused;
     }
     assert_int_equal(busy, 0);
-    assert_true(all_forgone > 1000 && all_refused > 1000);
+    assert_true(all_forgone > 1000 && all_refused > 1000 && at_once > 1000);
 }
 
 int main(void)
@@ -290,6 +312,7 @@ int main(void)
         EACH(what_another_has_charged_since_is_forgone),
         EACH(what_another_has_set_back_stays_as_it_is),
         EACH(a_later_clock_s_word_is_left_alone),
+        EACH(who_loses_the_only_try_has_charged_nothing),
         EACH(what_is_refused_by_the_look_writes_nothing),
         EACH(whoever_comes_between_nobody_gets_more_than_there_is),
     };

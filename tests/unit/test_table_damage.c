@@ -333,12 +333,25 @@ static void networks_out_of_the_side_area_are_damage(void **state)
     assert_int_equal(allows_result(), 1);
 }
 
+/* What both say of one rate alone is the same. */
+static void assert_sole(const struct table_view *view, uint64_t slot, uint64_t control, int r,
+                        const struct table_limits *limits)
+{
+    bool is_sole = r == 0 && limits->count == 1 && !limits->has_uses;
+    const struct table_side_limit *sole =
+        table_sole_limit(view, slot, control & ~CONTROL_OWNER_LIMITS);
+    assert_ptr_equal(sole, is_sole ? limits->rates : NULL);
+    assert_null(table_sole_limit(view, slot, control | CONTROL_OWNER_LIMITS));
+    assert_null(table_sole_limit(view, slot, control & ~CONTROL_LIMITS));
+}
+
 static int limits_result(void)
 {
     struct table_limits limits;
-    int r = table_limits(&table.writer.view, hit.slot,
-                         atomic_load(&table.writer.slots[hit.slot].control), &limits);
+    uint64_t control = atomic_load(&table.writer.slots[hit.slot].control);
+    int r = table_limits(&table.writer.view, hit.slot, control, &limits);
     assert_true(r == 0 || r == CATLATCH_E_DATA);
+    assert_sole(&table.writer.view, hit.slot, control, r, &limits);
     return r == 0 ? (int)limits.count : r;
 }
 
@@ -501,6 +514,7 @@ static void read_all(const struct table_view *view, uint64_t slot, uint64_t cont
     struct table_limits limits;
     r = table_limits(view, slot, control | CONTROL_LIMITS, &limits);
     assert_true((r == 0 && limits.count <= RATES_MAX) || r == CATLATCH_E_DATA);
+    assert_sole(view, slot, control | CONTROL_LIMITS, r, &limits);
     for (unsigned i = 0; r == 0 && i < limits.count; i++)
         assert_memory_equal(&limits.rates[i], &limits.rates[i], sizeof limits.rates[i]);
     uint32_t block;

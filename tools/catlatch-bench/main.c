@@ -20,6 +20,7 @@
 #include "keys.h"
 #include "private_table.h"
 #include "published.h"
+#include "rivals.h"
 #include "statistics.h"
 #include "usage.h"
 
@@ -171,6 +172,47 @@ static void measure(struct bench *bench, unsigned rounds)
     fflush(stdout);
 }
 
+/* One key, or two, verified by two processes. */
+struct shared {
+    struct bench *bench;
+    enum subject subject;
+};
+
+static void verify_rival(void *context, bool is_other)
+{
+    const struct shared *shared = context;
+    if (run_verify(shared->bench, shared->subject, is_other ? 1 : 0, 1) != 1)
+        errx(EX_SOFTWARE, "%s did not grant every key", subject_names[shared->subject]);
+}
+
+/* A fork gives the usage area's line back, and would ask for another. */
+static void begin_rival(void *context)
+{
+    const struct shared *shared = context;
+    const struct worker *worker = &shared->bench->workers[shared->subject];
+    if (shared->subject != VERIFY)
+        published_count(worker->published, worker->latch);
+}
+
+static void beat_rival(void *context)
+{
+    const struct shared *shared = context;
+    published_beat(shared->bench->workers[shared->subject].published);
+}
+
+static void measure_shared(struct bench *bench, unsigned rounds)
+{
+    static const char *const names[SUBJECTS] = {
+        [VERIFY] = "catlatch_verify", [COUNTED] = "... counted", [LIMITED] = "... limited"};
+
+    for (unsigned subject = VERIFY; bench->keys.count > 1 && subject <= LIMITED; subject++) {
+        struct shared shared = {bench, (enum subject)subject};
+        rivals_measure(
+            &(struct rivals){names[subject], verify_rival, begin_rival, beat_rival, &shared},
+            rounds);
+    }
+}
+
 static void open_worker(struct bench *bench, enum subject subject, const char *modules,
                         struct published_kind kind)
 {
@@ -274,6 +316,7 @@ int main(int argc, char **argv)
         struct bench bench = {0};
         open_bench(sizes[i], modules, &bench);
         measure(&bench, rounds);
+        measure_shared(&bench, rounds);
         close_bench(&bench);
     }
     return 0;

@@ -85,7 +85,7 @@ static int map_file(struct published *published, struct error *error)
 }
 
 static const struct rates no_limit_at_all = {
-    1, {{.count = RATE_PER_SECOND_MAX, .period_s = 1, .burst = RATE_PER_SECOND_MAX}}};
+    1, {{.count = RATE_PER_SECOND_MAX, .period_s = 1, .burst = RATE_COUNT_MAX}}};
 
 /* A record for each key, and where limits are charged a block behind it. */
 static uint32_t records_of_key(const struct published *published)

@@ -1,18 +1,17 @@
 #include "usage.h"
 
 #include <err.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/digest.h"
 #include "core/huge.h"
+#include "core/prefetch.h"
+#include "rivals.h"
 #include "statistics.h"
 #include "usage/limit.h"
 #include "usage/record.h"
@@ -23,18 +22,7 @@
 #define NOW INT64_C(1790000000)
 #define SLICE 4096u
 
-/* Windows of some ten microseconds: both processes run through most of them, however busy the
- * machine is. */
-#define NOTES_PER_WINDOW 2000u
-#define WINDOWS 100u
-
 static const struct address from = {{[10] = 0xff, [11] = 0xff, 203, 0, 113, 9}};
-
-/* Shared with the process that notes beside this one. */
-struct rival {
-    pid_t pid;
-    _Atomic unsigned *notes; /* how many it made, so that it is known to be at it */
-};
 
 /* The segments as the host has them: memory that has a file, of huge pages where there are any. */
 static void open_area(struct usage_area *area, size_t key_count)
@@ -177,7 +165,7 @@ static void use_and_charge(const struct charging *charging, enum charge_subject 
     if (subject == AHEAD_CHARGED) {
         ahead = nth_ref(n + AHEAD, charging->key_count);
         usage_prefetch(charging->area, ahead);
-        __builtin_prefetch(usage_limits_at(charging->blocks, 2 * ahead), 1);
+        prefetch_for_write(usage_limits_at(charging->blocks, 2 * ahead));
     }
     bool granted = charge(charging, is_hot ? 77 : ref, subject == ANSWERED) == LIMIT_GRANTED;
     if (granted != (subject != HOT_REFUSED))
@@ -221,80 +209,19 @@ static void measure_charges(const struct usage_area *area, size_t key_count, uns
 
 /* One key by two processes, with nothing between two notes or with the hash of a verification. */
 
-static void hash_and_note(const struct usage_area *area, uint32_t ref, bool hashes)
+static void note_rival(void *context, bool is_other)
+{
+    usage_note_use(context, is_other ? 9 : 1, NOW, &from);
+}
+
+static void hash_and_note_rival(void *context, bool is_other)
 {
     static const char text[] = "cc_live_0123456789abcdefghijklmnopqrstuvwxyz012345";
     struct digest digest;
-    if (hashes) {
-        digest_of(text, sizeof text - 1, &digest);
-        __asm__ volatile("" ::"r"(&digest) : "memory");
-    }
-    usage_note_use(area, ref, NOW, &from);
-}
 
-static struct rival start_rival(const struct usage_area *area, uint32_t ref, bool hashes)
-{
-    struct rival rival;
-    rival.notes =
-        mmap(NULL, sizeof *rival.notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (rival.notes == MAP_FAILED || (rival.pid = fork()) < 0)
-        err(EX_OSERR, "a second process");
-    if (rival.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (unsigned notes = 1;; notes++) {
-            hash_and_note(area, ref, hashes);
-            if (notes % 16 == 0)
-                atomic_store_explicit(rival.notes, notes, memory_order_relaxed);
-        }
-    }
-    while (atomic_load(rival.notes) == 0)
-        usleep(100);
-    return rival;
-}
-
-static void end_rival(struct rival rival)
-{
-    kill(rival.pid, SIGKILL);
-    waitpid(rival.pid, NULL, 0);
-    munmap(rival.notes, sizeof *rival.notes);
-}
-
-/* Millions of notes in a second that both together make, while both have a processor: the median of
- * short windows in which the other was at it too. */
-static double together_rate(const struct usage_area *area, uint32_t other_ref, bool hashes)
-{
-    static double rates[WINDOWS];
-    struct rival rival = start_rival(area, other_ref, hashes);
-    unsigned found = 0;
-
-    for (unsigned window = 0; found < WINDOWS && window < 100 * WINDOWS; window++) {
-        unsigned others = atomic_load(rival.notes);
-        uint64_t begin = now_ns();
-        for (unsigned n = 0; n < NOTES_PER_WINDOW; n++)
-            hash_and_note(area, 1, hashes);
-        double ns = (double)(now_ns() - begin);
-        others = atomic_load(rival.notes) - others;
-        if (others >= NOTES_PER_WINDOW / 4 && others <= 4 * NOTES_PER_WINDOW)
-            rates[found++] = (NOTES_PER_WINDOW + others) * 1e3 / ns;
-    }
-    end_rival(rival);
-    return found > 0 ? median(rates, found) : 0;
-}
-
-static void measure_rivals(const struct usage_area *area, bool hashes, unsigned rounds)
-{
-    static double rates[2][ROUNDS_MAX]; /* on two keys, on one */
-
-    for (unsigned round = 0; round < rounds; round++)
-        for (unsigned same = 0; same < 2; same++)
-            rates[same][round] = together_rate(area, same ? 1 : 9, hashes);
-    double apart = median(rates[0], rounds), one = median(rates[1], rounds);
-    const char *what = hashes ? "hash and note" : "nothing but noting";
-    if (apart > 0)
-        printf("  two processes, %-19s %7.1f M/s on two keys, %.1f M/s on one: %.0f %%\n", what,
-               apart, one, 100 * one / apart);
-    else
-        printf("  two processes, %-19s never ran at once here\n", what);
+    digest_of(text, sizeof text - 1, &digest);
+    __asm__ volatile("" ::"r"(&digest) : "memory");
+    note_rival(context, is_other);
 }
 
 static double sweep_ms(const struct usage_area *area, size_t expected)
@@ -335,8 +262,10 @@ void usage_measure(size_t key_count, unsigned rounds)
     printf("usage of %zu keys, medians of %u rounds of %u\n", key_count, rounds, NOTES_PER_ROUND);
     measure_notes(&area, key_count, rounds);
     measure_charges(&area, key_count, rounds);
-    measure_rivals(&area, false, rounds);
-    measure_rivals(&area, true, rounds);
+    rivals_measure(&(struct rivals){"nothing but noting", .work = note_rival, .context = &area},
+                   rounds);
+    rivals_measure(&(struct rivals){"hash and note", .work = hash_and_note_rival, .context = &area},
+                   rounds);
     measure_sweep(&area, key_count, rounds);
     fflush(stdout);
     close_area(&area);
