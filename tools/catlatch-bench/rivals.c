@@ -23,9 +23,16 @@ struct rival {
     _Atomic unsigned *times; /* that it did it, so that it is known to be at it */
 };
 
+static void beat(const struct rivals *rivals)
+{
+    if (rivals->beat != NULL)
+        rivals->beat(rivals->context);
+}
+
 static struct rival start_rival(const struct rivals *rivals, bool is_other)
 {
     struct rival rival;
+    beat(rivals);
     rival.times =
         mmap(NULL, sizeof *rival.times, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (rival.times == MAP_FAILED || (rival.pid = fork()) < 0)
@@ -43,6 +50,7 @@ static struct rival start_rival(const struct rivals *rivals, bool is_other)
     while (atomic_load(rival.times) == 0) {
         if (waitpid(rival.pid, NULL, WNOHANG) != 0)
             errx(EX_SOFTWARE, "the second process ended before it was at it");
+        beat(rivals);
         usleep(100);
     }
     return rival;
@@ -64,8 +72,7 @@ static double together_rate(const struct rivals *rivals, bool is_other)
     unsigned found = 0;
 
     for (unsigned window = 0; found < WINDOWS && window < 100 * WINDOWS; window++) {
-        if (rivals->beat != NULL)
-            rivals->beat(rivals->context);
+        beat(rivals);
         unsigned others = atomic_load(rival.times);
         uint64_t begin = now_ns();
         for (unsigned n = 0; n < TIMES_PER_WINDOW; n++)
