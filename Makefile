@@ -23,6 +23,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MODULEDIR ?= $(LIBDIR)/catlatch
 PAMDIR ?= $(LIBDIR)/security
+NGINXDIR ?= $(LIBDIR)/nginx/modules
+DOCDIR ?= $(PREFIX)/share/doc/catlatch
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
 RUNSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/run,$(PREFIX)/var/run)
@@ -75,6 +77,10 @@ optimised = $(if $(LTO),$(patsubst $(BUILD)/%,$(BUILD)/lto/%,$(1)),$(1))
 LIBRARY := $(BUILD)/libcatlatch.so.$(VERSION)
 MODULES := $(patsubst plugin/%.c,$(BUILD)/modules/%.so,$(sort $(wildcard plugin/*.c)))
 PAM_MODULE := $(BUILD)/pam_catlatch.so
+# Where nginx's headers and configure are, as Debian's nginx-dev has them; without them there is no
+# module for it.
+NGINX_SRC ?= /usr/share/nginx/src
+NGINX_MODULE := $(if $(wildcard $(NGINX_SRC)/conf_flags),$(BUILD)/ngx_http_catlatch_module.so)
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch-keeper $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
@@ -93,7 +99,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(NGINX_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 
 FORCE:
 
@@ -107,7 +113,7 @@ deps:
 QUIETLY = --no-print-directory -s $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
-FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR)
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR) $(NGINXDIR)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
@@ -123,7 +129,7 @@ $(BUILD)/lto/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LTO) -c $< -o $@
 
-$(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c) $(DAEMON_OBJ) $(KEEPER_OBJ) $(TOOL_OBJ)
+$(INTERNAL): $(SHARED_OBJ) $(call objects,src/lib/*.c plugin/http/*.c) $(DAEMON_OBJ) $(KEEPER_OBJ) $(TOOL_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -147,6 +153,30 @@ $(BUILD)/modules/%.so: $(BUILD)/plugin/%.o $(BUILD)/core.a
 $(PAM_MODULE): $(call objects,plugin/pam/*.c) $(BUILD)/core.a $(BUILD)/libcatlatch.so
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs,-z,nodelete -Wl,--exclude-libs,ALL -o $@ \
 		$(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lpam $(LIB_LIBS) \
+		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
+# How the nginx that is here was built: nothing of it is compiled, but its headers want to know.
+NGINX := $(abspath $(BUILD))/nginx
+NGINX_INCLUDES := $(addprefix -isystem $(NGINX_SRC)/src/,core event event/modules os/unix http \
+	http/modules http/v2) -isystem $(NGINX)
+$(NGINX)/ngx_auto_config.h: plugin/nginx/config $(wildcard $(NGINX_SRC)/src/core/nginx.h)
+	@mkdir -p $(NGINX)
+	cd $(NGINX_SRC) && bash -c '. ./conf_flags && ./configure "$${NGX_CONF_FLAGS[@]}" \
+		--with-cc-opt=-fPIC --add-dynamic-module=$(abspath plugin/nginx) \
+		--builddir=$(NGINX)' > $(NGINX)/configure.log 2>&1 || { tail $(NGINX)/configure.log; exit 1; }
+
+# What directives say of a mistake is a char * there.
+$(BUILD)/plugin/nginx/%.o: ALL_CFLAGS += $(NGINX_INCLUDES) -Wno-write-strings
+$(call objects,plugin/nginx/*.c): $(NGINX)/ngx_auto_config.h
+
+# Which modules there are, and where among nginx's own they come: its configure wrote that.
+$(BUILD)/plugin/nginx/modules.o: $(NGINX)/ngx_auto_config.h
+	@mkdir -p $(@D)
+	$(CC) $(OPT) -fPIC $(NGINX_INCLUDES) -c $(NGINX)/ngx_http_catlatch_module_modules.c -o $@
+
+$(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c plugin/http/*.c) \
+		$(BUILD)/plugin/nginx/modules.o $(BUILD)/libcatlatch.so
+	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
 		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)
@@ -261,6 +291,7 @@ bench: deps
 	@tests/bench/daemon $(BUILD)
 	@tests/bench/import $(BUILD)
 	@tests/bench/suspend $(BUILD)
+	@tests/bench/nginx $(BUILD)
 
 fuzz: deps
 	@$(MAKE) $(QUIETLY) $(FUZZERS)
@@ -270,6 +301,7 @@ fuzz: deps
 # What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
 FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
 	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g' \
+	-e 's|@NGINXDIR@|$(NGINXDIR)|g' \
 	-e 's|@MODULEDIR@|$(MODULEDIR)|g'
 # Users, units and the like are the whole system's; a prefix of one's own has none.
 SYSTEM := $(filter /run,$(RUNSTATEDIR))
@@ -304,6 +336,8 @@ INSTALLED := \
 	644:src/include/catlatch.h:$(INCLUDEDIR)/catlatch.h \
 	644:src/include/catlatch_module.h:$(INCLUDEDIR)/catlatch_module.h \
 	644:$(PAM_MODULE):$(PAMDIR)/pam_catlatch.so \
+	$(if $(NGINX_MODULE),644:$(NGINX_MODULE):$(NGINXDIR)/$(notdir $(NGINX_MODULE)) \
+		644:$(BUILD)/etc/nginx.conf:$(DOCDIR)/nginx.conf) \
 	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \
 	644:$(BUILD)/completion.zsh:$(ZSHDIR)/_catlatch \

@@ -131,6 +131,7 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/lib/libcatlatch.so
 ./usr/local/lib/libcatlatch.so.0
 ./usr/local/lib/libcatlatch.so.$version
+./usr/local/lib/nginx/modules/ngx_http_catlatch_module.so
 ./usr/local/lib/pkgconfig/catlatch.pc
 ./usr/local/lib/security/pam_catlatch.so
 ./usr/local/lib/systemd/system/catlatch-backup.service
@@ -144,6 +145,7 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/sbin/catlatch-keeper
 ./usr/local/sbin/catlatchd
 ./usr/local/share/bash-completion/completions/catlatch
+./usr/local/share/doc/catlatch/nginx.conf
 ./usr/local/share/fish/vendor_completions.d/catlatch.fish
 ./usr/local/share/man/man1/catlatch-bench.1
 ./usr/local/share/man/man1/catlatch.1

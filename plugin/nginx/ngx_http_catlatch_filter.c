@@ -1,0 +1,183 @@
+/* What a client is told: header fields, and the body in the place of nginx's own page. */
+#include "ngx_http_catlatch.h"
+
+static ngx_http_output_header_filter_pt next_header_filter;
+static ngx_http_output_body_filter_pt next_body_filter;
+
+static ngx_int_t add_header(ngx_http_request_t *r, const char *name, const char *value, size_t len)
+{
+    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+    u_char *copy = ngx_pnalloc(r->pool, len);
+
+    if (header == NULL)
+        return NGX_ERROR;
+    header->hash = 0;
+    if (copy == NULL)
+        return NGX_ERROR;
+    ngx_memcpy(copy, value, len);
+    header->hash = 1;
+    header->key.data = (u_char *)name;
+    header->key.len = ngx_strlen(name);
+    header->value.data = copy;
+    header->value.len = len;
+    return NGX_OK;
+}
+
+static ngx_int_t add_rate(ngx_http_request_t *r, const struct answer *answer)
+{
+    char policy[ANSWER_RATE_SIZE], rate[ANSWER_RATE_SIZE];
+
+    if (!answer_rate(answer, policy, rate))
+        return NGX_OK;
+    if (add_header(r, "RateLimit-Policy", policy, ngx_strlen(policy)) != NGX_OK)
+        return NGX_ERROR;
+    return add_header(r, "RateLimit", rate, ngx_strlen(rate));
+}
+
+static ngx_int_t add_challenge(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
+{
+    char challenge[ANSWER_CHALLENGE_SIZE];
+    size_t len = answer_challenge(&ctx->answer, (const char *)ctx->conf->realm.data,
+                                  ctx->conf->scope_text, challenge);
+
+    return len == 0 ? NGX_OK : add_header(r, "WWW-Authenticate", challenge, len);
+}
+
+static ngx_int_t add_retry(ngx_http_request_t *r, const struct answer *answer)
+{
+    char text[NGX_INT_T_LEN];
+
+    if (answer->retry_after_s == 0)
+        return NGX_OK;
+    u_char *end = ngx_sprintf((u_char *)text, "%ul", answer->retry_after_s);
+    return add_header(r, "Retry-After", text, (size_t)((char *)end - text));
+}
+
+static ngx_http_variable_value_t *request_id_of(ngx_http_request_t *r)
+{
+    ngx_http_catlatch_main_conf_t *conf =
+        ngx_http_get_module_main_conf(r, ngx_http_catlatch_module);
+    ngx_http_variable_value_t *value =
+        ngx_http_get_indexed_variable(r, (ngx_uint_t)conf->request_id);
+
+    return value != NULL && !value->not_found ? value : NULL;
+}
+
+static ngx_int_t add_refusal(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
+{
+    ngx_http_variable_value_t *id = request_id_of(r);
+
+    if (add_challenge(r, ctx) != NGX_OK || add_retry(r, &ctx->answer) != NGX_OK ||
+        add_rate(r, &ctx->answer) != NGX_OK ||
+        add_header(r, "Cache-Control", "no-store", sizeof "no-store" - 1) != NGX_OK)
+        return NGX_ERROR;
+    return id == NULL ? NGX_OK : add_header(r, "X-Request-Id", (const char *)id->data, id->len);
+}
+
+/* Whether nginx is about to send a page of its own because the request was refused in the access
+ * phase. A page of the site's comes by a redirect, which takes the context away; one about what
+ * went wrong later comes from another phase. */
+static ngx_int_t is_builtin_page(ngx_http_request_t *r)
+{
+    ngx_http_core_main_conf_t *cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    ngx_http_phase_handler_pt checker = cmcf->phase_engine.handlers[r->phase_handler].checker;
+
+    return ngx_http_get_module_ctx(r, ngx_http_catlatch_module) != NULL &&
+           (checker == ngx_http_core_access_phase || checker == ngx_http_core_post_access_phase);
+}
+
+static size_t body_of(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx,
+                      char ret[ANSWER_BODY_SIZE])
+{
+    ngx_http_variable_value_t *id = request_id_of(r);
+
+    return answer_body(&ctx->answer, ctx->conf->scope_text,
+                       id != NULL ? (const char *)id->data : NULL, id != NULL ? id->len : 0, ret);
+}
+
+static void describe_body(ngx_http_request_t *r, ngx_http_catlatch_ctx_t *ctx)
+{
+    char body[ANSWER_BODY_SIZE];
+
+    ctx->is_answered = 1;
+    r->headers_out.content_length_n = (off_t)body_of(r, ctx, body);
+    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    ngx_str_null(&r->headers_out.charset);
+}
+
+static ngx_int_t is_refusal(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
+{
+    return ctx->is_refused && r->err_status == ctx->answer.status &&
+           r->headers_out.status == ctx->answer.status;
+}
+
+static ngx_int_t header_filter(ngx_http_request_t *r)
+{
+    ngx_http_catlatch_ctx_t *ctx = r == r->main ? ngx_http_catlatch_find_ctx(r) : NULL;
+
+    if (ctx == NULL || !ctx->is_decided || ctx->is_answered)
+        return next_header_filter(r);
+    if (is_refusal(r, ctx)) {
+        if (add_refusal(r, ctx) != NGX_OK)
+            return NGX_ERROR;
+        if (is_builtin_page(r))
+            describe_body(r, ctx);
+    } else if (!ctx->is_refused && add_rate(r, &ctx->answer) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return next_header_filter(r);
+}
+
+/* What nginx would have sent goes nowhere. */
+static void drop(ngx_chain_t *in)
+{
+    for (; in != NULL; in = in->next) {
+        in->buf->pos = in->buf->last;
+        in->buf->file_pos = in->buf->file_last;
+    }
+}
+
+static ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_catlatch_ctx_t *ctx =
+        r == r->main ? ngx_http_get_module_ctx(r, ngx_http_catlatch_module) : NULL;
+    char body[ANSWER_BODY_SIZE];
+    ngx_chain_t out = {.next = NULL};
+
+    if (ctx == NULL || !ctx->is_answered || in == NULL)
+        return next_body_filter(r, in);
+    drop(in);
+    if (ctx->is_sent)
+        return next_body_filter(r, NULL);
+    ctx->is_sent = 1;
+    size_t len = body_of(r, ctx, body);
+    out.buf = ngx_create_temp_buf(r->pool, len);
+    if (out.buf == NULL)
+        return NGX_ERROR;
+    out.buf->last = ngx_cpymem(out.buf->last, body, len);
+    out.buf->last_buf = 1;
+    out.buf->last_in_chain = 1;
+    return next_body_filter(r, &out);
+}
+
+static ngx_int_t init_filters(ngx_conf_t *cf)
+{
+    (void)cf;
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+    next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = body_filter;
+    return NGX_OK;
+}
+
+static ngx_http_module_t filter_module = {
+    .postconfiguration = init_filters,
+};
+
+ngx_module_t ngx_http_catlatch_filter_module = {
+    NGX_MODULE_V1,
+    .ctx = &filter_module,
+    .type = NGX_HTTP_MODULE,
+};

@@ -1,0 +1,159 @@
+# nginx.bash - Debian's nginx with the module of this build, on unix sockets in a test's folder, and
+# keys whose text must not be found in any log.
+# Loaded after ../cli/lib and process.
+
+# Why nginx cannot load the module here; nothing where it can.
+nginx_missing() {
+    local tool module=$CATLATCH_BUILD/ngx_http_catlatch_module.so
+    for tool in nginx curl; do
+        command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
+    done
+    [ -e "$module" ] || echo "the module was not built: nginx-dev is not here (make deps)"
+    ! nm -D "$CATLATCH_BUILD/libcatlatch.so" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_' ||
+        echo "an nginx that is not sanitized cannot load a sanitized library"
+}
+
+need_nginx() {
+    local missing
+    missing=$(nginx_missing | head -n 1)
+    [ -z "$missing" ] || skip "$missing"
+}
+
+# A daemon's folder, with further services on standard input, and what nginx serves.
+open_web_folder() {
+    open_folder
+    mkdir -m 755 "$dir/html"
+    echo 'hello' >"$dir/html/hello"
+    LD_LIBRARY_PATH=$(realpath "$CATLATCH_BUILD")
+    export LD_LIBRARY_PATH
+    nginx_pid= nginx_options=(-e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf")
+    : >"$dir/keys" >"$dir/error.log" >"$dir/access.log"
+}
+
+# No key may be in what was logged; then the folder goes.
+close_web_folder() {
+    local leaked=
+    stop_nginx
+    [ ! -s "$dir/keys" ] || leaked=$(grep -hFf "$dir/keys" "$dir/error.log" "$dir/access.log" |
+        sed -f <(sed 's/.*/s|&|KEY|g/' "$dir/keys"))
+    [ -z "${BATS_ERROR_STATUS:-}" ] || [ "${BATS_ERROR_STATUS:-0}" -eq 0 ] ||
+        tail -n 20 "$dir/error.log"
+    remove_folder
+    [ -z "$leaked" ] || {
+        printf 'a key is in a log:\n%s\n' "$leaked"
+        return 1
+    }
+}
+
+# As make_key; it leaves no trace.
+give_key() { # NAME [OPTION...]
+    make_key "$@"
+    echo "$key" >>"$dir/keys"
+}
+
+# The configuration: what is in the server's block comes on standard input. `app` is a server
+# behind it that says what it was sent.
+write_nginx() {
+    local user=
+    [ "$(id -u)" -ne 0 ] || user="user ${nginx_user:-$(id -un) $(id -gn)};"
+    cat >"$dir/nginx.conf" <<CONF
+load_module $(realpath "$CATLATCH_BUILD")/ngx_http_catlatch_module.so;
+daemon off;
+$user
+worker_processes 2;
+pid $dir/nginx.pid;
+error_log $dir/error.log info;
+events { worker_connections 256; }
+http {
+    log_format keys '\$request_method \$uri \$status result=\$catlatch_result id=\$catlatch_key_id '
+                    'owner=\$catlatch_owner user=\$remote_user';
+    access_log $dir/access.log keys;
+    default_type text/plain;
+    client_body_temp_path $dir/client;
+    proxy_temp_path $dir/proxy;
+    fastcgi_temp_path $dir/fastcgi;
+    uwsgi_temp_path $dir/uwsgi;
+    scgi_temp_path $dir/scgi;
+    upstream app { server unix:$dir/app.sock; }
+    catlatch_config $CATLATCH_CONFIG;
+    server {
+        listen unix:$dir/web.sock;
+        listen unix:$dir/h2.sock http2;
+        root $dir/html;
+$(cat)
+    }
+    server {
+        listen unix:$dir/app.sock;
+        access_log off;
+        location / {
+            return 200 "authorization=\$http_authorization key=\$http_x_api_key owner=\$http_x_owner\nfirst=\$http_first last=\$http_last\n";
+        }
+    }
+}
+CONF
+}
+
+nginx_does() { # OPTION...
+    nginx "${nginx_options[@]}" "$@"
+}
+
+start_nginx() {
+    nginx "${nginx_options[@]}" >>"$dir/said" 2>&1 3>&- &
+    nginx_pid=$!
+    until_true nginx_settled && kill -0 "$nginx_pid" || {
+        tail -n 5 "$dir/said" "$dir/error.log" >&2
+        return 1
+    }
+}
+
+nginx_settled() { # it answers, or it is gone
+    fetch /hello || ! kill -0 "$nginx_pid"
+}
+
+stop_nginx() { # [SIGNAL]
+    [ -n "$nginx_pid" ] || return 0
+    kill "-${1:-TERM}" "$nginx_pid" 2>/dev/null
+    wait "$nginx_pid" 2>/dev/null || true
+    nginx_pid=
+}
+
+# One request; what came is in $dir/head and $dir/answer, and the status is printed.
+fetch() { # PATH [curl's options]
+    local path=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$dir/web.sock" -D "$dir/head" -o "$dir/answer" \
+        -w '%{http_code}\n' "$@" "http://localhost$path"
+}
+
+# The same by HTTP/2.
+fetch2() { # PATH [curl's options]
+    local path=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$dir/h2.sock" --http2-prior-knowledge -D "$dir/head" \
+        -o "$dir/answer" -w '%{http_code}\n' "$@" "http://localhost$path"
+}
+
+# With a key, which is in no process's arguments.
+fetch_with() { # KEY PATH [curl's options]
+    local sent=$1
+    shift
+    fetch "$@" -H @- <<<"Authorization: Bearer $sent"
+}
+
+# The value of a header field of the last answer, without its name.
+field() { # NAME
+    tr -d '\r' <"$dir/head" | sed -n "s/^$1: //Ip"
+}
+
+# The last answer is a refusal with this status and code, as every refusal is.
+expect_refused() { # STATUS CODE SAID
+    [ "$3" = "$1" ] && [ "$(field content-type)" = application/problem+json ] &&
+        [ "$(field cache-control)" = no-store ] && [ -n "$(field x-request-id)" ] &&
+        jq -e --arg code "$2" --argjson status "$1" --arg id "$(field x-request-id)" \
+            '.code == $code and .status == $status and .request_id == $id and .type == "about:blank"' \
+            "$dir/answer" >/dev/null || {
+        echo "status $3, expected $1 and $2"
+        cat "$dir/head" "$dir/answer"
+        return 1
+    }
+}

@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# nginx's workers while other things go on: revokes, a daemon that comes and goes, tables that follow
+# each other, reloads, killed workers, no permission. CATLATCH_LONG=1 makes the full counts.
+
+load ../cli/lib
+load process
+load nginx
+
+setup() {
+    need_nginx
+    open_web_folder <<'INI'
+
+[service default]
+requisite = format
+required = table
+required = scope
+required = limit
+INI
+    write_nginx <<'CONF'
+        location / { catlatch on; }
+CONF
+}
+
+teardown() {
+    touch "${dir:-/nonexistent}/stop" 2>/dev/null || true
+    [ -z "${dir:-}" ] || close_web_folder
+}
+
+in_full() { # LONG SHORT
+    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
+}
+
+# Asks all the time, with these keys in turn; see web_load.py. end_load says whether all was well.
+start_load() { # PROCESSES
+    rm -f "$dir/stop"
+    python3 "$BATS_TEST_DIRNAME/web_load.py" "$dir/web.sock" /hello "$dir/good" "$dir/bad" \
+        "$dir/stop" "$1" >"$dir/load" 2>&1 3>&- &
+    load_pid=$!
+}
+
+end_load() {
+    local status=0
+    touch "$dir/stop"
+    wait "$load_pid" || status=$?
+    sed 's/^/# /' "$dir/load" >&3
+    return "$status"
+}
+
+make_keys() { # COUNT: good ones and revoked ones
+    local i
+    : >"$dir/good" >"$dir/bad"
+    for ((i = 0; i < $1; i++)); do
+        give_key "good-$i" && echo "$key" >>"$dir/good"
+        give_key "bad-$i" && echo "$key" >>"$dir/bad"
+        catlatch revoke "$id"
+    done
+}
+
+@test "a revoked key is refused by every worker once revoke has returned" {
+    launch catlatchd
+    start_nginx
+    local i n
+    for ((i = 0; i < $(in_full 200 20); i++)); do
+        give_key "key-$i"
+        for ((n = 0; n < 4; n++)); do [ "$(fetch_with "$key" /hello)" = 200 ]; done
+        catlatch revoke "$id"
+        for ((n = 0; n < 8; n++)); do [ "$(fetch_with "$key" /hello)" = 401 ]; done
+    done
+}
+
+@test "without a daemon keys are unavailable, and good as soon as it is there" {
+    start_nginx
+    expect_refused 503 verifier_unavailable \
+        "$(fetch_with cc_live_0000000000000000000000000000000000000i6yS3 /hello)"
+    [ "$(field retry-after)" = 5 ]
+    [ -z "$(field www-authenticate)" ]
+    jq -e '.detail == "Your API key could not be checked; it was not rejected."' "$dir/answer"
+    launch catlatchd
+    give_key first
+    until_true eval '[ "$(fetch_with "$key" /hello)" = 200 ]'
+    # Workers have the table; what becomes of the daemon is nothing to them.
+    end_daemon KILL || true
+    [ "$(fetch_with "$key" /hello)" = 200 ]
+    launch catlatchd
+    [ "$(fetch_with "$key" /hello)" = 200 ]
+    catlatch revoke "$id"
+    for _ in 1 2 3 4; do [ "$(fetch_with "$key" /hello)" = 401 ]; done
+}
+
+@test "tables follow each other under load, and no answer is wrong" {
+    set_daemon_key expected_keys 16
+    launch catlatchd
+    make_keys 4
+    start_nginx
+    start_load 2
+    local i before
+    before=$(catlatch status --json | jq .generation)
+    for ((i = 0; i < $(in_full 2000 150); i++)); do
+        redis-cli -s "$admin" KEY.CREATE NAME "n-$i" >/dev/null
+    done
+    end_load
+    [ "$(catlatch status --json | jq .generation)" -gt "$before" ]
+}
+
+@test "reloads and killed workers under load: no answer is wrong, and none is 5xx" {
+    launch catlatchd
+    make_keys 4
+    start_nginx
+    start_load 2
+    local i worker
+    for ((i = 0; i < $(in_full 200 20); i++)); do
+        kill -HUP "$nginx_pid"
+        until_true eval '[ "$(grep -c "reconfiguring" "$dir/error.log")" -eq $((i + 1)) ]'
+        [ $((i % 2)) -eq 0 ] || {
+            worker=$(pgrep -P "$nginx_pid" | tail -n 1)
+            kill -KILL "$worker"
+        }
+    done
+    until_true eval '[ "$(pgrep -P "$nginx_pid" | wc -l)" -eq 2 ]'
+    end_load
+    ! grep -qE '\[(emerg|alert)\]' <(grep -v 'exited on signal 9' "$dir/error.log")
+}
+
+@test "neither requests nor reloads make a process larger" {
+    launch catlatchd
+    make_keys 1
+    start_nginx
+    local i before after
+    resident() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status"; }
+    reload() { # COUNT
+        local i seen
+        for ((i = 0; i < $1; i++)); do
+            seen=$(grep -c 'gracefully shutting down' "$dir/error.log" || true)
+            kill -HUP "$nginx_pid"
+            until_true eval '[ "$(grep -c "exited with code 0" "$dir/error.log")" -ge $((seen + 1)) ]'
+            until_true eval '[ "$(pgrep -P "$nginx_pid" | wc -l)" -eq 2 ]'
+        done
+    }
+    reload 5
+    before=$(resident "$nginx_pid")
+    reload "$(in_full 500 25)"
+    after=$(resident "$nginx_pid")
+    echo "# the master: $before KiB before, $after KiB after" >&3
+    [ "$after" -le $((before + 200)) ]
+}
+
+@test "a worker that may not read the table answers 503 and says why, and serves when it may" {
+    need_root
+    nginx_user="daemon daemon" write_nginx <<'CONF'
+        location / { catlatch on; }
+CONF
+    set_daemon_key group daemon
+    launch catlatchd
+    chmod 700 "$dir/run"
+    give_key first
+    start_nginx
+    expect_refused 503 verifier_unavailable "$(fetch_with "$key" /hello)"
+    until_true grep -q 'catlatch: unavailable' "$dir/error.log"
+    chmod 755 "$dir/run"
+    until_true eval '[ "$(fetch_with "$key" /hello)" = 200 ]'
+    # Nor may it have been able to read the configuration.
+    stop_nginx
+    chmod 600 "$CATLATCH_CONFIG"
+    start_nginx
+    expect_refused 503 verifier_unavailable "$(fetch_with "$key" /hello)"
+    grep -q "catlatch: .*$CATLATCH_CONFIG.*answered 503" "$dir/error.log"
+    chmod 644 "$CATLATCH_CONFIG"
+    until_true eval '[ "$(fetch_with "$key" /hello)" = 200 ]'
+}
