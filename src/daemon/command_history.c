@@ -140,10 +140,9 @@ void handle_history(struct call *call)
     if (op == NULL)
         return;
     bool ok = take_words(call, op);
-    if (op->until_unix_s == 0)
-        op->until_unix_s = (int64_t)time(NULL) + 1;
+    int64_t until_unix_s = op->until_unix_s != 0 ? op->until_unix_s : (int64_t)time(NULL) + 1;
     if (op->since_unix_s == 0)
-        op->since_unix_s = op->until_unix_s - steps[op->level].back_s;
+        op->since_unix_s = until_unix_s - steps[op->level].back_s;
     call_leave(call, op, ok);
 }
 

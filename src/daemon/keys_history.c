@@ -79,13 +79,18 @@ static int read_span(const struct keys *keys, const struct op *op, uint32_t buck
     return r;
 }
 
-/* To what can be there, so that no page after page is looked at for nothing. What lies ahead was
- * counted before the clock was set back. */
+/* Now is when it is looked, and not when it was asked: what was not swept yet belongs to the span
+ * of this moment, which may have begun in between.
+ *
+ * And to what can be there, so that no page after page is looked at for nothing. What lies ahead
+ * was counted before the clock was set back. */
 static void bound_times(const struct keys *keys, struct op *op)
 {
     int64_t now_unix_s = keys->now_unix_ms / 1000;
     int64_t reach_s = keys_history_kept_s(keys->config, op->level) + 2 * history_span_s(op->level);
 
+    if (op->until_unix_s == 0)
+        op->until_unix_s = now_unix_s + 1;
     if (op->since_unix_s < now_unix_s - reach_s)
         op->since_unix_s = now_unix_s - reach_s;
     if (op->until_unix_s > now_unix_s + reach_s)

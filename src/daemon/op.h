@@ -240,7 +240,7 @@ struct op {
     struct text cursor;             /* BACKUP; empty: the beginning */
     enum history_level level;       /* HISTORY: of ids[0], or of all results without one; */
     int64_t since_unix_s;           /* from the span that this is in, */
-    int64_t until_unix_s;           /* to the last one that begins before this */
+    int64_t until_unix_s;           /* to the last one that begins before this; 0: to that of now */
     struct restore *restore;        /* RESTORE_COMPARE */
     op_done *done;
     void *context;

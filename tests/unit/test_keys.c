@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/config_environments.h"
-#include "daemon/keys.h"
+#include "daemon/keys_internal.h"
 #include "daemon/store_internal.h"
 #include "lib_store.h"
 #include "lib_table.h"
@@ -448,6 +448,22 @@ static void a_key_that_is_disabled_expired_or_suspended_changes_nothing(void **s
     keys_publish(&keys, keys.claim_count);
 }
 
+/* Who asked a moment before that span began is told of it all the same: there is what was not
+ * swept yet. */
+static void a_history_goes_on_to_the_span_of_the_moment_at_which_it_is_read(void **state)
+{
+    const uint64_t id = 1;
+    struct op *op = make_op(OP_HISTORY, &id, 1);
+    (void)state;
+    add_key(id);
+    op->level = HISTORY_MINUTES;
+    op->since_unix_s = keys.now_unix_ms / 1000 - 90; /* a span begins now */
+    assert_int_equal(op->since_unix_s % 60, 30);
+    assert_int_equal(keys_history(&keys, op), 0);
+    assert_int_equal(op->until_unix_s, keys.now_unix_ms / 1000 + 1);
+    op_free(op);
+}
+
 static int rotate(uint64_t id)
 {
     struct op *op = make_op(OP_ROTATE, &id, 1);
@@ -551,6 +567,7 @@ int main(void)
         EACH(a_full_table_has_room_for_updates_that_narrow_and_for_no_others),
         EACH(a_change_that_waits_is_refused_when_its_key_was_revoked_meanwhile),
         EACH(a_change_that_waits_is_made_when_its_key_still_lives),
+        EACH(a_history_goes_on_to_the_span_of_the_moment_at_which_it_is_read),
         EACH(a_key_that_lives_longer_than_the_policy_lets_it_has_no_successor),
         EACH(rotations_know_a_bound_where_an_owner_has_one),
         EACH(nothing_but_a_resume_lifts_an_owners_suspension),
