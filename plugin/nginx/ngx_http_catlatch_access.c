@@ -97,17 +97,17 @@ static enum catlatch_result verify_key(struct catlatch *latch, asking_t *asking,
 static enum catlatch_result verify_basic(ngx_http_request_t *r, struct catlatch *latch,
                                          asking_t *asking, struct catlatch_outcome *ret)
 {
-    static u_char nobody[] = "";
     ngx_str_t user;
 
     if (ngx_http_auth_basic_user(r) != NGX_OK)
         return ret->result = CATLATCH_MALFORMED;
-    if (r->headers_in.passwd.len > 0 &&
-        verify_key(latch, asking, &r->headers_in.passwd, ret) != CATLATCH_MALFORMED)
+    if (r->headers_in.passwd.len > 0)
+        verify_key(latch, asking, &r->headers_in.passwd, ret);
+    if (r->headers_in.passwd.len > 0 && ret->result != CATLATCH_MALFORMED &&
+        ret->result != CATLATCH_NOT_FOUND) /* by a service that does not look at the form */
         return ret->result;
     user = r->headers_in.user;
     ngx_str_set(&r->headers_in.user, "");
-    r->headers_in.user.data = nobody;
     return verify_key(latch, asking, &user, ret);
 }
 
@@ -140,7 +140,8 @@ static enum catlatch_result verify(ngx_http_request_t *r, ngx_http_catlatch_loc_
 
 /*
  * A request that an internal redirect brought here again. What was refused once stays refused; what
- * was granted is asked again for what this location needs, and not charged. A service that grants
+ * was granted is asked again for what this location needs, and not charged: an answer from behind
+ * can have sent it here, long after, and the key may be revoked since. A service that grants
  * without a key of the table cannot be asked about one again: only the same one can go on.
  */
 static enum catlatch_result decide_again(ngx_http_request_t *r,
@@ -149,11 +150,12 @@ static enum catlatch_result decide_again(ngx_http_request_t *r,
 {
     struct catlatch *latch;
 
-    if (ctx->outcome.result != CATLATCH_VALID ||
-        (conf->target == ctx->conf->target && conf->scopes == ctx->conf->scopes))
+    if (ctx->outcome.result != CATLATCH_VALID)
         return ctx->outcome.result;
     if (!ctx->outcome.matched)
-        return CATLATCH_DENIED;
+        return conf->target == ctx->conf->target && conf->scopes == ctx->conf->scopes
+                   ? CATLATCH_VALID
+                   : CATLATCH_DENIED;
     latch = ngx_http_catlatch_latch(conf->target, r->connection->log);
     if (latch == NULL)
         return CATLATCH_UNAVAILABLE;

@@ -93,6 +93,13 @@ $(cat)
 CONF
 }
 
+# The daemon, and nginx in front of it.
+begin() { # < the server's block
+    write_nginx
+    launch catlatchd
+    start_nginx
+}
+
 nginx_does() { # OPTION...
     nginx "${nginx_options[@]}" "$@"
 }

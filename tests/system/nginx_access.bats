@@ -26,12 +26,6 @@ teardown() {
     [ -z "${dir:-}" ] || close_web_folder
 }
 
-begin() { # < the server's block
-    write_nginx
-    launch catlatchd
-    start_nginx
-}
-
 @test "a granted key is served, and its owner is known behind" {
     begin <<'CONF'
         location / { catlatch on; }

@@ -22,12 +22,6 @@ teardown() {
     [ -z "${dir:-}" ] || close_web_folder
 }
 
-begin() { # < the server's block
-    write_nginx
-    launch catlatchd
-    start_nginx
-}
-
 # What the server behind was sent.
 said() {
     head -n 1 "$dir/answer"
