@@ -175,8 +175,8 @@ $(BUILD)/plugin/nginx/modules.o: $(NGINX)/ngx_auto_config.h
 	$(CC) $(OPT) -fPIC $(NGINX_INCLUDES) -c $(NGINX)/ngx_http_catlatch_module_modules.c -o $@
 
 $(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c plugin/http/*.c) \
-		$(BUILD)/plugin/nginx/modules.o $(BUILD)/libcatlatch.so
-	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
+		$(BUILD)/plugin/nginx/modules.o $(BUILD)/core.a $(BUILD)/libcatlatch.so
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) -lcatlatch \
 		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)

@@ -58,13 +58,12 @@ typedef struct {
 /* What became of a request. An internal redirect takes contexts away, so it is found again by its
  * cleanup in the request's pool. */
 typedef struct {
-    ngx_http_catlatch_loc_conf_t *conf; /* that decided last */
+    ngx_http_catlatch_loc_conf_t *conf; /* that decided last; NULL: nothing is decided */
     struct catlatch_outcome outcome;
     struct answer answer;
     struct catlatch_identity *identity; /* NULL: nobody has asked yet */
-    unsigned is_decided : 1;
-    unsigned is_refused : 1;  /* and not let through by a dry run */
-    unsigned is_answered : 1; /* by the body of ours, which the filter sends */
+    ngx_str_t body;          /* that the filter sends in the place of nginx's page; empty: none */
+    unsigned is_refused : 1; /* and not let through by a dry run */
     unsigned is_sent : 1;
 } ngx_http_catlatch_ctx_t;
 
@@ -94,6 +93,8 @@ void ngx_http_catlatch_exit_process(ngx_cycle_t *cycle);
 
 void ngx_http_catlatch_find_credential(ngx_http_request_t *r, const ngx_array_t *sources,
                                        ngx_http_catlatch_credential_t *ret);
+/* Name in lower case. */
+ngx_int_t ngx_http_catlatch_has_header(ngx_http_request_t *r, const ngx_str_t *name);
 /* Takes every header away that a key is looked for in. */
 ngx_int_t ngx_http_catlatch_strip(ngx_http_request_t *r, const ngx_array_t *sources);
 

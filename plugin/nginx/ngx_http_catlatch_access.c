@@ -43,22 +43,11 @@ static ngx_http_catlatch_ctx_t *make_ctx(ngx_http_request_t *r)
 /* A browser asks without credentials whether it may send them. */
 static ngx_int_t is_preflight(ngx_http_request_t *r)
 {
-    static const ngx_str_t names[] = {ngx_string("origin"),
-                                      ngx_string("access-control-request-method")};
-    ngx_list_part_t *part = &r->headers_in.headers.part;
-    ngx_uint_t found = 0;
+    static const ngx_str_t origin = ngx_string("origin"),
+                           method = ngx_string("access-control-request-method");
 
-    if (r->method != NGX_HTTP_OPTIONS)
-        return 0;
-    for (; part != NULL; part = part->next) {
-        ngx_table_elt_t *header = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++)
-            for (ngx_uint_t n = 0; n < 2; n++)
-                if (header[i].key.len == names[n].len &&
-                    ngx_strncmp(header[i].lowcase_key, names[n].data, names[n].len) == 0)
-                    found |= 1u << n;
-    }
-    return found == 3;
+    return r->method == NGX_HTTP_OPTIONS && ngx_http_catlatch_has_header(r, &origin) &&
+           ngx_http_catlatch_has_header(r, &method);
 }
 
 /* Of a unix socket there is none. */
@@ -168,7 +157,7 @@ static void decide(ngx_http_request_t *r, ngx_http_catlatch_loc_conf_t *conf,
     asking_t asking;
 
     prepare(r, conf, &asking);
-    if (!ctx->is_decided) {
+    if (ctx->conf == NULL) {
         verify(r, conf, &asking, &ctx->outcome);
         answer_init(&ctx->answer, &ctx->outcome);
     } else {
@@ -178,7 +167,6 @@ static void decide(ngx_http_request_t *r, ngx_http_catlatch_loc_conf_t *conf,
             answer_init(&ctx->answer, &ctx->outcome);
         }
     }
-    ctx->is_decided = 1;
     ctx->conf = conf;
 }
 

@@ -55,6 +55,16 @@ static ngx_table_elt_t *header_at(at_t *at)
     return (ngx_table_elt_t *)at->part->elts + at->i;
 }
 
+ngx_int_t ngx_http_catlatch_has_header(ngx_http_request_t *r, const ngx_str_t *name)
+{
+    ngx_table_elt_t *header;
+
+    for (at_t at = first_header(r); (header = header_at(&at)) != NULL; at.i++)
+        if (is_called(header, name))
+            return 1;
+    return 0;
+}
+
 /* A header that comes twice is not one credential, whatever the second says. */
 void ngx_http_catlatch_find_credential(ngx_http_request_t *r, const ngx_array_t *sources,
                                        ngx_http_catlatch_credential_t *ret)

@@ -86,21 +86,25 @@ static ngx_int_t is_builtin_page(ngx_http_request_t *r)
            (checker == ngx_http_core_access_phase || checker == ngx_http_core_post_access_phase);
 }
 
-static size_t body_of(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx,
-                      char ret[ANSWER_BODY_SIZE])
+static ngx_int_t write_body(ngx_http_request_t *r, ngx_http_catlatch_ctx_t *ctx)
 {
     ngx_http_variable_value_t *id = request_id_of(r);
+    char body[ANSWER_BODY_SIZE];
+    size_t len =
+        answer_body(&ctx->answer, ctx->conf->scope_text, id != NULL ? (const char *)id->data : NULL,
+                    id != NULL ? id->len : 0, body);
 
-    return answer_body(&ctx->answer, ctx->conf->scope_text,
-                       id != NULL ? (const char *)id->data : NULL, id != NULL ? id->len : 0, ret);
+    ctx->body.data = ngx_pnalloc(r->pool, len);
+    if (ctx->body.data == NULL)
+        return NGX_ERROR;
+    ngx_memcpy(ctx->body.data, body, len);
+    ctx->body.len = len;
+    return NGX_OK;
 }
 
-static void describe_body(ngx_http_request_t *r, ngx_http_catlatch_ctx_t *ctx)
+static void describe_body(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
 {
-    char body[ANSWER_BODY_SIZE];
-
-    ctx->is_answered = 1;
-    r->headers_out.content_length_n = (off_t)body_of(r, ctx, body);
+    r->headers_out.content_length_n = (off_t)ctx->body.len;
     ngx_str_set(&r->headers_out.content_type, "application/problem+json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
@@ -117,13 +121,16 @@ static ngx_int_t header_filter(ngx_http_request_t *r)
 {
     ngx_http_catlatch_ctx_t *ctx = r == r->main ? ngx_http_catlatch_find_ctx(r) : NULL;
 
-    if (ctx == NULL || !ctx->is_decided || ctx->is_answered)
+    if (ctx == NULL || ctx->conf == NULL || ctx->body.len > 0)
         return next_header_filter(r);
     if (is_refusal(r, ctx)) {
         if (add_refusal(r, ctx) != NGX_OK)
             return NGX_ERROR;
-        if (is_builtin_page(r))
+        if (is_builtin_page(r)) {
+            if (write_body(r, ctx) != NGX_OK)
+                return NGX_ERROR;
             describe_body(r, ctx);
+        }
     } else if (!ctx->is_refused && add_rate(r, &ctx->answer) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -143,20 +150,20 @@ static ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_http_catlatch_ctx_t *ctx =
         r == r->main ? ngx_http_get_module_ctx(r, ngx_http_catlatch_module) : NULL;
-    char body[ANSWER_BODY_SIZE];
     ngx_chain_t out = {.next = NULL};
 
-    if (ctx == NULL || !ctx->is_answered || in == NULL)
+    if (ctx == NULL || ctx->body.len == 0 || in == NULL)
         return next_body_filter(r, in);
     drop(in);
     if (ctx->is_sent)
         return next_body_filter(r, NULL);
     ctx->is_sent = 1;
-    size_t len = body_of(r, ctx, body);
-    out.buf = ngx_create_temp_buf(r->pool, len);
+    out.buf = ngx_calloc_buf(r->pool);
     if (out.buf == NULL)
         return NGX_ERROR;
-    out.buf->last = ngx_cpymem(out.buf->last, body, len);
+    out.buf->pos = out.buf->start = ctx->body.data;
+    out.buf->last = out.buf->end = ctx->body.data + ctx->body.len;
+    out.buf->memory = 1;
     out.buf->last_buf = 1;
     out.buf->last_in_chain = 1;
     return next_body_filter(r, &out);

@@ -10,6 +10,7 @@
  *         proxy_pass http://127.0.0.1:8000;
  *     }
  */
+#include "core/text.h"
 #include "ngx_http_catlatch.h"
 
 static ngx_http_catlatch_place_t place_of(ngx_conf_t *cf)
@@ -54,15 +55,6 @@ static char *set_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
     return r;
 }
 
-static ngx_int_t is_scope(const ngx_str_t *text)
-{
-    for (size_t i = 0; i < text->len; i++)
-        if (text->data[i] <= ' ' || text->data[i] > '~' || text->data[i] == '"' ||
-            text->data[i] == '\\')
-            return 0;
-    return text->len > 0 && text->len <= 64;
-}
-
 static const char *join_scopes(ngx_pool_t *pool, const ngx_array_t *scopes)
 {
     const char *const *scope = scopes->elts;
@@ -94,7 +86,7 @@ static char *set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
         return NGX_CONF_ERROR;
     for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
         const char **scope = ngx_array_push(conf->scopes);
-        if (!is_scope(&words[i]))
+        if (!text_is_scope((const char *)words[i].data, words[i].len))
             return "takes scopes: each 1 to 64 visible ASCII characters, no quotes, no backslashes";
         if (scope == NULL)
             return NGX_CONF_ERROR;

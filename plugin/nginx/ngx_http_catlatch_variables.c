@@ -41,8 +41,8 @@ static ngx_int_t get_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     const ngx_http_catlatch_ctx_t *ctx = ngx_http_catlatch_find_ctx(r);
 
     (void)data;
-    return set_value(v, ctx != NULL && ctx->is_decided ? catlatch_result_name(ctx->outcome.result)
-                                                       : NULL);
+    return set_value(v, ctx != NULL && ctx->conf != NULL ? catlatch_result_name(ctx->outcome.result)
+                                                         : NULL);
 }
 
 /* Known of refused keys too, by whose digest it was found: for the log, that says which key was
@@ -51,7 +51,7 @@ static ngx_int_t get_key_id(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     ngx_http_catlatch_ctx_t *ctx = ngx_http_catlatch_find_ctx(r);
     const struct catlatch_identity *identity =
-        ctx != NULL && ctx->is_decided ? ngx_http_catlatch_identity(r, ctx) : NULL;
+        ctx != NULL && ctx->conf != NULL ? ngx_http_catlatch_identity(r, ctx) : NULL;
 
     (void)data;
     return set_value(v, identity != NULL ? identity->key_id : NULL);
@@ -63,7 +63,7 @@ static ngx_int_t get_text(ngx_http_request_t *r, ngx_http_variable_value_t *v, u
     ngx_http_catlatch_ctx_t *ctx = ngx_http_catlatch_find_ctx(r);
     const struct catlatch_identity *identity = NULL;
 
-    if (ctx != NULL && ctx->is_decided && ctx->outcome.result == CATLATCH_VALID)
+    if (ctx != NULL && ctx->conf != NULL && ctx->outcome.result == CATLATCH_VALID)
         identity = ngx_http_catlatch_identity(r, ctx);
     return set_value(v, identity != NULL ? (const char *)identity + data : NULL);
 }

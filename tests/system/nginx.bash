@@ -65,9 +65,9 @@ pid $dir/nginx.pid;
 error_log $dir/error.log info;
 events { worker_connections 256; }
 http {
-    log_format keys '\$request_method \$uri \$status result=\$catlatch_result id=\$catlatch_key_id '
+    log_format test '\$request_method \$uri \$status result=\$catlatch_result id=\$catlatch_key_id '
                     'owner=\$catlatch_owner user=\$remote_user';
-    access_log $dir/access.log keys;
+    access_log $dir/access.log test;
     default_type text/plain;
     client_body_temp_path $dir/client;
     proxy_temp_path $dir/proxy;

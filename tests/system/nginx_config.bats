@@ -19,7 +19,15 @@ INI
 }
 
 teardown() {
+    [ -z "${app:-}" ] || kill "$app"
     [ -z "${dir:-}" ] || close_web_folder
+}
+
+# The application of web_app.py on this socket.
+start_app() { # SOCKET
+    python3 "$BATS_TEST_DIRNAME/web_app.py" "$1" "$dir" 3>&- &
+    app=$!
+    until_true [ -S "$1" ]
 }
 
 # What the server behind was sent.
@@ -174,6 +182,58 @@ CONF
     [ "$(fetch_with "$key" /twice)" = 200 ]
     expect_text "$(cat "$dir/answer")" owner=acme
     expect_refused 403 insufficient_scope "$(fetch_with "$key" /up)"
+}
+
+@test "an application's redirect asks about the key again, which may be revoked since" {
+    echo inside >"$dir/html/inside"
+    begin <<CONF
+        catlatch on;
+        location / { }
+        location = /inside { internal; }
+        location = /late { proxy_pass http://unix:$dir/late.sock; }
+CONF
+    start_app "$dir/late.sock"
+    give_key kept --rate 1/366d
+    touch "$dir/go"
+    [ "$(fetch_with "$key" /late)" = 200 ]
+    [ "$(cat "$dir/answer")" = inside ]
+    expect_refused 429 rate_limited "$(fetch_with "$key" /late)"
+    rm "$dir/go" "$dir/asked"
+    give_key gone
+    fetch_with "$key" /late >"$dir/status" 3>&- &
+    local asking=$!
+    until_true [ -e "$dir/asked" ]
+    catlatch revoke "$id"
+    touch "$dir/go"
+    wait "$asking"
+    expect_refused 401 invalid_api_key "$(cat "$dir/status")"
+}
+
+@test "an upgraded connection goes on after its key was granted, and is none without" {
+    begin <<CONF
+        location / { catlatch on; }
+        location = /socket {
+            catlatch on;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade \$http_upgrade;
+            proxy_set_header Connection upgrade;
+            proxy_pass http://unix:$dir/late.sock;
+        }
+CONF
+    start_app "$dir/late.sock"
+    give_key first
+    upgrade() { # KEY
+        printf 'GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: echo\r\nConnection: upgrade\r\n%s\r\n\r\nhello\n' \
+            "Authorization: Bearer $1" | python3 "$BATS_TEST_DIRNAME/raw_http.py" "$dir/web.sock"
+    }
+    local answer
+    answer=$(upgrade "$key")
+    expect_text "$answer" 'HTTP/1.1 101 Switching Protocols'
+    expect_text "$answer" 'echo hello'
+    catlatch revoke "$id"
+    answer=$(upgrade "$key")
+    expect_text "$answer" 'HTTP/1.1 401 Unauthorized'
+    [[ $answer != *'echo hello'* ]]
 }
 
 @test "a page of the site's own takes the place of the body, and keeps the fields" {
@@ -346,4 +406,28 @@ CONF
     kill -HUP "$nginx_pid"
     until_true grep -q '\[emerg\].*catlatch: .*nosuch' "$dir/error.log"
     expect_refused 403 denied "$(fetch_with "$key" /hello)"
+}
+
+# Its port, its log and its application are the system's: here they are of the test's folder.
+@test "the example that is installed is taken as it is, and does what it says" {
+    write_nginx </dev/null
+    sed -e "s|listen 80;|listen unix:$dir/example.sock;|; s|127.0.0.1:8000|unix:$dir/app.sock|" \
+        -e "s|/var/log/nginx/api.log|$dir/example.log|" \
+        "$BATS_TEST_DIRNAME/../../etc/nginx.conf" >"$dir/example.conf"
+    sed -i "0,/^    server {/s||    include $dir/example.conf;\n&|" "$dir/nginx.conf"
+    launch catlatchd
+    start_nginx
+    give_key first --owner acme
+    ask() { # PATH [curl's options]
+        fetch_with "$key" "$@" --unix-socket "$dir/example.sock"
+    }
+    [ "$(ask / -H 'X-Owner: mallory')" = 200 ]
+    expect_text "$(cat "$dir/answer")" 'authorization= key= owner=acme'
+    until_true grep -qF " 200 key=valid id=$id owner=acme" "$dir/example.log"
+    expect_refused 403 insufficient_scope "$(ask /admin/)"
+    [ "$(field www-authenticate)" = \
+        'Bearer realm="Example API", error="insufficient_scope", scope="admin"' ]
+    catlatch revoke "$id"
+    expect_refused 401 invalid_api_key "$(ask /)"
+    [ "$(ask /health)" = 200 ]
 }

@@ -123,12 +123,37 @@ make_keys() { # COUNT: good ones and revoked ones
     ! grep -qE '\[(emerg|alert)\]' <(grep -v 'exited on signal 9' "$dir/error.log")
 }
 
+resident() { # PID...: KiB of memory that is theirs alone
+    local pid
+    for pid; do cat "/proc/$pid/status"; done | awk '$1 == "RssAnon:" { n += $2 } END { print n }'
+}
+
+@test "requests do not make the workers larger, granted or refused" {
+    launch catlatchd
+    start_nginx
+    make_keys 20
+    local before after workers
+    verified() { catlatch status --json | jq '[.results[]] | add // 0'; }
+    workers=$(pgrep -P "$nginx_pid")
+    start_load 2
+    until_true eval '[ "$(verified)" -ge 5000 ]'
+    before=$(resident $workers)
+    while [ "$(verified)" -lt $((5000 + $(in_full 1000000 20000))) ]; do
+        kill -0 "$load_pid"
+        sleep 0.1
+    done
+    after=$(resident $workers)
+    end_load
+    echo "# the workers: $before KiB before, $after KiB after" >&3
+    [ "$workers" = "$(pgrep -P "$nginx_pid")" ]
+    [ "$after" -le $((before + 200)) ]
+}
+
 @test "reloads do not make the master larger" {
     launch catlatchd
     start_nginx
     local before after
     ended() { awk '/exited with code 0/ { n++ } END { print n + 0 }' "$dir/error.log"; }
-    resident() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status"; }
     reload() { # COUNT
         local i seen
         for ((i = 0; i < $1; i++)); do
