@@ -38,8 +38,8 @@ version() {
     expect_status 0
 }
 
-@test "there are four packages of this version, and the library's symbols are listed" {
-    for name in catlatch libcatlatch0 libcatlatch-dev libpam-catlatch; do
+@test "there are five packages of this version, and the library's symbols are listed" {
+    for name in catlatch libcatlatch0 libcatlatch-dev libpam-catlatch libnginx-mod-http-catlatch; do
         [ -f "$packages/${name}_$(version)_$(dpkg --print-architecture).deb" ]
     done
     dpkg-deb --ctrl-tarfile "$packages"/libcatlatch0_*.deb | tar -xO ./symbols >"$BATS_TEST_TMPDIR/symbols"
@@ -143,7 +143,7 @@ in_copy() { # SCRIPT [init]
     fi
     (
         [ -z "$group" ] || echo "$BASHPID" >"$group/cgroup.procs"
-        exec timeout -k 5 120 unshare --mount --pid --fork --kill-child --ipc --uts --cgroup --propagation private \
+        exec timeout -k 5 120 unshare --mount --pid --fork --kill-child --ipc --uts --net --cgroup --propagation private \
             bash -eu "$BATS_TEST_DIRNAME/in_copy" "$base" "$packages" "$BATS_TEST_DIRNAME/../.." "$1" \
             "$BATS_TEST_TMPDIR/out" "${2:-}"
     ) 3>&- || { local status=$?; [ -n "$group" ] || return "$status"; }
@@ -278,4 +278,62 @@ INSIDE
     said 'end 0'
     [ "$(host)" = "$before" ]
     run ! grep 'restart: refused' <<<"$output"
+}
+
+# The code blocks of a section of the README, in files SECTION.1 and so on, by their order.
+blocks() { # SECTION'S FIRST WORD, FOLDER
+    awk -v name="$1" -v folder="$2" '
+        /^## / { here = ($2 == name ":") }
+        here && /^```$/ && inside { inside = 0; next }
+        here && /^```/ { inside = 1; file = folder "/" name "." ++n; next }
+        here && inside { print > file }' "$BATS_TEST_DIRNAME/../../README.md"
+}
+
+# The README's words, with what they presume: packages that were built, and an application.
+inside_web() {
+    cat <<'INSIDE'
+exec >/mnt/out 2>&1
+set -eu
+export DEBIAN_FRONTEND=noninteractive HOME=/root LC_ALL=C.UTF-8
+trap 'echo "inside: end $?"; systemctl --no-block exit' EXIT
+rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update
+echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
+say() { echo "inside: $*"; }
+sudo() { "$@"; }
+make() { [ "$*" = deb ]; }
+mkdir -p /tmp/new/build && ln -s /deb /tmp/new/build/deb && cd /tmp/new
+ip link set lo up
+cat >application.py <<'PYTHON'
+import http.server
+class Application(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"owner={self.headers['X-Owner']} key={self.headers['Authorization']}\n".encode())
+http.server.HTTPServer(("127.0.0.1", 8000), Application).serve_forever()
+PYTHON
+python3 application.py &
+
+. /mnt/nginx.1
+sed -i '/^\tserver_name _;/r /mnt/nginx.2' /etc/nginx/sites-available/default
+. /mnt/nginx.3
+say 'nginx: done'
+INSIDE
+}
+
+@test "the README's set-up of nginx, word for word" {
+    reason=$(overlay_reason)
+    [ -z "$reason" ] || skip "$reason"
+    [ -x /lib/systemd/systemd ] || skip "systemd is not here"
+    command -v nginx >/dev/null || skip "nginx is not here (make deps)"
+    mkdir -p "$BATS_TEST_TMPDIR/out"
+    blocks nginx "$BATS_TEST_TMPDIR/out"
+    inside_web >"$BATS_TEST_TMPDIR/script"
+    in_copy "$BATS_TEST_TMPDIR/script" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
+    [ -s "$BATS_TEST_TMPDIR/out/out" ] || skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"
+    output=$(cat "$BATS_TEST_TMPDIR/out/out")
+    echo "$output"
+    said 'end 0'
+    expect_text "$output" 'owner=acme key=None'
+    [ "$(grep -o '^HTTP/1.1 [0-9]*' <<<"$output" | tr '\n' ' ')" = 'HTTP/1.1 200 HTTP/1.1 401 ' ]
 }
