@@ -9,8 +9,11 @@ nginx_missing() {
         command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
     done
     [ -e "$module" ] || echo "the module was not built: nginx-dev is not here (make deps)"
-    ! nm -D "$CATLATCH_BUILD/libcatlatch.so" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_' ||
-        echo "an nginx that is not sanitized cannot load a sanitized library"
+    ! built_with tsan || echo "an nginx that is not sanitized cannot load what watches threads"
+}
+
+built_with() { # SANITIZER
+    nm -D "$CATLATCH_BUILD/libcatlatch.so" 2>/dev/null | grep -q "__$1_"
 }
 
 need_nginx() {
@@ -28,17 +31,26 @@ open_web_folder() {
     export LD_LIBRARY_PATH
     nginx_pid= nginx_options=(-e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf")
     : >"$dir/keys" >"$dir/error.log" >"$dir/access.log"
+    # nginx itself is as its distribution built it: what a sanitized module needs is loaded before.
+    nginx_command=(nginx)
+    ! built_with asan || nginx_command=(env "LD_PRELOAD=$(gcc -print-file-name=libasan.so)"
+        "ASAN_OPTIONS=detect_leaks=0:log_path=$dir/found" "UBSAN_OPTIONS=log_path=$dir/found" nginx)
 }
 
-# No key may be in what was logged; then the folder goes.
+# No key may be in what was logged, and no sanitizer may have found anything; then the folder goes.
 close_web_folder() {
-    local leaked=
+    local leaked= found
     stop_nginx
+    found=$(cat "$dir"/found.* 2>/dev/null || true)
     [ ! -s "$dir/keys" ] || leaked=$(grep -hFf "$dir/keys" "$dir/error.log" "$dir/access.log" |
         sed -f <(sed 's/.*/s|&|KEY|g/' "$dir/keys"))
     [ -z "${BATS_ERROR_STATUS:-}" ] || [ "${BATS_ERROR_STATUS:-0}" -eq 0 ] ||
         tail -n 20 "$dir/error.log"
     remove_folder
+    [ -z "$found" ] || {
+        echo "$found"
+        return 1
+    }
     [ -z "$leaked" ] || {
         printf 'a key is in a log:\n%s\n' "$leaked"
         return 1
@@ -100,12 +112,13 @@ begin() { # < the server's block
     start_nginx
 }
 
+# In the place of the shell: run, or in the background.
 nginx_does() { # OPTION...
-    nginx "${nginx_options[@]}" "$@"
+    exec "${nginx_command[@]}" "${nginx_options[@]}" "$@"
 }
 
 start_nginx() {
-    nginx "${nginx_options[@]}" >>"$dir/said" 2>&1 3>&- &
+    nginx_does >>"$dir/said" 2>&1 3>&- &
     nginx_pid=$!
     until_true nginx_settled && kill -0 "$nginx_pid" || {
         tail -n 5 "$dir/said" "$dir/error.log" >&2
