@@ -1,9 +1,11 @@
 /*
  * changer_internal.h - what the changer's own files share; nobody else includes it.
  *
- * changer.c is the event loop's side, changer_thread.c the store thread, changer_usage.c what that
- * does for the use of keys, changer_config.c what it goes by, flusher.c the one that flushes for
- * it, changer_start.c what comes before: the first table, and what becomes of older ones.
+ * changer.c is the event loop's side, changer_thread.c the store thread and what it does when,
+ * changer_batch.c how changes are made, flushed, shown and answered, changer_growth.c how one table
+ * follows another, changer_usage.c what becomes of the use of keys, changer_config.c what it all
+ * goes by, flusher.c the one that flushes for it, changer_start.c what comes before: the first
+ * table, and what becomes of older ones.
  */
 #ifndef DAEMON_CHANGER_INTERNAL_H
 #define DAEMON_CHANGER_INTERNAL_H
@@ -93,8 +95,35 @@ struct generation *changer_current(const struct changer *changer);
 void changer_warn(struct changer *changer, const struct error *error);
 void changer_fail(struct changer *changer, const struct error *error);
 
-/* What the next generation should hold, by the store and the configuration of now. Store thread. */
+/* changer_growth.c, on the store thread. What the next generation should hold, by the store and the
+ * configuration of now. */
 void changer_plan_growth(struct changer *changer);
+bool changer_growth_is_due(const struct changer *changer);
+/* Begins a new generation if one is due. lost: the table's name may not be ours any more. */
+void changer_consider_growth(struct changer *changer, bool lost);
+/* True if the next step can be taken at once. */
+bool changer_step_growth(struct changer *changer);
+/* What waits for room fails, and is told this. */
+void changer_fail_waiting(struct changer *changer, const struct error *why);
+/* Under the lock: all of the queue is to be done again, before what was submitted later. */
+void changer_put_back(struct changer *changer, struct op_queue *waiting);
+
+/* changer_batch.c, on the store thread. Makes the changes of a batch, flushes, shows and answers
+ * them. Returns 0, or what ends the process: then nothing of it is acknowledged. */
+int changer_run_batch(struct changer *changer, struct op_queue *batch, struct error *error);
+/* The same for imports that follow imports: these run while what those changed is flushed. */
+int changer_run_imports(struct changer *changer, struct op_queue *imports, struct error *error);
+/* Waits for the flush of the imports that are pending, shows and answers them. Before anything else
+ * than a further import is done: it may look at what they changed. */
+int changer_settle(struct changer *changer, struct error *error);
+/* The table shows what was published up to this change; whoever finishes it wakes the loop. */
+void changer_tell_shown(struct changer *changer, uint64_t published);
+/* Now, on the wall's clock. Any thread. */
+int64_t changer_realtime_ms(void);
+/* Says of an operation by what and when it was done. */
+void changer_stamp(struct changer *changer, struct op *op);
+/* Hands operations to the loop, to be answered. */
+void changer_finish(struct changer *changer, struct op_queue *done);
 
 /* changer_config.c, on the store thread, or before it runs. Before a generation is published: what
  * of the configuration stands in the table itself, and where the one before it has named limits;
@@ -115,9 +144,6 @@ void changer_tell_configured(struct changer *changer);
 /* Builds and publishes the first generation, marks and unlinks older ones. On the caller's thread,
  * before the store thread runs. See changer_start. */
 int changer_start_table(struct changer *changer, uint64_t *ret_wait_ms, struct error *error);
-
-/* Now, on the wall's clock. */
-int64_t changer_realtime_ms(void);
 
 /* changer_usage.c, on the store thread. Usage goes into the store while nothing else is to be done,
  * and is flushed beside this thread. due: it is time to look whether a sweep is to begin. True if
