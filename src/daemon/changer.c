@@ -252,6 +252,7 @@ static void add_usage(const struct changer *changer, struct changer_status *stat
     status->usage_rounds = atomic_load(&sweeper->rounds);
     status->usage_swept = atomic_load(&sweeper->records);
     status->usage_unbelieved = atomic_load(&sweeper->unbelieved);
+    status->usage_slice_longest_us = atomic_load(&sweeper->slice_longest_us);
 }
 
 static uint64_t beat_age_ms(const struct table_header *header)

@@ -75,15 +75,16 @@ struct changer_status {
     uint64_t table_bytes;
     unsigned fill_permille;
     bool growing;
-    uint64_t waiting;          /* operations that wait for room */
-    uint64_t queued;           /* operations that wait for the thread */
-    uint64_t batches;          /* flushes since the start */
-    uint64_t changes;          /* operations that changed something since the start */
-    uint64_t usage_records;    /* that keys have in the usage area, */
-    uint64_t usage_capacity;   /* of so many */
-    uint64_t usage_rounds;     /* sweeps since the start, */
-    uint64_t usage_swept;      /* records that they took over, */
-    uint64_t usage_unbelieved; /* and of them, with numbers that no worker counted */
+    uint64_t waiting;                /* operations that wait for room */
+    uint64_t queued;                 /* operations that wait for the thread */
+    uint64_t batches;                /* flushes since the start */
+    uint64_t changes;                /* operations that changed something since the start */
+    uint64_t usage_records;          /* that keys have in the usage area, */
+    uint64_t usage_capacity;         /* of so many */
+    uint64_t usage_rounds;           /* sweeps since the start, */
+    uint64_t usage_swept;            /* records that they took over, */
+    uint64_t usage_unbelieved;       /* and of them, with numbers that no worker counted */
+    uint64_t usage_slice_longest_us; /* what the longest piece of a sweep took */
 };
 void changer_status(struct changer *changer, struct changer_status *ret_status);
 

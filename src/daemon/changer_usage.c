@@ -21,9 +21,15 @@ static bool sweep_some(struct changer *changer, bool *ret_ended)
 {
     struct history_plan plan =
         keys_history_plan(changer->keys.config, changer_realtime_ms() / 1000);
+    struct sweeper *sweeper = &changer->keys.sweeper;
+    uint64_t begun_ns = uv_hrtime();
     struct error error = {0};
 
-    if (sweeper_step(&changer->keys.sweeper, &plan, ret_ended, &error) == 0)
+    int r = sweeper_step(sweeper, &plan, ret_ended, &error);
+    uint64_t took_us = (uv_hrtime() - begun_ns) / 1000;
+    if (took_us > atomic_load(&sweeper->slice_longest_us))
+        atomic_store(&sweeper->slice_longest_us, took_us); /* this thread alone writes it */
+    if (r == 0)
         return true;
     error_prefix(&error, "usage could not be stored; it stays in memory");
     changer_warn(changer, &error);

@@ -27,7 +27,7 @@ void handle_stats(struct call *call)
     uint64_t results[PROCESS_RESULTS];
 
     changer_status(daemon->changer, &status);
-    reply_map(reply, 33);
+    reply_map(reply, 34);
     reply_word(reply, "version");
     reply_word(reply, CATLATCH_VERSION);
     reply_word(reply, "host");
@@ -58,6 +58,7 @@ void handle_stats(struct call *call)
     pair(reply, "usage_rounds", status.usage_rounds);
     pair(reply, "usage_swept", status.usage_swept);
     pair(reply, "usage_unbelieved", status.usage_unbelieved);
+    pair(reply, "usage_slice_longest_us", status.usage_slice_longest_us);
     pair(reply, "clients", daemon->server.client_count);
     pair(reply, "verified", daemon->verified);
     pair(reply, "ballast_bytes", store_ballast_bytes(daemon->store));

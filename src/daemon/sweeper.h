@@ -40,8 +40,9 @@ struct sweeper {
 
     /* Since the start; any thread may look. */
     _Atomic uint64_t rounds;
-    _Atomic uint64_t records;    /* that were taken over */
-    _Atomic uint64_t unbelieved; /* of them, with numbers that somebody wrote there */
+    _Atomic uint64_t records;          /* that were taken over */
+    _Atomic uint64_t unbelieved;       /* of them, with numbers that somebody wrote there */
+    _Atomic uint64_t slice_longest_us; /* that one slice took: what a change waits for at most */
 };
 
 /* Between two rounds that count as one after the other: the longest interval, and an hour for a
