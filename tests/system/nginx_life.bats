@@ -89,6 +89,27 @@ make_keys() { # COUNT: good ones and revoked ones
     for _ in 1 2 3 4; do [ "$(fetch_with "$key" /hello)" = 401 ]; done
 }
 
+@test "on a full disk workers go on, and a revoke is still seen by all of them" {
+    unshare --mount --map-root-user true 2>/dev/null || skip "no mount namespace can be made here"
+    mkdir -p "$dir/state"
+    launch unshare --mount --map-root-user sh -c \
+        "mount -t tmpfs -o size=40m,mode=700 tmpfs '$dir/state' && exec catlatchd"
+    start_nginx
+    give_key leaked
+    local full=/proc/$daemon_pid/root$dir/state/full
+    ! head -c 100M /dev/zero >"$full"
+    run catlatch create --name more --quiet
+    expect_status 74
+    expect_text "$output" 'is full; make room'
+    [ "$(fetch_with "$key" /hello)" = 200 ]
+    catlatch revoke "$id"
+    for _ in 1 2 3 4; do [ "$(fetch_with "$key" /hello)" = 401 ]; done
+    rm "$full"
+    until_true catlatch create --name room --quiet
+    give_key more
+    [ "$(fetch_with "$key" /hello)" = 200 ]
+}
+
 @test "tables follow each other under load, and no answer is wrong" {
     set_daemon_key expected_keys 16
     launch catlatchd
