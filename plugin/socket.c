@@ -108,8 +108,8 @@ static bool is_quiet(const struct asker *asker)
     return recv(asker->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* Whether nobody but the daemon (whoever it is that owns the folder) and root could have put the
- * socket there. */
+/* Whether nobody but the daemon (whoever it is that owns the folder, mapped here or not) and root
+ * could have put the socket there. */
 static int check_folder(const struct asker *asker, struct error *error)
 {
     char folder[sizeof asker->address.sun_path];

@@ -31,7 +31,9 @@ struct walk {
 
 struct trust trust_self(void)
 {
-    return (struct trust){.uids = {geteuid()}, .count = 1};
+    uid_t uid = geteuid();
+
+    return (struct trust){.uids = {uid}, .count = uid != TRUST_OVERFLOW_UID};
 }
 
 static bool is_trusted(const struct trust *trust, uid_t uid)
@@ -52,6 +54,11 @@ static int refuse_owner(const struct walk *walk, const struct stat *st)
 {
     const char *place = walk_place(walk);
 
+    if (st->st_uid == TRUST_OVERFLOW_UID)
+        return error_set(walk->error, CATLATCH_E_PERMISSION,
+                         "%s belongs to user %u, which in a container is anybody whom its user "
+                         "namespace does not map; run chown %sroot %s, or map its owner",
+                         place, (unsigned)st->st_uid, S_ISLNK(st->st_mode) ? "-h " : "", place);
     return error_set(walk->error, CATLATCH_E_PERMISSION,
                      "%s belongs to user %u, who is neither root nor trusted here: its owner could "
                      "%s it; run chown %sroot %s",

@@ -6,7 +6,10 @@
  * it. A folder that others can write is safe when it is sticky, owned by root, and the entry below
  * it is owned by root or that user; as the path's own end it is not believed. Symbolic links are
  * followed and every step is checked; a relative path is taken from the working directory, whose
- * own parents are checked too. Thread: any. Fork: any. Blocks: on the file system.
+ * own parents are checked too.
+ *
+ * TRUST_OVERFLOW_UID says nothing about who owns a file, so no list of those to be believed should
+ * hold it: trust_self leaves it out. Thread: any. Fork: any. Blocks: on the file system.
  */
 #ifndef CORE_TRUST_H
 #define CORE_TRUST_H
@@ -18,12 +21,15 @@
 /* Up to this many uids besides root can be believed: the effective user and the daemon's. */
 #define TRUST_UIDS_MAX 2
 
+/* The kernel shows every uid that a user namespace does not map as this one. */
+#define TRUST_OVERFLOW_UID ((uid_t)65534)
+
 struct trust {
     uid_t uids[TRUST_UIDS_MAX];
     unsigned count;
 };
 
-/* Root and the effective user. */
+/* Root and the effective user; root alone where the effective user is TRUST_OVERFLOW_UID. */
 struct trust trust_self(void);
 
 /* Checks the path and all of its parents. Returns 0, E_PERMISSION with a line that says which

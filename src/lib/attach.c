@@ -18,8 +18,8 @@
 
 #define TABLE_NAME "table"
 
-/* A generation can be superseded while it is being attached to; that a third one follows within
- * the time of two attachments does not happen by growth or restart. */
+/* A generation can be superseded, and lose its names, while it is being attached to; that a third
+ * one follows within the time of two attachments does not happen by growth or restart. */
 #define ATTACH_TRIES 3
 
 /* What getpwnam_r needs for one entry: glibc suggests 1 KiB, directory services take more. */
@@ -27,6 +27,7 @@
 
 struct mapping {
     struct table_view view;
+    bool is_named; /* as it was opened; see has_name */
     dev_t device;
     ino_t inode;
 };
@@ -54,9 +55,30 @@ static int trust_user(struct trust *trust, const char *user, struct error *error
     uid_t uid;
 
     int r = find_user(user, &uid, error);
+    if (r == 0 && uid == TRUST_OVERFLOW_UID)
+        return error_set(
+            error, CATLATCH_E_CONFIG,
+            "[daemon] user \"%s\" is number %u, which everybody unknown in a container "
+            "has; its table could not be trusted",
+            user, (unsigned)uid);
     if (r == 0 && trust->count < TRUST_UIDS_MAX)
         trust->uids[trust->count++] = uid;
     return r;
+}
+
+/* In a user namespace that does not map the daemon's user nobody can tell its table from another's,
+ * and a mapping is not for the asking: who has it can become that user. */
+static int refuse_run_dir(const char *run_dir, struct error *error)
+{
+    struct stat folder;
+
+    if (stat(run_dir, &folder) != 0 || folder.st_uid != TRUST_OVERFLOW_UID)
+        return CATLATCH_E_PERMISSION;
+    return error_set(error, CATLATCH_E_PERMISSION,
+                     "[daemon] run_dir %s belongs to user %u: this user namespace does not map its "
+                     "owner, so whose table this is cannot be told; verify by the module `socket`, "
+                     "or without a user namespace",
+                     run_dir, (unsigned)folder.st_uid);
 }
 
 int attach_init(struct attach *ret_attach, const char *run_dir, const char *user,
@@ -73,7 +95,7 @@ int attach_init(struct attach *ret_attach, const char *run_dir, const char *user
         return r;
     r = trust_path(run_dir, &fresh.trust, error);
     if (r != 0 && r != CATLATCH_E_NOT_FOUND)
-        return r;
+        return r == CATLATCH_E_PERMISSION ? refuse_run_dir(run_dir, error) : r;
     *ret_attach = fresh;
     return 0;
 }
@@ -108,6 +130,13 @@ static bool is_trusted_uid(const struct trust *trust, uid_t uid)
         if (trust->uids[i] == uid)
             return true;
     return uid == 0;
+}
+
+/* What a path leads to has a name, but where the file was mounted by itself and replaced since.
+ * Then that it is there says nothing: a daemon that looked for older tables could not find it. */
+static bool has_name(const struct stat *file)
+{
+    return file->st_nlink > 0;
 }
 
 static bool is_acceptable(const struct attach *attach, const struct stat *file)
@@ -161,6 +190,7 @@ static int map_path(const struct attach *attach, struct mapping *ret_mapping)
         r = map_table(fd, (size_t)file.st_size, &ret_mapping->view);
     close(fd);
     if (r == 0) {
+        ret_mapping->is_named = has_name(&file);
         ret_mapping->device = file.st_dev;
         ret_mapping->inode = file.st_ino;
     }
@@ -175,7 +205,8 @@ static int map_newest(const struct attach *attach, struct mapping *ret_mapping)
         const struct table_header *header = ret_mapping->view.header;
         /* acquire: pairs with table_supersede and with the first table_beat */
         uint64_t pulse = atomic_load_explicit(&header->pulse, memory_order_acquire);
-        if (pulse != TABLE_PULSE_SUPERSEDED && pulse != TABLE_PULSE_FILLING)
+        if (pulse != TABLE_PULSE_SUPERSEDED && pulse != TABLE_PULSE_FILLING &&
+            ret_mapping->is_named)
             return 0;
         munmap((void *)(uintptr_t)header, ret_mapping->view.size);
     }
@@ -202,8 +233,8 @@ static void attach_anew(struct attach *attach)
 static bool is_same_file(const struct attach *attach)
 {
     struct stat file;
-    return attach->attached && lstat(attach->path, &file) == 0 && file.st_dev == attach->device &&
-           file.st_ino == attach->inode;
+    return attach->attached && lstat(attach->path, &file) == 0 && has_name(&file) &&
+           file.st_dev == attach->device && file.st_ino == attach->inode;
 }
 
 /* Whether the daemon wants this table used although it did not beat lately. A beat just ahead was

@@ -11,6 +11,7 @@
  * - The heartbeat is older than ATTACH_STALE_MS, or in the future: the daemon is down, or another
  *   one took over and could not mark this table. The path is looked at, at most once in
  *   ATTACH_LOOK_MS: the same file goes on, another is attached to, and without one there is none.
+ *   A file without a name, as one is that was mounted by itself and replaced since, is none.
  *   The daemon waits out both spans together before it acknowledges anything after such a takeover.
  * - None: the path is looked at, at most once in ATTACH_LOOK_MS.
  *
@@ -51,8 +52,9 @@ struct attach {
 };
 
 /* Sets *ret_attach up, without attaching. `user` is [daemon] user, "" for none. Returns 0, E_CONFIG
- * (the path is too long, or no such user), E_IO, or trust_path's E_PERMISSION for a run_dir that
- * others can write. One that is not there yet is no error: it is checked before each attaching. */
+ * (the path is too long, no such user, or none that can be believed), E_IO, or trust_path's
+ * E_PERMISSION for a run_dir that others can write. One that is not there yet is no error: it is
+ * checked before each attaching. */
 int attach_init(struct attach *ret_attach, const char *run_dir, const char *user,
                 struct error *error);
 

@@ -7,6 +7,15 @@
 #include "core/result.h"
 #include "lib/sized.h"
 
+/* A table that must not be believed keeps nobody from a service that asks none: the daemon decides
+ * by the module `socket` where its user is not known. Such a handle never attaches. */
+static int open_table(struct catlatch *handle, const struct config *config, struct error *error)
+{
+    int r = attach_init(&handle->attach, config->run_dir, config->user, error);
+
+    return r == CATLATCH_E_PERMISSION && handle->service->table_lines == 0 ? 0 : r;
+}
+
 static int handle_init(struct catlatch *handle, const struct catlatch_options *options,
                        struct error *error)
 {
@@ -18,12 +27,14 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
 
     int r = config_read_without_accounts(path, &config, error);
     if (r == 0)
-        r = attach_init(&handle->attach, config->run_dir, config->user, error);
-    if (r == 0)
         r = stack_open(config, name, host, &handle->service, error);
     if (r == 0)
+        r = open_table(handle, config, error);
+    if (r == 0)
         handle->record_address = config->record_address;
-    if (r == 0 && (r = records_init(&handle->records, error)) != 0)
+    if (r == 0)
+        r = records_init(&handle->records, error);
+    if (r != 0)
         stack_close(handle->service);
     config_free(config);
     return r;

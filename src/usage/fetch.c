@@ -13,9 +13,6 @@
 #include "usage/process.h"
 #include "usage/segment.h"
 
-/* The kernel shows a uid that a user namespace does not map as this one: it is nobody's. */
-#define OVERFLOW_UID ((uid_t)65534)
-
 /* A keeper that has too many connections drops the oldest, which then tries again. More often than
  * this it is no accident. */
 #define TRIES_MAX 16
@@ -116,7 +113,7 @@ static bool is_believed(const struct trust *trust, uid_t uid)
 
     for (unsigned i = 0; i < trust->count && i < TRUST_UIDS_MAX; i++)
         believed = believed || trust->uids[i] == uid;
-    return believed && uid != OVERFLOW_UID;
+    return believed && uid != TRUST_OVERFLOW_UID;
 }
 
 static int check_peer(const struct exchange *exchange, int fd)

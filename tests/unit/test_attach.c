@@ -512,12 +512,41 @@ static void a_file_of_the_daemons_user_is_believed(void **state)
         print_message("# skipped: only root can give a file away\n");
         skip();
     }
-    assert_int_equal(attach_init(&attach, fixture->world.run_dir, "nobody", NULL), 0);
+    assert_int_equal(attach_init(&attach, fixture->world.run_dir, "daemon", NULL), 0);
     place_first(fixture, T0);
-    assert_int_equal(chown(fixture->world.table, 65534, (gid_t)-1), 0);
+    assert_int_equal(chown(fixture->world.table, 1, (gid_t)-1), 0);
     assert_int_equal(generation_at(fixture, T0), 0);
     assert_non_null(attach_view_at(&attach, T0));
     attach_end(&attach);
+}
+
+static void a_user_who_is_anybody_in_a_container_cannot_be_the_daemons(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *names[] = {"nobody", "65534"};
+    struct attach attach;
+    struct error error = {0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(attach_init(&attach, fixture->world.run_dir, names[i], &error),
+                         CATLATCH_E_CONFIG);
+        assert_non_null(strstr(error.text, "which everybody unknown in a container has"));
+    }
+}
+
+static void a_folder_whose_owner_is_not_mapped_is_refused_with_the_way_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct attach attach;
+    struct error error = {0};
+    if (geteuid() != 0) {
+        print_message("# skipped: only root can give a folder away\n");
+        skip();
+    }
+    assert_int_equal(chown(fixture->world.run_dir, TRUST_OVERFLOW_UID, (gid_t)-1), 0);
+    assert_int_equal(attach_init(&attach, fixture->world.run_dir, "", &error),
+                     CATLATCH_E_PERMISSION);
+    assert_non_null(strstr(error.text, "does not map its owner"));
+    assert_non_null(strstr(error.text, "verify by the module `socket`"));
 }
 
 enum { CANNOT_MOUNT = 77 };
@@ -657,6 +686,8 @@ int main(void)
         TEST(the_same_steps_without_a_fault_attach),
         TEST(a_file_of_another_user_is_an_outage),
         TEST(a_file_of_the_daemons_user_is_believed),
+        TEST(a_user_who_is_anybody_in_a_container_cannot_be_the_daemons),
+        TEST(a_folder_whose_owner_is_not_mapped_is_refused_with_the_way_out),
         TEST(without_a_boot_id_only_memory_is_believed),
         TEST(a_user_that_does_not_exist_is_an_error_that_names_it),
         TEST(a_folder_that_others_can_write_is_refused),

@@ -253,6 +253,22 @@ static void every_named_uid_is_trusted(void **state)
     assert_int_equal(trust_path(at("a/b/file"), &trust, &error), CATLATCH_E_PERMISSION);
 }
 
+/* Where its own uid is not mapped, a process sees everybody else's who is not as its own. */
+static void whoever_is_unknown_believes_nobody_else_who_is(void **state)
+{
+    (void)state;
+    need_root("be another user");
+    assert_int_equal(chmod(base, 0755), 0);
+    assert_int_equal(chown(at("a/b/file"), TRUST_OVERFLOW_UID, 0), 0);
+    assert_int_equal(seteuid(TRUST_OVERFLOW_UID), 0);
+    int of_unknown = check(at("a/b/file")), of_root = check(at("a/b"));
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(of_unknown, CATLATCH_E_PERMISSION);
+    assert_int_equal(of_root, 0);
+    assert_refused(at("a/b/file"), "/a/b/file belongs to user 65534",
+                   "anybody whom its user namespace does not map");
+}
+
 static void links_are_followed(void **state)
 {
     (void)state;
@@ -555,6 +571,7 @@ int main(void)
         in_base(a_sticky_folder_of_a_trusted_user_is_not_safe),
         in_base(my_own_files_are_foreign_to_whoever_trusts_another_uid),
         in_base(every_named_uid_is_trusted),
+        in_base(whoever_is_unknown_believes_nobody_else_who_is),
         in_base(links_are_followed),
         in_base(two_dots_behind_a_link_go_up_from_where_it_leads),
         in_base(a_link_into_an_unsafe_folder_is_refused),
