@@ -417,6 +417,18 @@ RULES
         "mount the folder $dir/run instead"
 }
 
+@test "mounts: as a container sees it that has the file by itself" {
+    daemon_up
+    hold nsenter -t "$space" -m -- unshare -m sh -c "mount --bind $dir/run/table $dir/run/table && echo mounted && exec sleep 600"
+    until_true grep -q mounted "$dir/held"
+    run --separate-stderr nsenter -t "$held" -m catlatch doctor --json
+    found=$output
+    expect_amiss mounts
+    expect_finding warning mounts "$dir/run/table is mounted by itself here" \
+        "mount the folder $dir/run, not the file"
+    [ "$(jq '[.findings[] | select(.check == "mounts" and .result == "warning")] | length' <<<"$found")" -eq 1 ]
+}
+
 @test "keys: a flag that somebody set in the table" {
     daemon_up
     seq -f 'KEY.CREATE NAME n%g' 300 | redis-cli -s "$admin" >/dev/null

@@ -343,7 +343,7 @@ static void mount_tell(struct survey *survey, pid_t pid, const struct procfs_mou
     doctor_say(doctor, mount->deleted ? DOCTOR_PROBLEM : DOCTOR_WARNING,
                mount->deleted
                    ? "process %ld (%s) sees a dead table at %s: the file was mounted by itself, "
-                     "and replaced since; keys revoked since are accepted there"
+                     "and replaced since; no key is accepted there"
                    : "process %ld (%s) has the table's file mounted by itself at %s: it stays "
                      "there when the next generation replaces it",
                (long)pid, command, mount->point);
@@ -372,6 +372,35 @@ static void mounts_look(struct survey *survey, pid_t pid)
     fclose(stream);
 }
 
+/* Within a container it is the place that tells: that the file comes from run_dir does not show. */
+static void own_mounts_look(struct survey *survey)
+{
+    struct doctor *doctor = survey->doctor;
+    char line[2 * PATH_MAX + 256], path[PATH_MAX];
+    struct procfs_mount mount;
+    bool found = false, dead = false;
+    FILE *stream = fopen("/proc/self/mountinfo", "re");
+
+    path_join(path, survey->run_dir, "/table");
+    while (stream != NULL && fgets(line, sizeof line, stream) != NULL)
+        if (procfs_mount_parse(line, &mount) == 0 && strcmp(mount.point, path) == 0) {
+            found = true;
+            dead = mount.deleted;
+        }
+    if (stream != NULL)
+        fclose(stream);
+    if (!found)
+        return;
+    doctor_say(doctor, dead ? DOCTOR_PROBLEM : DOCTOR_WARNING,
+               dead ? "%s is a dead table: the file is mounted by itself here, and was replaced "
+                      "since; no key is accepted"
+                    : "%s is mounted by itself here: it stays when the next generation replaces it",
+               path);
+    doctor_mend(doctor, "mount the folder %s, not the file, and begin this container anew",
+                survey->run_dir);
+    (void)is_new_namespace(survey, getpid()); /* others in it have nothing to add */
+}
+
 void doctor_mounts(struct doctor *doctor)
 {
     struct survey survey;
@@ -382,6 +411,7 @@ void doctor_mounts(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_SKIPPED, "/proc/self/mountinfo cannot be read");
         return;
     }
+    own_mounts_look(&survey);
     if (!processes_visit(&survey, mounts_look))
         doctor_say(doctor, DOCTOR_SKIPPED, "/proc: %s", strerror(errno));
     if (doctor_is_clean(doctor))

@@ -103,8 +103,8 @@ static void say_refused(struct doctor *doctor, const struct worker *worker, cons
                    worker->name, group, path);
         doctor_mend(doctor,
                     "adduser %s %s, and restart the workers: those that run keep the groups that "
-                    "they began with",
-                    worker->name, group);
+                    "they began with; a container is begun with --group-add %u",
+                    worker->name, group, (unsigned)st->st_gid);
     }
 }
 
@@ -116,10 +116,12 @@ static struct trust worker_trust(const struct doctor *doctor)
     const struct passwd *user;
     uint32_t uid;
 
-    if (principals_number(name, &uid))
+    if (!principals_number(name, &uid)) {
+        user = *name != '\0' ? getpwnam(name) : NULL;
+        uid = user != NULL ? user->pw_uid : TRUST_OVERFLOW_UID;
+    }
+    if (uid != TRUST_OVERFLOW_UID)
         trust.uids[trust.count++] = uid;
-    else if (*name != '\0' && (user = getpwnam(name)) != NULL)
-        trust.uids[trust.count++] = user->pw_uid;
     return trust;
 }
 
@@ -129,6 +131,16 @@ static bool is_trusted(const struct trust *trust, uid_t uid)
         if (trust->uids[i] == uid)
             return true;
     return uid == 0;
+}
+
+static void say_unmapped(struct doctor *doctor, const char *path)
+{
+    doctor_say(doctor, DOCTOR_PROBLEM,
+               "%s belongs to user %u: this user namespace does not map its owner, so whose table "
+               "it is cannot be told, and no process here believes it",
+               path, (unsigned)TRUST_OVERFLOW_UID);
+    doctor_mend(doctor, "verify by the module `socket` (man catlatch-modules), or begin the "
+                        "container without a user namespace");
 }
 
 static void say_distrusted(struct doctor *doctor, const struct worker *worker, const char *path,
@@ -184,6 +196,8 @@ static void table_try(struct doctor *doctor, const struct worker *worker)
         say_refused(doctor, worker, path, &st);
     else if (fd < 0)
         doctor_say(doctor, DOCTOR_PROBLEM, "%s: %s", path, strerror(errno));
+    else if (st.st_uid == TRUST_OVERFLOW_UID)
+        say_unmapped(doctor, path);
     else if (!is_trusted(&trust, st.st_uid))
         say_distrusted(doctor, worker, path, st.st_uid);
     else
