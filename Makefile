@@ -203,8 +203,9 @@ $(BUILD)/catlatch: $(BUILD)/tools/catlatch/main.o $(TOOL_OBJ) $(SHARED_OBJ) $(ca
 $(BUILD)/catlatch-bench: $(call optimised,$(call objects,tools/catlatch-bench/*.c src/lib/*.c) $(SHARED_OBJ))
 	$(CC) $(OPT) $(LTO) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
-# An application as any other: it sees the public header and the shared library.
-$(BUILD)/tests/system/demo_worker: $(BUILD)/tests/system/demo_worker.o $(BUILD)/libcatlatch.so
+# Applications as any other: they see the public header and the shared library.
+APPLICATIONS := $(BUILD)/tests/system/demo_worker $(BUILD)/tests/system/verify_lines
+$(APPLICATIONS): %: %.o $(BUILD)/libcatlatch.so
 	$(CC) $(ALL_LDFLAGS) -o $@ $< -L$(BUILD) -lcatlatch -Wl,-rpath,$(abspath $(BUILD))
 
 # So is this one, for libpam.
