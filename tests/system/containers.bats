@@ -152,7 +152,7 @@ use_user_namespace() {
     outer=(setpriv --groups "$(id -g mail)" in_user_namespace "$uids" "$gids")
 }
 
-@test "the folder read-only: verifies, and a key is refused inside once revoke has returned" {
+@test "the folder read-only: verifies, a key is refused once revoke has returned, doctor finds no fault" {
     launch catlatchd
     start_worker
     for i in 1 2 3 4 5 6 7 8; do
@@ -165,6 +165,10 @@ use_user_namespace() {
     expect_text "$output" 'Read-only file system'
     run box ls "$dir" /run/catlatch-admin
     [ "$status" -ne 0 ]
+    run inside catlatch doctor --json
+    expect_finding ok mounts "nobody has the table's file mounted" ''
+    run catlatch doctor --json
+    expect_finding ok mounts "nobody has the table's file mounted" ''
 }
 
 @test "a table that grows is followed inside" {
@@ -288,15 +292,6 @@ use_user_namespace() {
         "mount the folder $dir/run instead"
 }
 
-@test "the folder: doctor finds no fault with the mounts, inside and outside" {
-    launch catlatchd
-    start_worker
-    run inside catlatch doctor --json
-    expect_finding ok mounts "nobody has the table's file mounted" ''
-    run catlatch doctor --json
-    expect_finding ok mounts "nobody has the table's file mounted" ''
-}
-
 @test "the file by itself, and the daemon could not mark it: a revoked key is refused all the same" {
     launch catlatchd
     make_key one
@@ -323,6 +318,7 @@ use_user_namespace() {
 
 @test "the host's own configuration, and one whose user the container does not know" {
     need_root
+    set_daemon_key user "$(id -u daemon)"
     launch catlatchd
     make_key one
     volumes=("$dir/run:$dir/run:ro" "$dir/etc:/etc/catlatch:ro" "$dir/image/opt/catlatch/modules:$(
@@ -380,6 +376,7 @@ use_user_namespace() {
     use_user_namespace unmapped
     printf '[access]\nverify = @mail\n[service containers]\nrequired = table\nrequired = limit\n' \
         >>"$CATLATCH_CONFIG"
+    owner=
     write_inside <<<$'[service default]\nrequired = socket service=containers timeout=5s'
     launch catlatchd
     make_key one --rate 2/1h
@@ -394,6 +391,9 @@ use_user_namespace() {
     outer=(setpriv --clear-groups "${outer[@]:3}")
     make_key two
     [ "$(boxed_verdict "$key")" = unavailable ]
+    sed -i 's/^verify = @mail$/verify = 100007/' "$CATLATCH_CONFIG"
+    catlatch reload
+    [ "$(boxed_verdict "$key")" = valid ]
 }
 
 # Nothing of what follows is root's any more, but who looks on.
@@ -411,6 +411,9 @@ become_ordinary() {
 
 @test "an ordinary user's daemon and container, without root" {
     [ "$(id -u)" -ne 0 ] || become_ordinary
+    volumes+=("$dir/own.ini:/etc/catlatch/catlatch.ini:ro")
+    cp "$dir/image/etc/catlatch/catlatch.ini" "$dir/own.ini"
+    [ "$(id -u)" -ne 0 ] || chown lp "$dir/own.ini"
     launch "${ordinary[@]}" catlatchd
     make_key one --rate 5/1h
     start_worker
