@@ -5,17 +5,23 @@ load ../cli/lib
 load process
 load python
 
-setup() {
-    need_python
+# One daemon for all: each case makes keys of its own.
+setup_file() {
+    [ -z "$(python_missing)" ] || return 0
     open_python_folder
+    launch catlatchd
+    export dir PATH
 }
 
-teardown() {
+teardown_file() {
     [ -z "${dir:-}" ] || remove_folder
 }
 
+setup() {
+    need_python
+}
+
 latch() { # CASE
-    launch catlatchd
     python_does python_latch.py "$1"
 }
 
@@ -59,16 +65,46 @@ latch() { # CASE
     latch a_hundred_thousand_take_no_memory
 }
 
-@test "without a daemon keys are unavailable, and good as long as the table is fresh" {
-    mkfifo "$dir/in" "$dir/out"
-    python_does python_latch.py an_outage_is_no_denial <"$dir/in" >"$dir/out" &
-    python_pid=$!
-    exec 8>"$dir/in" 9<"$dir/out"
-    read -r -t 30 said <&9 && [ "$said" = ready ]
-    launch catlatchd
-    echo there >&8
-    read -r -t 30 said <&9 && [ "$said" = served ]
-    end_daemon KILL || [ $? -eq 137 ]
-    echo gone >&8
-    wait "$python_pid"
+web() { # CASE
+    python_does python_web.py "$1"
+}
+
+@test "WSGI, ASGI: each result has its answer, and who is let through is known behind" {
+    web each_result_has_its_answer
+}
+
+@test "WSGI, ASGI: a credential that comes twice is none" {
+    web a_credential_that_comes_twice_is_none
+}
+
+@test "WSGI, ASGI: keys are found where they are said to be, and hidden from what is behind" {
+    web keys_are_found_where_they_are_said_to_be
+}
+
+@test "WSGI, ASGI: a dry run lets everybody through as nobody, and logs" {
+    web a_dry_run_lets_everybody_through_and_logs
+}
+
+@test "WSGI, ASGI: a preflight is passed where that is said" {
+    web a_preflight_is_passed_where_that_is_said
+}
+
+@test "WSGI, ASGI: a key is good from where it may be used" {
+    web addresses_are_the_peers
+}
+
+@test "WSGI, ASGI: a middleware within another asks again, and charges once" {
+    web a_middleware_within_another_asks_again_and_charges_once
+}
+
+@test "options that make no sense are refused when the application begins" {
+    web options_that_make_no_sense_are_refused
+}
+
+@test "ASGI: websockets are let in or closed" {
+    web websockets_are_let_in_or_closed
+}
+
+@test "ASGI: what is no request is passed or refused" {
+    web what_is_no_request_is_passed_or_refused
 }

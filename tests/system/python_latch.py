@@ -283,4 +283,5 @@ def an_outage_is_no_denial():
     assert latch.verify(key=NO_KEY).result is Result.NOT_FOUND
 
 
-globals()[sys.argv[1]]()
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
