@@ -29,8 +29,8 @@ def hello(environ, start_response):
 class Wsgi:
     """Asks a WSGI application."""
 
-    def __init__(self, app=hello, inner=True, **options):
-        self.app = catlatch.wsgi.Middleware(validator(app) if inner else app, **options)
+    def __init__(self, app=hello, **options):
+        self.app = catlatch.wsgi.Middleware(validator(app), **options)
 
     def ask(self, headers=(), method="GET", address="192.0.2.7"):
         environ = {"REQUEST_METHOD": method, "REMOTE_ADDR": address, "QUERY_STRING": ""}
@@ -269,8 +269,8 @@ def addresses_are_the_peers(kind):
 def a_middleware_within_another_asks_again_and_charges_once(kind):
     latch = Latch(CONFIG)
     innermost = kind(latch=latch, scopes=("admin",))
-    inner = kind(innermost.app, **({"inner": False} if kind is Wsgi else {}), latch=latch)
-    web = kind(inner.app, **({"inner": False} if kind is Wsgi else {}), latch=latch, hide_credentials=True)
+    inner = kind(innermost.app, latch=latch)
+    web = kind(inner.app, latch=latch, hide_credentials=True)
     good = made("--scope", "admin", "--rate", "2/366d", "--owner", "acme")[1]
     fields = expect_passed(web.ask(bearer(good)), owner="acme", sent=[None, None])
     assert fields["ratelimit"].startswith('"key";r=1;')
@@ -278,7 +278,7 @@ def a_middleware_within_another_asks_again_and_charges_once(kind):
     expect_refused(web.ask(bearer(good)), 429, "rate_limited")
     challenge = 'Bearer realm="api", error="insufficient_scope", scope="admin"'
     expect_refused(web.ask(bearer(made("--rate", "5/366d")[1])), 403, "insufficient_scope", challenge)
-    dry = kind(innermost.app, **({"inner": False} if kind is Wsgi else {}), latch=latch, dry_run=True)
+    dry = kind(innermost.app, latch=latch, dry_run=True)
     expect_refused(dry.ask(bearer(NO_KEY)), 401, "invalid_api_key", INVALID)
 
 
