@@ -24,6 +24,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MODULEDIR ?= $(LIBDIR)/catlatch
 PAMDIR ?= $(LIBDIR)/security
 NGINXDIR ?= $(LIBDIR)/nginx/modules
+PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
 DOCDIR ?= $(PREFIX)/share/doc/catlatch
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
@@ -326,6 +327,8 @@ $(BUILD)/etc/catlatch.ini: etc/catlatch.ini Makefile $(BUILD)/flags
 		-e 's|^;module_dir = .*|;module_dir = $(MODULEDIR)|' \
 		$(if $(SYSTEM),-e 's|^;user =$$|user = catlatch|') $< > $@
 
+PYTHON := $(sort $(wildcard plugin/python/catlatch/*.py)) plugin/python/catlatch/py.typed
+
 # mode:source:target
 INSTALLED := \
 	755:$(BUILD)/catlatchd:$(SBINDIR)/catlatchd \
@@ -340,6 +343,7 @@ INSTALLED := \
 	$(if $(NGINX_MODULE),644:$(NGINX_MODULE):$(NGINXDIR)/$(notdir $(NGINX_MODULE)) \
 		644:$(BUILD)/etc/nginx.conf:$(DOCDIR)/nginx.conf) \
 	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
+	$(foreach file,$(PYTHON),644:$(file):$(PYTHONDIR)/$(patsubst plugin/python/%,%,$(file))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \
 	644:$(BUILD)/completion.zsh:$(ZSHDIR)/_catlatch \
 	644:$(BUILD)/completion.fish:$(FISHDIR)/catlatch.fish \
@@ -364,9 +368,11 @@ install: all $(BUILD)/etc/catlatch.ini $(foreach file,$(INSTALLED),$(call field,
 	test -e $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini || \
 		install -m 644 $(BUILD)/etc/catlatch.ini $(DESTDIR)$(SYSCONFDIR)/catlatch/catlatch.ini
 
-# Configuration and keys stay.
+# Configuration and keys stay. Python leaves what it compiled beside its source.
 uninstall:
+	rm -rf $(DESTDIR)$(PYTHONDIR)/catlatch/__pycache__
 	rm -f $(addprefix $(DESTDIR),$(foreach file,$(INSTALLED),$(call field,3,$(file))) $(LINKED))
+	-rmdir $(DESTDIR)$(PYTHONDIR)/catlatch 2>/dev/null
 
 # The packages are built from a copy of this folder: debian/ is etc/debian/.
 DEB := $(BUILD)/deb

@@ -85,8 +85,11 @@ static void talk(int client, struct catlatch *latch)
         more = recv(client, head + len, HEAD_MAX - len, 0);
         head[len + (size_t)(more > 0 ? more : 0)] = '\0';
     }
-    if (more > 0)
-        answer(client, latch, head);
+    char *end = strstr(head, "\r\n\r\n");
+    if (end == NULL)
+        return;
+    end[2] = '\0'; /* a body is no header, whatever it says */
+    answer(client, latch, head);
 }
 
 static _Noreturn void serve(int listener, struct catlatch *latch)

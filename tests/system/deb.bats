@@ -8,7 +8,7 @@ load process
 # Why there are no packages to look at; nothing where there are.
 missing() {
     local tool
-    for tool in dpkg-buildpackage lintian scdoc dh; do
+    for tool in dpkg-buildpackage lintian scdoc dh dh_python3; do
         command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
     done
     # A build folder of its own kind, as the sanitizers', would make the same packages.
@@ -38,10 +38,11 @@ version() {
     expect_status 0
 }
 
-@test "there are five packages of this version, and the library's symbols are listed" {
+@test "there are six packages of this version, and the library's symbols are listed" {
     for name in catlatch libcatlatch0 libcatlatch-dev libpam-catlatch libnginx-mod-http-catlatch; do
         [ -f "$packages/${name}_$(version)_$(dpkg --print-architecture).deb" ]
     done
+    [ -f "$packages/python3-catlatch_$(version)_all.deb" ]
     dpkg-deb --ctrl-tarfile "$packages"/libcatlatch0_*.deb | tar -xO ./symbols >"$BATS_TEST_TMPDIR/symbols"
     for name in $(sed -n 's/^    \(catlatch_[a-z_]*\);$/\1/p' "$BATS_TEST_DIRNAME/../../src/lib/libcatlatch.map"); do
         grep -q "^ $name@CATLATCH_0 " "$BATS_TEST_TMPDIR/symbols"
@@ -99,6 +100,8 @@ www() { su -s /bin/sh www-data -c "$*"; }
 say "www-data before: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key" || true)"
 adduser --quiet www-data catlatch
 say "www-data after: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key")"
+dpkg -i /deb/python3-catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+say "python: $(www /usr/bin/python3 -c "'import catlatch; print(catlatch.Latch().verify(key=input()).result)'" <<<"$key")"
 say "socket: $(www "printf 'KEY.VERIFY $key\r\n' | redis-cli -s /run/catlatch/catlatch.sock" | tr '\n' ' ')"
 
 # The people of the groups.
@@ -119,13 +122,13 @@ dpkg -i /deb/catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; 
 say "upgrade: $(tail -n 1 /etc/catlatch/catlatch.ini)"
 kill "$(cat /run/catlatch/usage.lock)" # the keeper, which systemd would stop
 until_true umount /run/catlatch
-dpkg -r catlatch libcatlatch-dev libcatlatch0 >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+dpkg -r catlatch python3-catlatch libcatlatch-dev libcatlatch0 >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "removed: $(ls -d /etc/catlatch/catlatch.ini /var/lib/catlatch /run/catlatch /run/catlatch-admin /usr/sbin/catlatchd /usr/include/catlatch.h 2>/dev/null | tr '\n' ' ')"
-dpkg -P catlatch libcatlatch0 libcatlatch-dev >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+dpkg -P catlatch python3-catlatch libcatlatch0 libcatlatch-dev >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "purged: $(ls -d /etc/catlatch /var/lib/catlatch /run/catlatch 2>/dev/null | tr '\n' ' ') $(grep -o 'the keys stay in [^;]*' /tmp/dpkg.log)"
 say "left: $(dpkg -l '*catlatch*' 2>/dev/null | grep -c '^[^un]i' || true)"
 rm -rf /var/lib/catlatch
-find /etc /run /var/lib /usr/bin /usr/sbin /usr/include /usr/lib/*.d /usr/lib/systemd /usr/lib/*-linux-gnu /usr/share/man \
+find /etc /run /var/lib /usr/bin /usr/sbin /usr/include /usr/lib/*.d /usr/lib/systemd /usr/lib/*-linux-gnu /usr/lib/python3 /usr/share/man \
     /usr/share/doc /usr/share/zsh /usr/share/fish /usr/share/bash-completion -maxdepth 3 -newer /tmp/started \
     -name '*catlatch*' -not -path '/var/lib/dpkg/*' -print
 INSIDE
@@ -186,6 +189,7 @@ said() { # TEXT
     said 'table: catlatch:catlatch 640, state: catlatch:catlatch 700'
     said 'www-data before: unavailable'
     said 'www-data after: valid'
+    said 'python: valid'
     said 'socket: result valid'
     said 'joe: catlatch: your user has no right'
     said 'ann: cc_live_'

@@ -44,6 +44,7 @@ setup() {
 }
 
 teardown() {
+    [ -z "${gunicorn_pid:-}" ] || kill "$gunicorn_pid" || true
     stop_daemon KILL
     case $dir in */catlatch-cli.*) rm -rf "$dir" ;; esac
 }
@@ -90,6 +91,41 @@ recipe() { # [-s] PAGE [HEADING]
     [ ! -e "$prefix/lib/catlatch/hours.so" ]
 }
 
+# The README's Python blocks, one file each.
+python_blocks() { # FOLDER
+    awk -v folder="$1" '/^## / { here = $0 ~ /^## Python/ }
+        here && /^```python/ { file = folder "/block" ++count ".py"; next }
+        /^```/ { file = "" }
+        file { print > file }' "$root/README.md"
+}
+
+@test "the README's Python examples work from the prefix as they are written" {
+    [ -x /usr/bin/gunicorn ] || skip "gunicorn is not here (make deps)"
+    cd "$base/home"
+    PATH=/usr/bin:$prefix/bin:$prefix/sbin:$PATH
+    $as catlatchd 2>"$dir/log" 3>&- &
+    daemon_pid=$!
+    until_true grep -q 'ready: ' "$dir/log"
+    $as catlatch create --name own --owner acme --scope orders:read --quiet >"$dir/key"
+    python_blocks "$dir"
+    $as tee app.py <"$dir/block1.py" >/dev/null
+    # What ldconfig would have done for /usr/local.
+    command=$(sed -n '/^## Python/,/^## Rate/s/^gunicorn //p' "$root/README.md")
+    $as env LD_LIBRARY_PATH="$prefix/lib" gunicorn ${command//\/usr\/local/$prefix} >"$dir/said" 2>&1 3>&- &
+    gunicorn_pid=$!
+    ask() { curl -s --unix-socket app.sock -w ' %{http_code}' -H @- http://x/ <<<"Authorization: Bearer $(cat "$dir/key")"; }
+    until_true ask
+    [ "$(ask)" = $'hello acme\n 200' ]
+    verify() { $as env LD_LIBRARY_PATH="$prefix/lib" PYTHONPATH="$prefix/lib/python3/dist-packages" python3 -c "$(cat "$dir/block2.py")"; }
+    [ "$(verify <"$dir/key")" = 'valid acme' ]
+    $as catlatch revoke --key-stdin --yes <"$dir/key"
+    [[ $(ask) == *invalid_api_key*' 401' ]]
+    [ "$(verify <"$dir/key")" = 'revoked acme' ]
+    kill "$gunicorn_pid"
+    wait "$gunicorn_pid"
+    gunicorn_pid=
+}
+
 @test "what is installed has the same modes whatever the umask, and modules are believed" {
     for tree in "$prefix" "$base/dest"; do
         [ -z "$(find "$tree" -path "$prefix/var/*/*" -prune -o ! -type l \
@@ -133,6 +169,14 @@ recipe() { # [-s] PAGE [HEADING]
 ./usr/local/lib/libcatlatch.so.$version
 ./usr/local/lib/nginx/modules/ngx_http_catlatch_module.so
 ./usr/local/lib/pkgconfig/catlatch.pc
+./usr/local/lib/python3/dist-packages/catlatch/__init__.py
+./usr/local/lib/python3/dist-packages/catlatch/access.py
+./usr/local/lib/python3/dist-packages/catlatch/answer.py
+./usr/local/lib/python3/dist-packages/catlatch/asgi.py
+./usr/local/lib/python3/dist-packages/catlatch/latch.py
+./usr/local/lib/python3/dist-packages/catlatch/library.py
+./usr/local/lib/python3/dist-packages/catlatch/py.typed
+./usr/local/lib/python3/dist-packages/catlatch/wsgi.py
 ./usr/local/lib/security/pam_catlatch.so
 ./usr/local/lib/systemd/system/catlatch-backup.service
 ./usr/local/lib/systemd/system/catlatch-backup.timer

@@ -91,6 +91,7 @@ stop_prefork() {
     grep -q 'WWW-Authenticate: Bearer realm="api"' "$dir/head"
     [ "$(fetch_status -H @- <<<"Authorization: Basic $key")" = 401 ]
     [ "$(fetch_status -H @- <<<"Authorization: Bearer $key"$'\n'"Authorization: Bearer $key")" = 400 ]
+    [ "$(fetch_status --data-binary $'x\r\nAuthorization: Bearer x\r\n' -H @- <<<"Authorization: Bearer $key")" = 200 ]
     # The daemon is nothing to who has the table.
     end_daemon KILL || [ $? -eq 137 ]
     all_workers_say 200

@@ -9,10 +9,15 @@ load python
 setup() {
     need_python /usr/bin/gunicorn curl
     open_python_folder
+    gunicorn_pid= load_pid=
 }
 
 teardown() {
-    [ -z "${dir:-}" ] || remove_folder
+    [ -n "${dir:-}" ] || return 0
+    touch "$dir/stop"
+    [ -z "$load_pid" ] || wait "$load_pid" || true
+    [ -z "$gunicorn_pid" ] || kill "$gunicorn_pid" || true
+    remove_folder
 }
 
 @test "without a daemon keys are unavailable, and good as long as the table is fresh" {
@@ -55,11 +60,12 @@ fetch_status() { # [curl's options]
 
 # Ends it, and nothing of it is left.
 stop_gunicorn() {
-    local workers
+    local workers worker
     workers=$(pgrep -P "$gunicorn_pid")
     kill "$gunicorn_pid"
     wait "$gunicorn_pid"
-    for worker in $workers; do ! kill -0 "$worker" 2>/dev/null; done
+    gunicorn_pid=
+    for worker in $workers; do [ ! -e "/proc/$worker" ]; done
     ! grep -F "$key" "$dir/said"
 }
 
@@ -84,6 +90,7 @@ end_load() {
     local status=0
     touch "$dir/stop"
     wait "$load_pid" || status=$?
+    load_pid=
     sed 's/^/# /' "$dir/load" >&3
     return "$status"
 }
