@@ -111,7 +111,9 @@ python_blocks() { # FOLDER
     $as tee app.py <"$dir/block1.py" >/dev/null
     # What ldconfig would have done for /usr/local.
     command=$(sed -n '/^## Python/,/^## Rate/s/^gunicorn //p' "$root/README.md")
-    $as env LD_LIBRARY_PATH="$prefix/lib" gunicorn ${command//\/usr\/local/$prefix} >"$dir/said" 2>&1 3>&- &
+    umask 022 # Python compiles what it imports
+    $as env -u PYTHONDONTWRITEBYTECODE LD_LIBRARY_PATH="$prefix/lib" \
+        gunicorn ${command//\/usr\/local/$prefix} >"$dir/said" 2>&1 3>&- &
     gunicorn_pid=$!
     ask() { curl -s --unix-socket app.sock -w ' %{http_code}' -H @- http://x/ <<<"Authorization: Bearer $(cat "$dir/key")"; }
     until_true ask
