@@ -107,6 +107,7 @@ stop_prefork() {
     start_prefork
     workers=$(pgrep -P "$prefork_pid")
     kill -KILL "$prefork_pid"
-    for worker in $workers; do until_true eval '! kill -0 "$worker"'; done
+    # Whoever has them now may be slow to reap them.
+    for worker in $workers; do until_true eval '! grep -qs "^State:.[^ZX]" "/proc/$worker/status"'; done
     prefork_pid=
 }
