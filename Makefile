@@ -177,7 +177,7 @@ $(BUILD)/plugin/nginx/modules.o: $(NGINX)/ngx_auto_config.h
 
 $(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c plugin/http/*.c) \
 		$(BUILD)/plugin/nginx/modules.o $(BUILD)/core.a $(BUILD)/libcatlatch.so
-	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) -lcatlatch \
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lcrypto \
 		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)
