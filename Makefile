@@ -24,6 +24,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MODULEDIR ?= $(LIBDIR)/catlatch
 PAMDIR ?= $(LIBDIR)/security
 NGINXDIR ?= $(LIBDIR)/nginx/modules
+APACHEDIR ?= $(LIBDIR)/apache2/modules
 PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
 DOCDIR ?= $(PREFIX)/share/doc/catlatch
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
@@ -82,6 +83,10 @@ PAM_MODULE := $(BUILD)/pam_catlatch.so
 # module for it.
 NGINX_SRC ?= /usr/share/nginx/src
 NGINX_MODULE := $(if $(wildcard $(NGINX_SRC)/conf_flags),$(BUILD)/ngx_http_catlatch_module.so)
+# Who tells how Apache's modules are compiled, as Debian's apache2-dev has it; without it there is no
+# module either.
+APXS ?= $(shell command -v apxs)
+APACHE_MODULE := $(if $(APXS),$(BUILD)/mod_catlatch.so)
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch-keeper $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
@@ -100,7 +105,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(NGINX_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(NGINX_MODULE) $(APACHE_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 
 FORCE:
 
@@ -114,7 +119,7 @@ deps:
 QUIETLY = --no-print-directory -s $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
-FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR) $(NGINXDIR)
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR) $(NGINXDIR) $(APACHEDIR)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
@@ -178,6 +183,22 @@ $(BUILD)/plugin/nginx/modules.o: $(NGINX)/ngx_auto_config.h
 $(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c plugin/http/*.c) \
 		$(BUILD)/plugin/nginx/modules.o $(BUILD)/core.a $(BUILD)/libcatlatch.so
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lcrypto \
+		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
+# As nginx's: its headers are asked for by what it says of itself.
+APACHE_FLAGS := $(abspath $(BUILD))/apache/flags
+$(APACHE_FLAGS): $(wildcard $(APXS)) $(BUILD)/flags
+	@mkdir -p $(@D)
+	{ $(APXS) -q EXTRA_CPPFLAGS && echo "-isystem $$($(APXS) -q INCLUDEDIR)" && \
+		$$($(APXS) -q APR_CONFIG) --includes | sed 's/-I/-isystem /g'; } > $@
+
+$(BUILD)/plugin/apache/%.o: ALL_CFLAGS += @$(APACHE_FLAGS)
+$(call objects,plugin/apache/*.c): $(APACHE_FLAGS)
+
+$(BUILD)/mod_catlatch.so: $(call objects,plugin/apache/*.c plugin/http/*.c) $(BUILD)/core.a \
+		$(BUILD)/libcatlatch.so
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) \
+		-lcatlatch -lcrypto \
 		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)
@@ -303,7 +324,7 @@ fuzz: deps
 # What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
 FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
 	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g' \
-	-e 's|@NGINXDIR@|$(NGINXDIR)|g' \
+	-e 's|@NGINXDIR@|$(NGINXDIR)|g;s|@APACHEDIR@|$(APACHEDIR)|g' \
 	-e 's|@MODULEDIR@|$(MODULEDIR)|g'
 # Users, units and the like are the whole system's; a prefix of one's own has none.
 SYSTEM := $(filter /run,$(RUNSTATEDIR))
@@ -342,6 +363,9 @@ INSTALLED := \
 	644:$(PAM_MODULE):$(PAMDIR)/pam_catlatch.so \
 	$(if $(NGINX_MODULE),644:$(NGINX_MODULE):$(NGINXDIR)/$(notdir $(NGINX_MODULE)) \
 		644:$(BUILD)/etc/nginx.conf:$(DOCDIR)/nginx.conf) \
+	$(if $(APACHE_MODULE),644:$(APACHE_MODULE):$(APACHEDIR)/$(notdir $(APACHE_MODULE)) \
+		644:$(BUILD)/etc/apache.conf:$(DOCDIR)/apache.conf \
+		644:$(BUILD)/etc/catlatch.load:$(DOCDIR)/catlatch.load) \
 	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
 	$(foreach file,$(PYTHON),644:$(file):$(PYTHONDIR)/$(patsubst plugin/python/%,%,$(file))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \

@@ -154,6 +154,7 @@ python_blocks() { # FOLDER
 ./usr/local/etc/catlatch/catlatch.ini
 ./usr/local/include/catlatch.h
 ./usr/local/include/catlatch_module.h
+./usr/local/lib/apache2/modules/mod_catlatch.so
 ./usr/local/lib/catlatch/address.so
 ./usr/local/lib/catlatch/audit.so
 ./usr/local/lib/catlatch/debug.so
@@ -191,6 +192,8 @@ python_blocks() { # FOLDER
 ./usr/local/sbin/catlatch-keeper
 ./usr/local/sbin/catlatchd
 ./usr/local/share/bash-completion/completions/catlatch
+./usr/local/share/doc/catlatch/apache.conf
+./usr/local/share/doc/catlatch/catlatch.load
 ./usr/local/share/doc/catlatch/nginx.conf
 ./usr/local/share/fish/vendor_completions.d/catlatch.fish
 ./usr/local/share/man/man1/catlatch-bench.1

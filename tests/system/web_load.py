@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""web_load.py SOCKET PATH GOOD BAD STOP [PROCESSES]: asks a web server on a unix socket for PATH, over
+"""web_load.py SOCKET|PORT PATH GOOD BAD STOP [PROCESSES]: asks a web server on a unix socket or a port for PATH, over
 connections that are kept, with keys from the file GOOD and from the file BAD in turn, one a line, until the
 file STOP is there. A connection that ends without an answer is counted and made anew; every answer must be
 200 for a good key and 401 for a bad one. Prints "requests R lost L" and ends with 0, or says what was
@@ -18,9 +18,10 @@ class Link:
         """The status, or None where the connection ended."""
         try:
             if self.link is None:
-                self.link, self.rest = socket.socket(socket.AF_UNIX), b""
+                is_port = self.path.isdigit()
+                self.link, self.rest = socket.socket(socket.AF_INET if is_port else socket.AF_UNIX), b""
                 self.link.settimeout(20)
-                self.link.connect(self.path)
+                self.link.connect(("127.0.0.1", int(self.path)) if is_port else self.path)
             self.link.sendall(request)
             return self.answer()
         except (BrokenPipeError, ConnectionResetError, ConnectionRefusedError, FileNotFoundError, EOFError):
