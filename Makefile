@@ -26,6 +26,8 @@ PAMDIR ?= $(LIBDIR)/security
 NGINXDIR ?= $(LIBDIR)/nginx/modules
 APACHEDIR ?= $(LIBDIR)/apache2/modules
 PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+PHPDIR ?= $(LIBDIR)/php/$(PHP_API)
+NODEDIR ?= $(LIBDIR)/node_modules/catlatch
 DOCDIR ?= $(PREFIX)/share/doc/catlatch
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 LOCALSTATEDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/var,$(PREFIX)/var)
@@ -87,6 +89,17 @@ NGINX_MODULE := $(if $(wildcard $(NGINX_SRC)/conf_flags),$(BUILD)/ngx_http_catla
 # module either.
 APXS ?= $(shell command -v apxs)
 APACHE_MODULE := $(if $(APXS),$(BUILD)/mod_catlatch.so)
+# Which PHP the extension is for: its php-config, as Debian's php-dev has it, tells where headers are
+# and which interface they are of. Without it there is no extension.
+PHP_CONFIG ?= php-config
+PHP_INCLUDES := $(if $(PHP_CONFIG),$(patsubst -I%,-isystem %,$(shell $(PHP_CONFIG) --includes 2>/dev/null)))
+PHP_API := $(if $(PHP_INCLUDES),$(notdir $(shell $(PHP_CONFIG) --extension-dir)))
+PHP_EXTENSION := $(if $(PHP_INCLUDES),$(BUILD)/php/catlatch.so)
+# Node's headers, as they come with it or with Debian's libnode-dev; without them there is no package
+# for it.
+NODE_INCLUDE ?= /usr/include/node
+NODE_INCLUDES := $(if $(wildcard $(NODE_INCLUDE)/node_api.h),-isystem $(NODE_INCLUDE))
+NODE_PACKAGE := $(if $(NODE_INCLUDES),$(addprefix $(BUILD)/node/,catlatch.node index.js index.d.ts package.json))
 PROGRAMS := $(BUILD)/catlatchd $(BUILD)/catlatch-keeper $(BUILD)/catlatch $(BUILD)/catlatch-bench
 
 UNIT_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c \
@@ -105,7 +118,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(NGINX_MODULE) $(APACHE_MODULE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
+all: $(PROGRAMS) $(MODULES) $(PAM_MODULE) $(NGINX_MODULE) $(APACHE_MODULE) $(PHP_EXTENSION) $(NODE_PACKAGE) $(LIBRARY) $(BUILD)/libcatlatch.so $(BUILD)/catlatch.pc
 
 FORCE:
 
@@ -119,7 +132,7 @@ deps:
 QUIETLY = --no-print-directory -s $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # What the objects were made with: another PREFIX or compiler makes them anew.
-FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR) $(NGINXDIR) $(APACHEDIR)
+FLAGS := $(CC) $(OPT) $(SANFLAGS) $(DEFINES) $(CFLAGS) $(BINDIR) $(SBINDIR) $(LIBDIR) $(INCLUDEDIR) $(PAMDIR) $(NGINXDIR) $(APACHEDIR) $(PHPDIR) $(NODEDIR)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
@@ -200,6 +213,24 @@ $(BUILD)/mod_catlatch.so: $(call objects,plugin/apache/*.c plugin/http/*.c) $(BU
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) \
 		-lcatlatch -lcrypto \
 		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
+$(BUILD)/plugin/php/%.o: ALL_CFLAGS += $(PHP_INCLUDES)
+
+$(BUILD)/php/catlatch.so: $(call objects,plugin/php/*.c plugin/http/*.c) $(BUILD)/libcatlatch.so
+	@mkdir -p $(@D)
+	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
+		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
+$(BUILD)/plugin/node/%.o: ALL_CFLAGS += $(NODE_INCLUDES)
+
+$(BUILD)/node/catlatch.node: $(call objects,plugin/node/*.c plugin/http/*.c) $(BUILD)/libcatlatch.so
+	@mkdir -p $(@D)
+	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
+		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+
+$(BUILD)/node/%: plugin/node/%
+	@mkdir -p $(@D)
+	cp $< $@
 
 $(BUILD)/libcatlatch.so: $(LIBRARY)
 	ln -sf $(notdir $<) $(BUILD)/libcatlatch.so.$(SOVERSION)
@@ -324,7 +355,7 @@ fuzz: deps
 # What is installed beside programs: made of etc/ for these folders, completions by the tool itself.
 FOLDERS := sed -e 's|@BINDIR@|$(BINDIR)|g;s|@SBINDIR@|$(SBINDIR)|g;s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
 	-e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g;s|@RUNSTATEDIR@|$(RUNSTATEDIR)|g;s|@PAMDIR@|$(PAMDIR)|g' \
-	-e 's|@NGINXDIR@|$(NGINXDIR)|g;s|@APACHEDIR@|$(APACHEDIR)|g' \
+	-e 's|@NGINXDIR@|$(NGINXDIR)|g;s|@APACHEDIR@|$(APACHEDIR)|g;s|@PHPDIR@|$(PHPDIR)|g' \
 	-e 's|@MODULEDIR@|$(MODULEDIR)|g'
 # Users, units and the like are the whole system's; a prefix of one's own has none.
 SYSTEM := $(filter /run,$(RUNSTATEDIR))
@@ -366,6 +397,10 @@ INSTALLED := \
 	$(if $(APACHE_MODULE),644:$(APACHE_MODULE):$(APACHEDIR)/$(notdir $(APACHE_MODULE)) \
 		644:$(BUILD)/etc/apache.conf:$(DOCDIR)/apache.conf \
 		644:$(BUILD)/etc/catlatch.load:$(DOCDIR)/catlatch.load) \
+	$(if $(PHP_EXTENSION),644:$(PHP_EXTENSION):$(PHPDIR)/$(notdir $(PHP_EXTENSION)) \
+		644:$(BUILD)/etc/php.ini:$(DOCDIR)/php.ini \
+		644:plugin/php/catlatch.stub.php:$(DOCDIR)/catlatch.stub.php) \
+	$(foreach file,$(NODE_PACKAGE),644:$(file):$(NODEDIR)/$(notdir $(file))) \
 	$(foreach module,$(MODULES),644:$(module):$(MODULEDIR)/$(notdir $(module))) \
 	$(foreach file,$(PYTHON),644:$(file):$(PYTHONDIR)/$(patsubst plugin/python/%,%,$(file))) \
 	644:$(BUILD)/completion.bash:$(BASHDIR)/catlatch \

@@ -147,10 +147,10 @@ static void put_scopes(struct writing *writing, const char *scopes)
     put_text(writing, "]");
 }
 
-static bool is_plain(const char *text, size_t len)
+bool answer_request_id_is_sane(const char *id, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+        if (id[i] <= ' ' || id[i] > '~' || id[i] == '"' || id[i] == '\\')
             return false;
     return len > 0 && len <= ANSWER_REQUEST_ID_MAX;
 }
@@ -171,7 +171,7 @@ size_t answer_body(const struct answer *answer, const char *scopes, const char *
     put_text(&writing, "\"");
     if (answer->result == CATLATCH_INSUFFICIENT_SCOPE && scopes != NULL)
         put_scopes(&writing, scopes);
-    if (request_id != NULL && is_plain(request_id, request_id_len)) {
+    if (request_id != NULL && answer_request_id_is_sane(request_id, request_id_len)) {
         put_text(&writing, ",\"request_id\":\"");
         put(&writing, request_id, request_id_len);
         put_text(&writing, "\"");

@@ -37,6 +37,10 @@ void answer_init(struct answer *answer, const struct catlatch_outcome *outcome);
  * backslashes. */
 bool answer_realm_is_sane(const char *realm, size_t len);
 
+/* What can be told as a request's id: 1 to ANSWER_REQUEST_ID_MAX of visible ASCII, no quotes, no
+ * backslashes. */
+bool answer_request_id_is_sane(const char *id, size_t len);
+
 /* The value of WWW-Authenticate. `scopes`: those that the request needs, separated by one space;
  * NULL: none. Returns its length; 0: this answer has no challenge. */
 size_t answer_challenge(const struct answer *answer, const char *realm, const char *scopes,
@@ -46,9 +50,8 @@ size_t answer_challenge(const struct answer *answer, const char *realm, const ch
 bool answer_rate(const struct answer *answer, char ret_policy[ANSWER_RATE_SIZE],
                  char ret_rate[ANSWER_RATE_SIZE]);
 
-/* The body, application/problem+json. Of the request_id no more than ANSWER_REQUEST_ID_MAX bytes
- * and only visible ASCII without quotes and backslashes is taken; NULL or anything else: there is
- * none in the body. Returns its length. */
+/* The body, application/problem+json. A request_id that is NULL or not sane is not in it. Returns
+ * its length. */
 size_t answer_body(const struct answer *answer, const char *scopes, const char *request_id,
                    size_t request_id_len, char ret[ANSWER_BODY_SIZE]);
 

@@ -61,7 +61,7 @@ deps() {
 }
 
 @test "what is there is not installed again, and nothing is said" {
-    for package in $(sed -n "/^packages=/,/'$/p" tools/deps | tr -d "'" | sed 's/^packages=//') libclang-rt-14-dev; do
+    for package in $(sed -n "/^packages=/,/'$/p" tools/deps | tr -d "'" | sed 's/^packages=//') libclang-rt-14-dev libnode-dev; do
         : >"$machine/installed/$package"
     done
     echo 'clang-14 (>= 14~)' >"$machine/installed/clang"

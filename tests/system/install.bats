@@ -171,6 +171,11 @@ python_blocks() { # FOLDER
 ./usr/local/lib/libcatlatch.so.0
 ./usr/local/lib/libcatlatch.so.$version
 ./usr/local/lib/nginx/modules/ngx_http_catlatch_module.so
+./usr/local/lib/node_modules/catlatch/catlatch.node
+./usr/local/lib/node_modules/catlatch/index.d.ts
+./usr/local/lib/node_modules/catlatch/index.js
+./usr/local/lib/node_modules/catlatch/package.json
+./usr/local/lib/php/$(basename "$(php-config --extension-dir)")/catlatch.so
 ./usr/local/lib/pkgconfig/catlatch.pc
 ./usr/local/lib/python3/dist-packages/catlatch/__init__.py
 ./usr/local/lib/python3/dist-packages/catlatch/access.py
@@ -194,7 +199,9 @@ python_blocks() { # FOLDER
 ./usr/local/share/bash-completion/completions/catlatch
 ./usr/local/share/doc/catlatch/apache.conf
 ./usr/local/share/doc/catlatch/catlatch.load
+./usr/local/share/doc/catlatch/catlatch.stub.php
 ./usr/local/share/doc/catlatch/nginx.conf
+./usr/local/share/doc/catlatch/php.ini
 ./usr/local/share/fish/vendor_completions.d/catlatch.fish
 ./usr/local/share/man/man1/catlatch-bench.1
 ./usr/local/share/man/man1/catlatch.1

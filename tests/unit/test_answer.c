@@ -10,6 +10,8 @@
 #include <jansson.h>
 
 #include "plugin/http/answer.h"
+#include "plugin/http/fields.h"
+#include "plugin/http/scopes.h"
 #include "stack/charge.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -201,6 +203,70 @@ static void as_many_scopes_as_there_can_be_are_all_told(void **state)
     assert_int_equal(challenge[len - 1], '"');
 }
 
+static void note_field(void *context, const char *name, const char *value)
+{
+    char *text = context;
+    strcat(strcat(strcat(strcat(text, name), ": "), value), "\n");
+}
+
+static const char *fields_of(const struct answer *answer, const char *id)
+{
+    static char text[2 * ANSWER_CHALLENGE_SIZE];
+    text[0] = '\0';
+    fields_tell(answer, "api", "a b", id, note_field, text);
+    return text;
+}
+
+static void a_refusal_has_its_fields_and_a_grant_its_rates_alone(void **state)
+{
+    struct stack_limit limit = {.rate = {5, 60, 5}, .cost_milli = 1000};
+    struct answer granted = limited_answer(CATLATCH_VALID, limit);
+    struct answer lacking = answer_of(CATLATCH_INSUFFICIENT_SCOPE);
+    struct answer outage = answer_of(CATLATCH_UNAVAILABLE);
+    (void)state;
+    assert_string_equal(fields_of(&lacking, "7f"),
+                        "WWW-Authenticate: Bearer realm=\"api\", error=\"insufficient_scope\", "
+                        "scope=\"a b\"\nCache-Control: no-store\n"
+                        "Content-Type: application/problem+json\nX-Request-Id: 7f\n");
+    assert_string_equal(fields_of(&outage, "7\r\nf: 1"),
+                        "Retry-After: 5\nCache-Control: no-store\n"
+                        "Content-Type: application/problem+json\n");
+    assert_string_equal(fields_of(&outage, NULL), fields_of(&outage, ""));
+    assert_true(strncmp(fields_of(&granted, "7f"), "RateLimit-Policy: ", 18) == 0);
+    assert_null(strstr(fields_of(&granted, "7f"), "X-Request-Id"));
+    granted = answer_of(CATLATCH_VALID);
+    assert_string_equal(fields_of(&granted, "7f"), "");
+}
+
+static void scopes_are_gathered_as_far_as_a_key_can_have_them(void **state)
+{
+    static const char *const bad[] = {
+        "",         " ",
+        "a b",      "a\"",
+        "a\\",      "a\n",
+        "\xc3\xa4", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefg"};
+    struct scopes scopes;
+    char text[CATLATCH_SCOPES_SIZE];
+    (void)state;
+    scopes_init(&scopes);
+    assert_int_equal(scopes_join(&scopes, text), 0);
+    assert_string_equal(text, "");
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_false(scopes_add(&scopes, bad[i], strlen(bad[i])));
+    assert_false(scopes_add(&scopes, "a\0b", 3));
+    assert_true(scopes_add(&scopes, "read:all", 4));
+    assert_true(scopes_add(&scopes, "write", 5));
+    assert_int_equal(scopes_join(&scopes, text), 10);
+    assert_string_equal(text, "read write");
+    assert_string_equal(scopes.names[0], "read");
+    assert_string_equal(scopes.names[1], "write");
+    scopes_init(&scopes);
+    while (scopes_add(&scopes, "a", 1))
+        ;
+    assert_int_equal(scopes.count, SCOPES_COUNT_MAX);
+    assert_int_equal(scopes_join(&scopes, text), CATLATCH_SCOPES_SIZE - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +277,8 @@ int main(void)
         cmocka_unit_test(a_realm_can_be_quoted),
         cmocka_unit_test(a_request_id_that_is_none_is_left_out),
         cmocka_unit_test(as_many_scopes_as_there_can_be_are_all_told),
+        cmocka_unit_test(a_refusal_has_its_fields_and_a_grant_its_rates_alone),
+        cmocka_unit_test(scopes_are_gathered_as_far_as_a_key_can_have_them),
     };
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
 }
