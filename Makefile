@@ -161,18 +161,28 @@ $(BUILD)/core.a: $(call objects,src/core/*.c)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# What modules of servers have in common.
+$(BUILD)/http.a: $(call objects,plugin/http/*.c)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# A module of a server, which has what it lacks. Where the library is found by where it is installed,
+# and not by the system's folders, that is said.
+RPATH := $(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+IN_SERVER = $(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) \
+	-lcatlatch -lcrypto $(RPATH)
+IN_SERVER_WITH := $(BUILD)/http.a $(BUILD)/core.a $(BUILD)/libcatlatch.so
+
 # Modules need nothing of the library: what the host does for them comes with the call.
 $(BUILD)/modules/%.so: $(BUILD)/plugin/%.o $(BUILD)/core.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs -Wl,--exclude-libs,ALL -o $@ $^ $(LIB_LIBS)
 
 # It stays in a program that has loaded it once, and the library with it, which knows what else it
-# has loaded. Where the library is found by where it is installed, and not by the system's folders,
-# that is said.
+# has loaded.
 $(PAM_MODULE): $(call objects,plugin/pam/*.c) $(BUILD)/core.a $(BUILD)/libcatlatch.so
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,-z,defs,-z,nodelete -Wl,--exclude-libs,ALL -o $@ \
-		$(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lpam $(LIB_LIBS) \
-		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+		$(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lpam $(LIB_LIBS) $(RPATH)
 
 # How the nginx that is here was built: nothing of it is compiled, but its headers want to know.
 NGINX := $(abspath $(BUILD))/nginx
@@ -193,10 +203,9 @@ $(BUILD)/plugin/nginx/modules.o: $(NGINX)/ngx_auto_config.h
 	@mkdir -p $(@D)
 	$(CC) $(OPT) -fPIC $(NGINX_INCLUDES) -c $(NGINX)/ngx_http_catlatch_module_modules.c -o $@
 
-$(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c plugin/http/*.c) \
-		$(BUILD)/plugin/nginx/modules.o $(BUILD)/core.a $(BUILD)/libcatlatch.so
-	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) -lcatlatch -lcrypto \
-		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+$(BUILD)/ngx_http_catlatch_module.so: $(call objects,plugin/nginx/*.c) $(BUILD)/plugin/nginx/modules.o \
+		$(IN_SERVER_WITH)
+	$(IN_SERVER)
 
 # As nginx's: its headers are asked for by what it says of itself.
 APACHE_FLAGS := $(abspath $(BUILD))/apache/flags
@@ -208,25 +217,20 @@ $(APACHE_FLAGS): $(wildcard $(APXS)) $(BUILD)/flags
 $(BUILD)/plugin/apache/%.o: ALL_CFLAGS += @$(APACHE_FLAGS)
 $(call objects,plugin/apache/*.c): $(APACHE_FLAGS)
 
-$(BUILD)/mod_catlatch.so: $(call objects,plugin/apache/*.c plugin/http/*.c) $(BUILD)/core.a \
-		$(BUILD)/libcatlatch.so
-	$(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -L$(BUILD) \
-		-lcatlatch -lcrypto \
-		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+$(BUILD)/mod_catlatch.so: $(call objects,plugin/apache/*.c) $(IN_SERVER_WITH)
+	$(IN_SERVER)
 
 $(BUILD)/plugin/php/%.o: ALL_CFLAGS += $(PHP_INCLUDES)
 
-$(BUILD)/php/catlatch.so: $(call objects,plugin/php/*.c plugin/http/*.c) $(BUILD)/libcatlatch.so
+$(BUILD)/php/catlatch.so: $(call objects,plugin/php/*.c) $(IN_SERVER_WITH)
 	@mkdir -p $(@D)
-	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
-		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+	$(IN_SERVER)
 
 $(BUILD)/plugin/node/%.o: ALL_CFLAGS += $(NODE_INCLUDES)
 
-$(BUILD)/node/catlatch.node: $(call objects,plugin/node/*.c plugin/http/*.c) $(BUILD)/libcatlatch.so
+$(BUILD)/node/catlatch.node: $(call objects,plugin/node/*.c) $(IN_SERVER_WITH)
 	@mkdir -p $(@D)
-	$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -lcatlatch \
-		$(if $(filter-out /usr,$(PREFIX)),-Wl$(comma)--enable-new-dtags$(comma)-rpath$(comma)$(LIBDIR))
+	$(IN_SERVER)
 
 $(BUILD)/node/%: plugin/node/%
 	@mkdir -p $(@D)

@@ -2,25 +2,19 @@
 
 #include <string.h>
 
+#include "core/text.h"
+
 void scopes_init(struct scopes *scopes)
 {
     scopes->count = 0;
     scopes->len = 0;
 }
 
-static bool is_scope(const char *scope, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (scope[i] <= ' ' || scope[i] > '~' || scope[i] == '"' || scope[i] == '\\')
-            return false;
-    return len > 0 && len <= SCOPES_LENGTH_MAX;
-}
-
 bool scopes_add(struct scopes *scopes, const char *scope, size_t len)
 {
     char *at = scopes->words + scopes->len;
 
-    if (!is_scope(scope, len) || len + 1 > sizeof scopes->words - scopes->len)
+    if (!text_is_scope(scope, len) || len + 1 > sizeof scopes->words - scopes->len)
         return false;
     memcpy(at, scope, len);
     at[len] = '\0';

@@ -14,6 +14,8 @@
 
 #include "catlatch.h"
 #include "plugin/http/answer.h"
+#include "plugin/http/credential.h"
+#include "plugin/http/scopes.h"
 
 /* Where a directive stands. */
 typedef struct {
@@ -49,7 +51,7 @@ typedef struct {
     ngx_flag_t checks_preflight;
     ngx_str_t config, service, realm;
     ngx_http_catlatch_place_t enable_place, config_place, service_place;
-    ngx_array_t *scopes;                /* of const char *; NULL: none are needed */
+    struct scopes *scopes;              /* NULL: none are needed */
     const char *scope_text;             /* the same, separated by one space */
     ngx_array_t *sources;               /* of ngx_http_catlatch_source_t */
     ngx_http_catlatch_target_t *target; /* if enabled */

@@ -67,8 +67,8 @@ static void prepare(ngx_http_request_t *r, const ngx_http_catlatch_loc_conf_t *c
     ngx_memzero(&asking->request, sizeof asking->request);
     asking->request.size = sizeof asking->request;
     if (conf->scopes != NULL) {
-        asking->request.scopes = conf->scopes->elts;
-        asking->request.scope_count = conf->scopes->nelts;
+        asking->request.scopes = conf->scopes->names;
+        asking->request.scope_count = conf->scopes->count;
     }
     read_address(r, asking);
 }
@@ -92,8 +92,7 @@ static enum catlatch_result verify_basic(ngx_http_request_t *r, struct catlatch 
         return ret->result = CATLATCH_MALFORMED;
     if (r->headers_in.passwd.len > 0)
         verify_key(latch, asking, &r->headers_in.passwd, ret);
-    if (r->headers_in.passwd.len > 0 && ret->result != CATLATCH_MALFORMED &&
-        ret->result != CATLATCH_NOT_FOUND) /* by a service that does not look at the form */
+    if (r->headers_in.passwd.len > 0 && !credential_user_is_next(ret->result))
         return ret->result;
     user = r->headers_in.user;
     ngx_str_set(&r->headers_in.user, "");

@@ -10,7 +10,6 @@
  *         proxy_pass http://127.0.0.1:8000;
  *     }
  */
-#include "core/text.h"
 #include "ngx_http_catlatch.h"
 
 static ngx_http_catlatch_place_t place_of(ngx_conf_t *cf)
@@ -55,45 +54,26 @@ static char *set_realm(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
     return r;
 }
 
-static const char *join_scopes(ngx_pool_t *pool, const ngx_array_t *scopes)
-{
-    const char *const *scope = scopes->elts;
-    size_t len = 0;
-
-    for (ngx_uint_t i = 0; i < scopes->nelts; i++)
-        len += ngx_strlen(scope[i]) + 1;
-    u_char *text = ngx_pnalloc(pool, len), *at = text;
-    if (text == NULL || len > CATLATCH_SCOPES_SIZE)
-        return NULL;
-    for (ngx_uint_t i = 0; i < scopes->nelts; i++) {
-        at = ngx_cpymem(at, scope[i], ngx_strlen(scope[i]));
-        *at++ = ' ';
-    }
-    at[-1] = '\0';
-    return (const char *)text;
-}
-
 static char *set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
     ngx_http_catlatch_loc_conf_t *conf = data;
-    ngx_str_t *words = cf->args->elts;
+    const ngx_str_t *words = cf->args->elts;
+    char *text = ngx_pnalloc(cf->pool, CATLATCH_SCOPES_SIZE);
 
     (void)cmd;
     if (conf->scopes != NULL)
         return "is duplicate";
-    conf->scopes = ngx_array_create(cf->pool, cf->args->nelts - 1, sizeof(const char *));
-    if (conf->scopes == NULL)
+    conf->scopes = ngx_palloc(cf->pool, sizeof *conf->scopes);
+    if (conf->scopes == NULL || text == NULL)
         return NGX_CONF_ERROR;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
-        const char **scope = ngx_array_push(conf->scopes);
-        if (!text_is_scope((const char *)words[i].data, words[i].len))
-            return "takes scopes: each 1 to 64 visible ASCII characters, no quotes, no backslashes";
-        if (scope == NULL)
-            return NGX_CONF_ERROR;
-        *scope = (const char *)words[i].data;
-    }
-    conf->scope_text = join_scopes(cf->pool, conf->scopes);
-    return conf->scope_text != NULL ? NGX_CONF_OK : "takes 2047 bytes of scopes in all";
+    scopes_init(conf->scopes);
+    for (ngx_uint_t i = 1; i < cf->args->nelts; i++)
+        if (!scopes_add(conf->scopes, (const char *)words[i].data, words[i].len))
+            return "takes scopes: each 1 to 64 visible ASCII characters, no quotes, no "
+                   "backslashes, 2047 bytes in all";
+    scopes_join(conf->scopes, text);
+    conf->scope_text = text;
+    return NGX_CONF_OK;
 }
 
 static ngx_int_t read_source(const ngx_array_t *args, ngx_http_catlatch_source_t *ret)
