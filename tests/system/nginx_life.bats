@@ -62,7 +62,7 @@ make_keys() { # COUNT: good ones and revoked ones
     launch catlatchd
     start_nginx
     local i n
-    for ((i = 0; i < $(in_full 200 20); i++)); do
+    for ((i = 0; i < $(in_full 200 8); i++)); do
         give_key "key-$i"
         for ((n = 0; n < 4; n++)); do [ "$(fetch_with "$key" /hello)" = 200 ]; done
         catlatch revoke "$id"
@@ -131,7 +131,7 @@ make_keys() { # COUNT: good ones and revoked ones
     start_nginx
     start_load 2
     local i worker
-    for ((i = 0; i < $(in_full 200 20); i++)); do
+    for ((i = 0; i < $(in_full 200 8); i++)); do
         kill -HUP "$nginx_pid"
         until_true eval '[ "$(grep -c "reconfiguring" "$dir/error.log")" -eq $((i + 1)) ]'
         [ $((i % 2)) -eq 0 ] || {
@@ -165,7 +165,7 @@ resident() { # PID...: KiB of memory that is theirs alone
     start_load 2
     until_true eval '[ "$(verified)" -ge 5000 ]'
     before=$(resident $workers)
-    while [ "$(verified)" -lt $((5000 + $(in_full 1000000 20000))) ]; do
+    while [ "$(verified)" -lt $((5000 + $(in_full 1000000 10000))) ]; do
         kill -0 "$load_pid"
         sleep 0.1
     done
@@ -193,7 +193,7 @@ resident() { # PID...: KiB of memory that is theirs alone
     }
     reload 5
     before=$(resident "$nginx_pid")
-    reload "$(in_full 500 25)"
+    reload "$(in_full 500 10)"
     after=$(resident "$nginx_pid")
     echo "# the master: $before KiB before, $after KiB after" >&3
     [ "$after" -le $((before + 200)) ]
