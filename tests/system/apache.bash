@@ -164,9 +164,9 @@ stop_apache() { # [SIGNAL]
     apache_pid=
 }
 
-# Runs this under each MPM, with what was written for it.
+# Runs this under each MPM, or those of $mpms, with what was written for it.
 under_each_mpm() { # COMMAND...
-    for mpm in prefork event; do
+    for mpm in ${mpms:-prefork event}; do
         start_apache
         "$@"
         stop_apache

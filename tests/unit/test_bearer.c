@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,9 +94,24 @@ static void the_longest_key_passes_and_one_byte_more_does_not(void **state)
     assert_refused(value, 7 + KEY_FOREIGN_MAX + 1, CATLATCH_MALFORMED);
 }
 
+static void every_byte_is_of_a_token_or_is_not(void **state)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "-._~+/";
+    char token[KEY_FOREIGN_MAX + 1];
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        char value[] = {'B', 'e', 'a', 'r', 'e', 'r', ' ', 'x', (char)c, 'y'};
+        bool fits = memchr(allowed, (int)c, sizeof allowed - 1) != NULL;
+        assert_int_equal(parse(value, sizeof value, token),
+                         fits ? CATLATCH_VALID : CATLATCH_MALFORMED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte_is_of_a_token_or_is_not),
         cmocka_unit_test(the_scheme_is_taken_in_any_case_with_any_number_of_spaces),
         cmocka_unit_test(trailing_blanks_are_not_part_of_the_token),
         cmocka_unit_test(another_scheme_or_none_is_missing),
