@@ -17,6 +17,8 @@ required = scope
 required = limit
 INI
     mpm=event
+    # What a directive means is the same under each; a long run sees to it.
+    [ -n "${CATLATCH_LONG:-}" ] || mpms=event
 }
 
 teardown() {
