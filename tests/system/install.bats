@@ -182,11 +182,11 @@ python_blocks() { # FOLDER
 ./usr/local/lib/php/$(basename "$(php-config --extension-dir)")/catlatch.so
 ./usr/local/lib/pkgconfig/catlatch.pc
 ./usr/local/lib/python3/dist-packages/catlatch/__init__.py
+./usr/local/lib/python3/dist-packages/catlatch/abi.py
 ./usr/local/lib/python3/dist-packages/catlatch/access.py
 ./usr/local/lib/python3/dist-packages/catlatch/answer.py
 ./usr/local/lib/python3/dist-packages/catlatch/asgi.py
 ./usr/local/lib/python3/dist-packages/catlatch/latch.py
-./usr/local/lib/python3/dist-packages/catlatch/library.py
 ./usr/local/lib/python3/dist-packages/catlatch/py.typed
 ./usr/local/lib/python3/dist-packages/catlatch/wsgi.py
 ./usr/local/lib/security/pam_catlatch.so

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from catlatch import Outcome, Result, answer, library
+from catlatch import Outcome, Result, abi, answer
 
 random.seed(1)
 
@@ -18,7 +18,7 @@ IDS = ("", "0123456789abcdef", "a b", 'a"b', "\n", "x" * 64, "x" * 65, "\u00e4",
 
 def outcome_with(result, matched, limit):
     """As the library leaves it behind for catlatch_limit: see struct stack_limit."""
-    raw = library.Outcome(result=result, matched=matched)
+    raw = abi.Outcome(result=result, matched=matched)
     raw.opaque[4:8] = struct.unpack("4Q", struct.pack("=IIIIQII", *limit))
     return raw
 

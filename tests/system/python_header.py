@@ -8,7 +8,7 @@ import sys
 import tempfile
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
 
-from catlatch import library
+from catlatch import abi
 
 # For catlatch_explain and catlatch_verify_batch, which Python does not have.
 STRUCTS_LEFT_OUT = {"step"}
@@ -47,14 +47,14 @@ def compiled():
 
 def wrapped():
     """The same, of Python's side."""
-    said = {f"CATLATCH_{member.name}": member.value for member in library.Result}
-    said.update((f"CATLATCH_E_{member.name}", member.value) for member in library.Error)
+    said = {f"CATLATCH_{member.name}": member.value for member in abi.Result}
+    said.update((f"CATLATCH_E_{member.name}", member.value) for member in abi.Error)
     said.update(
         (f"CATLATCH_{name}", value)
-        for name, value in vars(library).items()
+        for name, value in vars(abi).items()
         if isinstance(value, int) and (name.endswith("_SIZE") or name.startswith("OPEN_"))
     )
-    for kind in library.Sized.__subclasses__():
+    for kind in abi.Sized.__subclasses__():
         name = kind.__name__.lower()
         said[name] = ctypes.sizeof(kind)
         for field, _ in kind._fields_:
@@ -70,7 +70,7 @@ def kind_of(declared):
     if base[0] == "struct":
         if base[1] == "catlatch":
             return c_void_p if stars == 1 else POINTER(c_void_p)
-        return POINTER(getattr(library, base[1][len("catlatch_"):].capitalize()))
+        return POINTER(getattr(abi, base[1][len("catlatch_"):].capitalize()))
     return {"void": None, "int": c_int, "size_t": c_size_t, "char": c_char_p}[base[0]]
 
 
@@ -78,15 +78,15 @@ def check_functions():
     declared = re.findall(r"^([a-z][\w ]*?[ *]+)(catlatch_\w+)\(([^;]*?)\);", text, re.MULTILINE)
     prototypes = {name: (result, arguments.split(",")) for result, name, arguments in declared}
     assert len(prototypes) >= 13, prototypes.keys()
-    for name, signature in library.FUNCTIONS.items():
+    for name, signature in abi.FUNCTIONS.items():
         result, arguments = prototypes[name]
         assert tuple(map(kind_of, [result, *map(str.strip, arguments)])) == signature, name
 
 
 def check_words():
-    for result in library.Result:
-        assert library.quick.result_name(result).decode() == str(result)
-    assert library.Result(4711) is library.Result.DENIED  # a later library's
+    for result in abi.Result:
+        assert abi.quick.result_name(result).decode() == str(result)
+    assert abi.Result(4711) is abi.Result.DENIED  # a later library's
 
 
 assert len(structs) == 6 and all(members.values()), structs.keys()

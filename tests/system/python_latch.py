@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from catlatch import CatlatchError, Error, Latch, Limit, Result, library
+from catlatch import CatlatchError, Error, Latch, Limit, Result, abi
 
 CONFIG = os.environ["CATLATCH_CONFIG"]
 NO_KEY = "cc_live_0000000000000000000000000000000000000i6yS3"
@@ -135,7 +135,7 @@ def what_makes_no_sense_is_an_error():
     assert error.code is Error.NOT_FOUND
     error = raises(CatlatchError, "socket", Latch, CONFIG, "asking")
     assert error.code is Error.CONFIG
-    assert str(CatlatchError(Error.FULL)) == library.quick.strerror(Error.FULL).decode()
+    assert str(CatlatchError(Error.FULL)) == abi.quick.strerror(Error.FULL).decode()
     latch = Latch(CONFIG)
     raises(TypeError, "tuple", latch.verify, key="x", scopes="read")
     raises(ValueError, "NUL", latch.verify, key="x", scopes=("a\0b",))

@@ -9,6 +9,6 @@
 what lies below; libcatlatch.so.0 is found as any library is.
 """
 from .latch import CatlatchError, Identity, Latch, Limit, Outcome
-from .library import Error, Result
+from .abi import Error, Result
 
 __all__ = ["CatlatchError", "Error", "Identity", "Latch", "Limit", "Outcome", "Result"]

@@ -7,9 +7,9 @@ import logging
 import os
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Union
 
-from . import answer, library
+from . import answer, abi
 from .latch import CatlatchError, Latch, Outcome
-from .library import Result
+from .abi import Result
 
 logger = logging.getLogger("catlatch")
 
@@ -58,8 +58,8 @@ def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
                 f"catlatch: scope {scope!r}: it is 1 to 64 visible ASCII characters, "
                 "no quotes and no backslashes"
             )
-    if len(" ".join(scopes)) >= library.SCOPES_SIZE:
-        raise ValueError(f"catlatch: scopes: {library.SCOPES_SIZE - 1} bytes of them in all")
+    if len(" ".join(scopes)) >= abi.SCOPES_SIZE:
+        raise ValueError(f"catlatch: scopes: {abi.SCOPES_SIZE - 1} bytes of them in all")
     return tuple(scopes)
 
 
@@ -141,7 +141,7 @@ class Access:
             return self._outcome(Result.UNAVAILABLE)
 
     def _outcome(self, result: Result) -> Outcome:
-        return Outcome(self.latch, library.Outcome(result=result), self.scopes)
+        return Outcome(self.latch, abi.Outcome(result=result), self.scopes)
 
     def _verify(self, values: Values, address: Optional[str]) -> Outcome:
         found: Optional[tuple[Source, bytes]] = None

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Optional, Sequence
 
 from .latch import Outcome, seconds_up
-from .library import Result
+from .abi import Result
 
 REALM_MAX = 128
 REQUEST_ID_MAX = 64

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Callable, Optional, Sequence, Union
 
-from . import library
-from .library import Error, Result, quick, waiting
+from . import abi
+from .abi import Error, Result, quick, waiting
 
 MESSAGE_SIZE = 512
 
@@ -61,8 +61,8 @@ def seconds_up(milliseconds: Optional[int]) -> Optional[int]:
     return -(-milliseconds // 1000) if milliseconds else None
 
 
-def _limit_of(outcome: library.Outcome) -> Optional[Limit]:
-    raw, never = library.Limit(), library.UINT64_MAX
+def _limit_of(outcome: abi.Outcome) -> Optional[Limit]:
+    raw, never = abi.Limit(), abi.UINT64_MAX
     if quick.limit(byref(outcome), byref(raw)) != 0:
         return None
     return Limit(
@@ -80,7 +80,7 @@ class Outcome:
 
     __slots__ = ("latch", "result", "asked", "_raw", "_identity", "_limit")
 
-    def __init__(self, latch: Latch, raw: library.Outcome, asked: Sequence[str] = ()) -> None:
+    def __init__(self, latch: Latch, raw: abi.Outcome, asked: Sequence[str] = ()) -> None:
         self.latch = latch
         self.result = Result(raw.result)
         self.asked = asked  # the scopes that were
@@ -132,7 +132,7 @@ class Outcome:
 
     def become(self, result: Result) -> Outcome:
         """The same key with another result."""
-        raw = library.Outcome.from_buffer_copy(self._raw)
+        raw = abi.Outcome.from_buffer_copy(self._raw)
         raw.result = result
         return Outcome(self.latch, raw, self.asked)
 
@@ -143,7 +143,7 @@ class _Handle:
     def __init__(self, config: Optional[bytes], service: Optional[bytes], flags: int) -> None:
         self.pointer = ctypes.c_void_p()
         message = ctypes.create_string_buffer(MESSAGE_SIZE)
-        options = library.Options(config_path=config, service=service, flags=flags)
+        options = abi.Options(config_path=config, service=service, flags=flags)
         with _turn:
             code = waiting.open(byref(options), byref(self.pointer), message, MESSAGE_SIZE)
         if code != 0:
@@ -168,10 +168,10 @@ def _bytes(text: Text) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
-def _request(scopes: Sequence[str], address: Optional[str]) -> library.Request:
+def _request(scopes: Sequence[str], address: Optional[str]) -> abi.Request:
     if isinstance(scopes, str):
         raise TypeError(f"catlatch: scopes are a tuple of words: ({scopes!r},)")
-    request = library.Request()
+    request = abi.Request()
     if scopes:
         request.scopes = _scope_array(tuple(scopes))
         request.scope_count = len(scopes)
@@ -210,7 +210,7 @@ class Latch:
             _Handle,
             None if config is None else os.fsencode(config),
             None if service is None else _text("a service", service),
-            0 if may_block else library.OPEN_NEVER_BLOCK,
+            0 if may_block else abi.OPEN_NEVER_BLOCK,
         )
         self._handles: Any = threading.local() if may_block else SimpleNamespace()
         self._handles.own = self._open()
@@ -240,7 +240,7 @@ class Latch:
         the value of X-Forwarded-For, a comma and the peer's address; the service says which counts.
         Blocks: never; with may_block, as the service's modules do.
         """
-        request, raw = _request(scopes, address), library.Outcome()
+        request, raw = _request(scopes, address), abi.Outcome()
         if key is not None:
             request.key = sent = _bytes(key)
             request.key_len = len(sent)
@@ -266,8 +266,8 @@ class Latch:
         one file."""
         return bool(self._ask(waiting.refresh) == 0)
 
-    def _identity(self, outcome: library.Outcome) -> Optional[Identity]:
-        raw = library.Identity()
+    def _identity(self, outcome: abi.Outcome) -> Optional[Identity]:
+        raw = abi.Identity()
         code = self._ask(self._calls.identity, byref(outcome), byref(raw))
         if code in (Error.NOT_FOUND, Error.UNAVAILABLE):
             return None
