@@ -1,6 +1,6 @@
 # apache.bash - Debian's Apache with the module of this build, on a loopback port, under each MPM, and
 # keys whose text must not be found in any log.
-# Loaded after ../cli/lib and process.
+# Loaded after ../cli/lib, process and web.
 
 apache_modules=/usr/lib/apache2/modules
 
@@ -53,8 +53,7 @@ close_apache_folder() {
     local leaked= crashed
     stop_apache
     crashed=$(grep -E 'exit signal|exited with|corrupt' "$dir/error.log" | grep -v 'exit signal Killed')
-    [ ! -s "$dir/keys" ] || leaked=$(grep -hFf "$dir/keys" "$dir/error.log" "$dir/access.log" |
-        sed -f <(sed 's/.*/s|&|KEY|g/' "$dir/keys"))
+    leaked=$(leaked_keys "$dir/error.log" "$dir/access.log")
     [ -z "${BATS_ERROR_STATUS:-}" ] || [ "${BATS_ERROR_STATUS:-0}" -eq 0 ] ||
         { echo "under $mpm:" && tail -n 20 "$dir/error.log"; }
     remove_folder
@@ -66,12 +65,6 @@ close_apache_folder() {
         printf 'a key is in a log:\n%s\n' "$leaked"
         return 1
     }
-}
-
-# As make_key; it leaves no trace.
-give_key() { # NAME [OPTION...]
-    make_key "$@"
-    echo "$key" >>"$dir/keys"
 }
 
 # The configuration: what is in the server comes on standard input, in which PORT is its port. Behind
@@ -173,37 +166,16 @@ under_each_mpm() { # COMMAND...
     done
 }
 
+web_address() {
+    echo "$port"
+}
+
 # One request; what came is in $dir/head and $dir/answer, and the status is printed.
 fetch() { # PATH [curl's options]
     local path=$1
     shift
     curl -sS --max-time 20 -D "$dir/head" -o "$dir/answer" -w '%{http_code}\n' "$@" \
         --connect-to "localhost:80:127.0.0.1:$port" "http://localhost$path"
-}
-
-# With a key, which is in no process's arguments.
-fetch_with() { # KEY PATH [curl's options]
-    local sent=$1
-    shift
-    fetch "$@" -H @- <<<"Authorization: Bearer $sent"
-}
-
-# The value of a header field of the last answer, without its name.
-field() { # NAME
-    tr -d '\r' <"$dir/head" | sed -n "s/^$1: //Ip"
-}
-
-# The last answer is a refusal with this status and code, as every refusal is.
-expect_refused() { # STATUS CODE SAID
-    [ "$3" = "$1" ] && [ "$(field content-type)" = application/problem+json ] &&
-        [ "$(field cache-control)" = no-store ] && [ -n "$(field x-request-id)" ] &&
-        jq -e --arg code "$2" --argjson status "$1" --arg id "$(field x-request-id)" \
-            '.code == $code and .status == $status and .request_id == $id and .type == "about:blank"' \
-            "$dir/answer" >/dev/null || {
-        echo "under $mpm: status $3, expected $1 and $2"
-        cat "$dir/head" "$dir/answer"
-        return 1
-    }
 }
 
 # The last answer was granted, and came from where it says what it was sent; this was said.

@@ -4,6 +4,7 @@
 
 load ../cli/lib
 load process
+load web
 load apache
 
 setup() {

@@ -1,6 +1,6 @@
 # nginx.bash - Debian's nginx with the module of this build, on unix sockets in a test's folder, and
 # keys whose text must not be found in any log.
-# Loaded after ../cli/lib and process.
+# Loaded after ../cli/lib, process and web.
 
 # Why nginx cannot load the module here; nothing where it can.
 nginx_missing() {
@@ -42,8 +42,7 @@ close_web_folder() {
     local leaked= found
     stop_nginx
     found=$(cat "$dir"/found.* 2>/dev/null || true)
-    [ ! -s "$dir/keys" ] || leaked=$(grep -hFf "$dir/keys" "$dir/error.log" "$dir/access.log" |
-        sed -f <(sed 's/.*/s|&|KEY|g/' "$dir/keys"))
+    leaked=$(leaked_keys "$dir/error.log" "$dir/access.log")
     [ -z "${BATS_ERROR_STATUS:-}" ] || [ "${BATS_ERROR_STATUS:-0}" -eq 0 ] ||
         tail -n 20 "$dir/error.log"
     remove_folder
@@ -55,12 +54,6 @@ close_web_folder() {
         printf 'a key is in a log:\n%s\n' "$leaked"
         return 1
     }
-}
-
-# As make_key; it leaves no trace.
-give_key() { # NAME [OPTION...]
-    make_key "$@"
-    echo "$key" >>"$dir/keys"
 }
 
 # The configuration: what is in the server's block comes on standard input. `app` is a server
@@ -137,6 +130,10 @@ stop_nginx() { # [SIGNAL]
     nginx_pid=
 }
 
+web_address() {
+    echo "$dir/web.sock"
+}
+
 # One request; what came is in $dir/head and $dir/answer, and the status is printed.
 fetch() { # PATH [curl's options]
     local path=$1
@@ -151,29 +148,4 @@ fetch2() { # PATH [curl's options]
     shift
     curl -sS --max-time 20 --unix-socket "$dir/h2.sock" --http2-prior-knowledge -D "$dir/head" \
         -o "$dir/answer" -w '%{http_code}\n' "$@" "http://localhost$path"
-}
-
-# With a key, which is in no process's arguments.
-fetch_with() { # KEY PATH [curl's options]
-    local sent=$1
-    shift
-    fetch "$@" -H @- <<<"Authorization: Bearer $sent"
-}
-
-# The value of a header field of the last answer, without its name.
-field() { # NAME
-    tr -d '\r' <"$dir/head" | sed -n "s/^$1: //Ip"
-}
-
-# The last answer is a refusal with this status and code, as every refusal is.
-expect_refused() { # STATUS CODE SAID
-    [ "$3" = "$1" ] && [ "$(field content-type)" = application/problem+json ] &&
-        [ "$(field cache-control)" = no-store ] && [ -n "$(field x-request-id)" ] &&
-        jq -e --arg code "$2" --argjson status "$1" --arg id "$(field x-request-id)" \
-            '.code == $code and .status == $status and .request_id == $id and .type == "about:blank"' \
-            "$dir/answer" >/dev/null || {
-        echo "status $3, expected $1 and $2"
-        cat "$dir/head" "$dir/answer"
-        return 1
-    }
 }

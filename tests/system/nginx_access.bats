@@ -3,6 +3,7 @@
 
 load ../cli/lib
 load process
+load web
 load nginx
 
 setup() {

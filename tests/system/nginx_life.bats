@@ -4,6 +4,7 @@
 
 load ../cli/lib
 load process
+load web
 load nginx
 
 setup() {
@@ -26,36 +27,6 @@ teardown() {
         touch "$dir/stop"
         close_web_folder
     }
-}
-
-in_full() { # LONG SHORT
-    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
-}
-
-# Asks all the time, with these keys in turn; see web_load.py. end_load says whether all was well.
-start_load() { # PROCESSES
-    rm -f "$dir/stop"
-    python3 "$BATS_TEST_DIRNAME/web_load.py" "$dir/web.sock" /hello "$dir/good" "$dir/bad" \
-        "$dir/stop" "$1" >"$dir/load" 2>&1 3>&- &
-    load_pid=$!
-}
-
-end_load() {
-    local status=0
-    touch "$dir/stop"
-    wait "$load_pid" || status=$?
-    sed 's/^/# /' "$dir/load" >&3
-    return "$status"
-}
-
-make_keys() { # COUNT: good ones and revoked ones
-    local i
-    : >"$dir/good" >"$dir/bad"
-    for ((i = 0; i < $1; i++)); do
-        give_key "good-$i" && echo "$key" >>"$dir/good"
-        give_key "bad-$i" && echo "$key" >>"$dir/bad"
-        catlatch revoke "$id"
-    done
 }
 
 @test "a revoked key is refused by every worker once revoke has returned" {

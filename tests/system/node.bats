@@ -4,6 +4,7 @@
 
 load ../cli/lib
 load process
+load web
 load nginx
 
 # Why Node cannot load the addon here; nothing where it can.

@@ -35,7 +35,7 @@ open_php_folder() {
 close_php_folder() {
     local leaked=
     stop_fpm
-    [ ! -s "$dir/keys" ] || leaked=$(grep -hFf "$dir/keys" "$dir/fpm.log" | head -n 1)
+    leaked=$(leaked_keys "$dir/fpm.log" | head -n 1)
     [ -z "${BATS_ERROR_STATUS:-}" ] || [ "${BATS_ERROR_STATUS:-0}" -eq 0 ] ||
         tail -n 20 "$dir/fpm.log" | cut -c1-200
     close_web_folder && [ -z "$leaked" ] || {
