@@ -1,11 +1,12 @@
 /* What a client is told: header fields, and the body in the place of httpd's own page. */
 #include "plugin/apache/mod_catlatch.h"
 
-#include <apr_strings.h>
 #include <http_protocol.h>
 #include <mod_core.h>
 #include <string.h>
 #include <util_filter.h>
+
+#include "plugin/http/fields.h"
 
 #define FILTER_NAME "CATLATCH_ANSWER"
 
@@ -31,42 +32,25 @@ static const char *request_id_of(request_rec *r)
     return r->log_id;
 }
 
-static void add_field(request_rec *r, const char *name, const char *value)
+/* They go with every page about the refusal, the site's own too. */
+static void add_field(void *context, const char *name, const char *value)
 {
+    request_rec *r = context;
+
     apr_table_set(r->err_headers_out, name, value);
 }
 
 void refusal_add_rate(request_rec *r, const struct answer *answer)
 {
-    char policy[ANSWER_RATE_SIZE], rate[ANSWER_RATE_SIZE];
-
-    if (!answer_rate(answer, policy, rate))
-        return;
-    add_field(r, "RateLimit-Policy", policy);
-    add_field(r, "RateLimit", rate);
+    fields_tell_rate(answer, add_field, r);
 }
 
-static void add_challenge(request_rec *r, const struct verdict *verdict)
-{
-    char challenge[ANSWER_CHALLENGE_SIZE];
-
-    if (answer_challenge(&verdict->answer, realm_of(r), verdict->missing, challenge) > 0)
-        add_field(r, "WWW-Authenticate", challenge);
-}
-
-/* They go with every page about the refusal, the site's own too. */
 void refusal_add_fields(request_rec *r, const struct verdict *verdict)
 {
-    const struct answer *answer = &verdict->answer;
     const char *id = request_id_of(r);
 
-    add_challenge(r, verdict);
-    refusal_add_rate(r, answer);
-    if (answer->retry_after_s != 0)
-        add_field(r, "Retry-After", apr_psprintf(r->pool, "%lu", answer->retry_after_s));
-    add_field(r, "Cache-Control", "no-store");
-    if (id != NULL)
-        add_field(r, "X-Request-Id", id);
+    fields_tell(&verdict->answer, realm_of(r), verdict->missing, id, id != NULL ? strlen(id) : 0,
+                add_field, r);
 }
 
 /* Whether httpd is about to send a page of its own. One of the site's is a text, or comes by a
@@ -101,7 +85,7 @@ static apr_bucket_brigade *body_of(ap_filter_t *f)
 
     APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_heap_create(body, len, NULL, alloc));
     APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(alloc));
-    ap_set_content_type(r, "application/problem+json");
+    ap_set_content_type(r, ANSWER_BODY_TYPE);
     ap_set_content_length(r, (apr_off_t)len);
     return brigade;
 }

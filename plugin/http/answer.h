@@ -22,6 +22,9 @@
 #define ANSWER_RATE_SIZE 64u
 #define ANSWER_REQUEST_ID_MAX 64u
 
+/* Of the body. */
+#define ANSWER_BODY_TYPE "application/problem+json"
+
 struct answer {
     enum catlatch_result result;
     unsigned status;             /* of HTTP */
@@ -50,7 +53,7 @@ size_t answer_challenge(const struct answer *answer, const char *realm, const ch
 bool answer_rate(const struct answer *answer, char ret_policy[ANSWER_RATE_SIZE],
                  char ret_rate[ANSWER_RATE_SIZE]);
 
-/* The body, application/problem+json. A request_id that is NULL or not sane is not in it. Returns
+/* The body, of ANSWER_BODY_TYPE. A request_id that is NULL or not sane is not in it. Returns
  * its length. */
 size_t answer_body(const struct answer *answer, const char *scopes, const char *request_id,
                    size_t request_id_len, char ret[ANSWER_BODY_SIZE]);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void tell_rate(const struct answer *answer, fields_told told, void *context)
+void fields_tell_rate(const struct answer *answer, fields_told told, void *context)
 {
     char policy[ANSWER_RATE_SIZE], rate[ANSWER_RATE_SIZE];
 
@@ -32,16 +32,25 @@ static void tell_retry(const struct answer *answer, fields_told told, void *cont
     told(context, "Retry-After", text);
 }
 
-void fields_tell(const struct answer *answer, const char *realm, const char *scopes,
-                 const char *request_id, fields_told told, void *context)
+static void tell_request_id(const char *id, size_t len, fields_told told, void *context)
 {
-    tell_rate(answer, told, context);
+    char text[ANSWER_REQUEST_ID_MAX + 1];
+
+    if (id == NULL || !answer_request_id_is_sane(id, len))
+        return;
+    memcpy(text, id, len);
+    text[len] = '\0';
+    told(context, "X-Request-Id", text);
+}
+
+void fields_tell(const struct answer *answer, const char *realm, const char *scopes,
+                 const char *request_id, size_t request_id_len, fields_told told, void *context)
+{
+    fields_tell_rate(answer, told, context);
     if (answer->result == CATLATCH_VALID)
         return;
     tell_challenge(answer, realm, scopes, told, context);
     tell_retry(answer, told, context);
     told(context, "Cache-Control", "no-store");
-    told(context, "Content-Type", "application/problem+json");
-    if (request_id != NULL && answer_request_id_is_sane(request_id, strlen(request_id)))
-        told(context, "X-Request-Id", request_id);
+    tell_request_id(request_id, request_id_len, told, context);
 }

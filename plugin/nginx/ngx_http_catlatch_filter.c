@@ -1,56 +1,50 @@
 /* What a client is told: header fields, and the body in the place of nginx's own page. */
 #include "ngx_http_catlatch.h"
+#include "plugin/http/fields.h"
 
 static ngx_http_output_header_filter_pt next_header_filter;
 static ngx_http_output_body_filter_pt next_body_filter;
 
-static ngx_int_t add_header(ngx_http_request_t *r, const char *name, const char *value, size_t len)
+/* Fields on their way into a response. */
+typedef struct {
+    ngx_http_request_t *r;
+    ngx_int_t rc; /* NGX_ERROR: memory was out for one */
+} adding_t;
+
+static ngx_int_t fill_header(ngx_http_request_t *r, ngx_table_elt_t *header, const char *name,
+                             const char *value)
 {
-    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+    size_t len = ngx_strlen(value);
     u_char *copy = ngx_pnalloc(r->pool, len);
 
-    if (header == NULL)
-        return NGX_ERROR;
-    header->hash = 0;
     if (copy == NULL)
         return NGX_ERROR;
     ngx_memcpy(copy, value, len);
-    header->hash = 1;
-    header->key.data = (u_char *)name;
-    header->key.len = ngx_strlen(name);
-    header->value.data = copy;
-    header->value.len = len;
+    ngx_str_t key = {ngx_strlen(name), (u_char *)name};
+    *header = (ngx_table_elt_t){.hash = 1, .key = key, .value = {len, copy}};
     return NGX_OK;
+}
+
+static void add_header(void *context, const char *name, const char *value)
+{
+    adding_t *adding = context;
+    ngx_table_elt_t *header =
+        adding->rc == NGX_OK ? ngx_list_push(&adding->r->headers_out.headers) : NULL;
+
+    if (header == NULL) {
+        adding->rc = NGX_ERROR;
+        return;
+    }
+    header->hash = 0; /* which is not sent, should there be no memory for its value */
+    adding->rc = fill_header(adding->r, header, name, value);
 }
 
 static ngx_int_t add_rate(ngx_http_request_t *r, const struct answer *answer)
 {
-    char policy[ANSWER_RATE_SIZE], rate[ANSWER_RATE_SIZE];
+    adding_t adding = {r, NGX_OK};
 
-    if (!answer_rate(answer, policy, rate))
-        return NGX_OK;
-    if (add_header(r, "RateLimit-Policy", policy, ngx_strlen(policy)) != NGX_OK)
-        return NGX_ERROR;
-    return add_header(r, "RateLimit", rate, ngx_strlen(rate));
-}
-
-static ngx_int_t add_challenge(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
-{
-    char challenge[ANSWER_CHALLENGE_SIZE];
-    size_t len = answer_challenge(&ctx->answer, (const char *)ctx->conf->realm.data,
-                                  ctx->conf->scope_text, challenge);
-
-    return len == 0 ? NGX_OK : add_header(r, "WWW-Authenticate", challenge, len);
-}
-
-static ngx_int_t add_retry(ngx_http_request_t *r, const struct answer *answer)
-{
-    char text[NGX_INT_T_LEN];
-
-    if (answer->retry_after_s == 0)
-        return NGX_OK;
-    u_char *end = ngx_sprintf((u_char *)text, "%ul", answer->retry_after_s);
-    return add_header(r, "Retry-After", text, (size_t)((char *)end - text));
+    fields_tell_rate(answer, add_header, &adding);
+    return adding.rc;
 }
 
 static ngx_http_variable_value_t *request_id_of(ngx_http_request_t *r)
@@ -66,12 +60,12 @@ static ngx_http_variable_value_t *request_id_of(ngx_http_request_t *r)
 static ngx_int_t add_refusal(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
 {
     ngx_http_variable_value_t *id = request_id_of(r);
+    adding_t adding = {r, NGX_OK};
 
-    if (add_challenge(r, ctx) != NGX_OK || add_retry(r, &ctx->answer) != NGX_OK ||
-        add_rate(r, &ctx->answer) != NGX_OK ||
-        add_header(r, "Cache-Control", "no-store", sizeof "no-store" - 1) != NGX_OK)
-        return NGX_ERROR;
-    return id == NULL ? NGX_OK : add_header(r, "X-Request-Id", (const char *)id->data, id->len);
+    fields_tell(&ctx->answer, (const char *)ctx->conf->realm.data, ctx->conf->scope_text,
+                id != NULL ? (const char *)id->data : NULL, id != NULL ? id->len : 0, add_header,
+                &adding);
+    return adding.rc;
 }
 
 /* Whether nginx is about to send a page of its own because the request was refused in the access
@@ -105,7 +99,7 @@ static ngx_int_t write_body(ngx_http_request_t *r, ngx_http_catlatch_ctx_t *ctx)
 static void describe_body(ngx_http_request_t *r, const ngx_http_catlatch_ctx_t *ctx)
 {
     r->headers_out.content_length_n = (off_t)ctx->body.len;
-    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    ngx_str_set(&r->headers_out.content_type, ANSWER_BODY_TYPE);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     ngx_str_null(&r->headers_out.charset);

@@ -434,11 +434,23 @@ static void tell_field(void *context, const char *name, const char *value)
     set_text(telling->env, telling->object, name, value);
 }
 
+static napi_value make_headers(napi_env env, const struct outcome *outcome, const char *realm,
+                               const struct string *id)
+{
+    struct telling telling = {.env = env};
+
+    if (napi_create_object(env, &telling.object) != napi_ok)
+        return NULL;
+    fields_tell(&outcome->answer, realm, outcome->scopes, id->bytes, id->len, tell_field, &telling);
+    if (outcome->answer.result != CATLATCH_VALID)
+        tell_field(&telling, "Content-Type", ANSWER_BODY_TYPE);
+    return telling.object;
+}
+
 /* headers(outcome, realm, requestId) */
 static napi_value headers_of(napi_env env, napi_callback_info info)
 {
-    napi_value given[3];
-    struct telling telling = {.env = env};
+    napi_value given[3], made = NULL;
     struct string realm, id = {0};
 
     take_arguments(env, info, 3, given);
@@ -450,13 +462,12 @@ static napi_value headers_of(napi_env env, napi_callback_info info)
         if (realm.bytes != NULL && !answer_realm_is_sane(realm.bytes, realm.len))
             type_error(env, "realm must be 1 to 128 visible ASCII characters and spaces, no quotes "
                             "and no backslashes");
-        else if (napi_create_object(env, &telling.object) == napi_ok)
-            fields_tell(&outcome->answer, realm.bytes != NULL ? realm.bytes : "api",
-                        outcome->scopes, id.bytes, tell_field, &telling);
+        else
+            made = make_headers(env, outcome, realm.bytes != NULL ? realm.bytes : "api", &id);
     }
     drop_string(&realm);
     drop_string(&id);
-    return telling.object;
+    return made;
 }
 
 /* body(outcome, requestId) */

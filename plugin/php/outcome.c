@@ -175,6 +175,21 @@ static const char *id_or_null(const zend_string *id)
     return id != NULL ? ZSTR_VAL(id) : NULL;
 }
 
+static size_t len_of(const zend_string *id)
+{
+    return id != NULL ? ZSTR_LEN(id) : 0;
+}
+
+/* All fields, the body's type among them. */
+static void tell_fields(const outcome_object *outcome, const char *realm, const zend_string *id,
+                        fields_told told, void *context)
+{
+    fields_tell(&outcome->answer, realm, scopes_of(outcome), id_or_null(id), len_of(id), told,
+                context);
+    if (outcome->answer.result != CATLATCH_VALID)
+        told(context, "Content-Type", ANSWER_BODY_TYPE);
+}
+
 static void add_field(void *array, const char *name, const char *value)
 {
     add_assoc_string(array, name, value);
@@ -191,8 +206,7 @@ static ZEND_METHOD(Catlatch_Outcome, headers)
     if (realm_text == NULL)
         RETURN_THROWS();
     array_init(return_value);
-    fields_tell(&outcome->answer, realm_text, scopes_of(outcome), id_or_null(id), add_field,
-                return_value);
+    tell_fields(outcome, realm_text, id, add_field, return_value);
 }
 
 static size_t body_of(const outcome_object *outcome, const zend_string *id,
@@ -200,8 +214,7 @@ static size_t body_of(const outcome_object *outcome, const zend_string *id,
 {
     if (outcome->answer.result == CATLATCH_VALID)
         return 0;
-    return answer_body(&outcome->answer, scopes_of(outcome), id_or_null(id),
-                       id != NULL ? ZSTR_LEN(id) : 0, ret);
+    return answer_body(&outcome->answer, scopes_of(outcome), id_or_null(id), len_of(id), ret);
 }
 
 static ZEND_METHOD(Catlatch_Outcome, body)
@@ -263,7 +276,7 @@ static ZEND_METHOD(Catlatch_Outcome, send)
     const char *realm_text = realm_of(realm);
     if (realm_text == NULL || (id = sane_id(id)) == NULL)
         RETURN_THROWS();
-    fields_tell(&outcome->answer, realm_text, scopes_of(outcome), ZSTR_VAL(id), send_field, NULL);
+    tell_fields(outcome, realm_text, id, send_field, NULL);
     if (outcome->answer.result != CATLATCH_VALID) /* last, for a challenge makes it 401 there */
         sapi_header_op(SAPI_HEADER_SET_STATUS, (void *)(zend_long)outcome->answer.status);
     size_t len = body_of(outcome, id, body);
