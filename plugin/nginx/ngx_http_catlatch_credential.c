@@ -78,12 +78,12 @@ void ngx_http_catlatch_find_credential(ngx_http_request_t *r, const ngx_array_t 
         for (at_t at = first_header(r); (header = header_at(&at)) != NULL; at.i++) {
             if (!is_called(header, header_of(&source[n])))
                 continue;
-            if (++count > 1 ||
-                (is_for(&source[n], &header->value) && ret->found != NGX_HTTP_CATLATCH_NONE)) {
+            ngx_int_t is_ours = is_for(&source[n], &header->value);
+            if (++count > 1 || (is_ours && ret->found != NGX_HTTP_CATLATCH_NONE)) {
                 ret->found = NGX_HTTP_CATLATCH_SEVERAL;
                 return;
             }
-            if (!is_for(&source[n], &header->value))
+            if (!is_ours)
                 continue;
             ret->found = NGX_HTTP_CATLATCH_ONE;
             ret->source = &source[n];
