@@ -152,13 +152,6 @@ CONF
         "$(fetch /hello --http2-prior-knowledge -H 'Authorization: Bearer a' -H 'Authorization: Bearer b')"
 }
 
-# What raw bytes are answered: the statuses, in order. In them \r\n is written out, and KEY stands
-# for the key.
-statuses() { # PRINTF-TEXT
-    printf "${1//KEY/$key}" | python3 "$BATS_TEST_DIRNAME/raw_http.py" "$port" >"$dir/raw"
-    grep -a -o '^HTTP/1.1 [0-9]*' "$dir/raw" | cut -d' ' -f2 | tr '\n' ' '
-}
-
 # These lines, each in a request of its own on one connection, are all answered so.
 expect_all() { # STATUS LINE...
     local wanted=$1 line text= said

@@ -23,6 +23,7 @@ INI
 }
 
 teardown() {
+    stop_app
     [ -z "${dir:-}" ] || close_apache_folder
 }
 
@@ -558,6 +559,19 @@ CONF
         expect_said "$(fetch_with "$key" /shown)" "authorization=Bearer $key key= copy=Bearer $key owner=acme"
     }
     under_each_mpm hidden
+}
+
+@test "an upgraded connection goes on after its key was granted, and is none without" {
+    write_apache <<CONF
+    <Location /socket>
+        AuthType Catlatch
+        Require valid-key
+        ProxyPass unix:$dir/app.sock|http://localhost/ upgrade=ANY
+    </Location>
+CONF
+    launch catlatchd
+    start_app "$dir/app.sock"
+    under_each_mpm check_upgrade /socket
 }
 
 @test "a preflight is checked, or let through where that is said" {

@@ -101,13 +101,6 @@ CONF
     done
 }
 
-# What raw bytes are answered: the statuses, in order. In them \r\n is written out, and KEY stands
-# for the key.
-statuses() { # PRINTF-TEXT
-    printf "${1//KEY/$key}" | python3 "$BATS_TEST_DIRNAME/raw_http.py" "$dir/web.sock" >"$dir/raw"
-    grep -a -o '^HTTP/1.1 [0-9]*' "$dir/raw" | cut -d' ' -f2 | tr '\n' ' '
-}
-
 # One request with this Authorization line.
 expect_header() { # STATUS LINE
     local said

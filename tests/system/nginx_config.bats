@@ -20,15 +20,8 @@ INI
 }
 
 teardown() {
-    [ -z "${app:-}" ] || kill "$app"
+    stop_app
     [ -z "${dir:-}" ] || close_web_folder
-}
-
-# The application of web_app.py on this socket.
-start_app() { # SOCKET
-    python3 "$BATS_TEST_DIRNAME/web_app.py" "$1" "$dir" 3>&- &
-    app=$!
-    until_true [ -S "$1" ]
 }
 
 # What the server behind was sent.
@@ -222,19 +215,7 @@ CONF
         }
 CONF
     start_app "$dir/late.sock"
-    give_key first
-    upgrade() { # KEY
-        printf 'GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: echo\r\nConnection: upgrade\r\n%s\r\n\r\nhello\n' \
-            "Authorization: Bearer $1" | python3 "$BATS_TEST_DIRNAME/raw_http.py" "$dir/web.sock"
-    }
-    local answer
-    answer=$(upgrade "$key")
-    expect_text "$answer" 'HTTP/1.1 101 Switching Protocols'
-    expect_text "$answer" 'echo hello'
-    catlatch revoke "$id"
-    answer=$(upgrade "$key")
-    expect_text "$answer" 'HTTP/1.1 401 Unauthorized'
-    [[ $answer != *'echo hello'* ]]
+    check_upgrade /socket
 }
 
 @test "a page of the site's own takes the place of the body, and keeps the fields" {

@@ -38,6 +38,38 @@ expect_refused() { # STATUS CODE SAID
     }
 }
 
+# What raw bytes are answered: the statuses, in order. In them \r\n is written out, and KEY stands
+# for the key.
+statuses() { # PRINTF-TEXT
+    printf "${1//KEY/$key}" | python3 "$BATS_TEST_DIRNAME/raw_http.py" "$(web_address)" >"$dir/raw"
+    grep -a -o '^HTTP/1.1 [0-9]*' "$dir/raw" | cut -d' ' -f2 | tr '\n' ' '
+}
+
+# The application of web_app.py, behind the server.
+start_app() { # SOCKET
+    python3 "$BATS_TEST_DIRNAME/web_app.py" "$1" "$dir" 3>&- &
+    app_pid=$!
+    until_true [ -S "$1" ]
+    chmod 666 "$1"
+}
+
+stop_app() {
+    [ -z "${app_pid:-}" ] || kill "$app_pid"
+    app_pid=
+}
+
+# An upgraded connection to the application goes on after its key was granted, and is none without.
+check_upgrade() { # PATH
+    local request="GET $1 HTTP/1.1\\r\\nHost: localhost\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n"
+    request+='Authorization: Bearer KEY\r\n\r\nhello\n'
+    give_key upgrading
+    [ "$(statuses "$request")" = '101 ' ]
+    grep -q '^echo hello' "$dir/raw"
+    catlatch revoke "$id"
+    [[ $(statuses "$request") == '401 '* ]] # what follows is no request
+    run ! grep -q '^echo hello' "$dir/raw"
+}
+
 in_full() { # LONG SHORT
     [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
 }
