@@ -51,7 +51,7 @@ static bool is_token68(const char *bytes, size_t len)
 static bool is_bearer(const char *value, size_t len)
 {
     return len >= SCHEME_LEN && text_is_nocase((struct text){value, SCHEME_LEN}, scheme) &&
-           (len == SCHEME_LEN || !is_token_char(value[SCHEME_LEN]));
+           (len == SCHEME_LEN || value[SCHEME_LEN] == ' ' || !is_token_char(value[SCHEME_LEN]));
 }
 
 enum catlatch_result bearer_token(const char *value, size_t len, struct text *ret_token)
