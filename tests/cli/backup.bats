@@ -401,8 +401,7 @@ uses_of() {
 @test "the recipe of the README works as it stands" {
     make_key one
     local recipe
-    recipe=$(awk '/^## / { here = $0 == "## Backups" } here && /^```/ { inside = $0 == "```sh"; next } here && inside' \
-        "$BATS_TEST_DIRNAME/../../README.md")
+    recipe=$(readme_code Backups sh)
     [ "$(grep -c '^catlatch' <<<"$recipe")" -eq 3 ]
     run bash -euc "${recipe//\/var\/backups/$dir}"
     expect_status 0

@@ -491,7 +491,7 @@ INI
 
 @test "moving in, as the README has it" {
     start_daemon
-    sed -n '/^\$ cat keys.ndjson/,/^\$ catlatch/p' "$BATS_TEST_DIRNAME/../../README.md" | grep '^{' >"$dir/keys.ndjson"
+    readme_code 'Moving in' console | grep '^{' >"$dir/keys.ndjson"
     [ "$(wc -l <"$dir/keys.ndjson")" -eq 2 ]
     run --separate-stderr catlatch import "$dir/keys.ndjson" --assume-bits 128 --dry-run
     expect_status 0

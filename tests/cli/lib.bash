@@ -23,6 +23,18 @@ INI
     daemon_pid=
 }
 
+# The blocks of code of this kind under a heading of the README, one behind the other; or the first,
+# the second of them.
+readme_code() { # HEADING KIND [NUMBER]
+    local folder tests files
+    tests=$(dirname "${BASH_SOURCE[0]}")/..
+    folder=$(mktemp -d "$BATS_TEST_TMPDIR/readme.XXXXXX")
+    "$tests/blocks" -v folder="$folder" -v heading="$1" "$tests/../README.md"
+    files=("$folder"/*."$2")
+    [ -z "${3:-}" ] || files=("${files[$3 - 1]}")
+    cat "${files[@]}"
+}
+
 # Waits until the command succeeds, for half a minute at most.
 until_true() {
     local i

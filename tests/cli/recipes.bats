@@ -11,14 +11,6 @@ teardown() {
     remove_folder
 }
 
-# The commands of the `sh` blocks under a heading of the README.
-recipe() { # HEADING
-    awk -v heading="## $1" '
-        /^## / { here = $0 == heading; next }
-        here && /^```/ { inside = $0 == "```sh"; next }
-        here && inside' "$BATS_TEST_DIRNAME/../../README.md"
-}
-
 @test "At 2 a.m.: a key leaked" {
     make_key pasted --owner acme
     local pasted=$key
@@ -30,7 +22,7 @@ recipe() { # HEADING
     owner=acme
     cd "$dir"
     printf '%s\n' "$pasted" >leaked.txt
-    recipe 'At 2 a.m.: a key leaked' >commands
+    readme_code 'At 2 a.m.: a key leaked' sh >commands
     [ "$(grep -c catlatch commands)" -ge 7 ]
     set -e
     . ./commands
@@ -44,7 +36,7 @@ recipe() { # HEADING
     make_key fresh --owner acme
     echo '{"key":"no key of ours, and long","assumed_bits":128,"name":"idle","created_at":"2020-01-01T00:00:00Z"}' |
         catlatch import -
-    recipe 'Who used this key, and when' >"$dir/commands"
+    readme_code 'Who used this key, and when' sh >"$dir/commands"
     [ "$(grep -c catlatch "$dir/commands")" -ge 2 ]
     set -e
     . "$dir/commands"
@@ -54,7 +46,7 @@ recipe() { # HEADING
 
 @test "Rate limits and prepaid uses" {
     make_key some --owner acme
-    recipe 'Rate limits and prepaid uses' >"$dir/commands"
+    readme_code 'Rate limits and prepaid uses' sh >"$dir/commands"
     [ "$(grep -c catlatch "$dir/commands")" -ge 5 ]
     set -e
     . "$dir/commands"
@@ -85,7 +77,7 @@ recipe() { # HEADING
     catlatch revoke "$id" --yes --reason leaked
     owner=acme
     cd "$dir"
-    recipe 'For the auditor' >commands
+    readme_code 'For the auditor' sh >commands
     [ "$(grep -c catlatch commands)" -ge 6 ]
     set -e
     . ./commands >said

@@ -285,15 +285,6 @@ INSIDE
     run ! grep 'restart: refused' <<<"$output"
 }
 
-# The code blocks of a section of the README, in files SECTION.1 and so on, by their order.
-blocks() { # SECTION'S FIRST WORD, FOLDER
-    awk -v name="$1" -v folder="$2" '
-        /^## / { here = ($2 == name ":") }
-        here && /^```$/ && inside { inside = 0; next }
-        here && /^```/ { inside = 1; file = folder "/" name "." ++n; next }
-        here && inside { print > file }' "$BATS_TEST_DIRNAME/../../README.md"
-}
-
 # The README's words, with what they presume: packages that were built, and an application.
 inside_web() {
     cat <<'INSIDE'
@@ -320,17 +311,17 @@ http.server.HTTPServer(("127.0.0.1", 8000), Application).serve_forever()
 PYTHON
 python3 application.py &
 
-. /mnt/nginx.1
-sed -i '/^\tserver_name _;/r /mnt/nginx.2' /etc/nginx/sites-available/default
-. /mnt/nginx.3
+. /mnt/nginx.install
+sed -i '/^\tserver_name _;/r /mnt/nginx.conf' /etc/nginx/sites-available/default
+. /mnt/nginx.try
 systemctl stop nginx
 say 'nginx: done'
 
-. /mnt/Apache.1
+. /mnt/apache.install
 sed -i '/^<\/VirtualHost>/{
-    e cat /mnt/Apache.2
+    e cat /mnt/apache.conf
 }' /etc/apache2/sites-available/000-default.conf
-. /mnt/Apache.3
+. /mnt/apache.try
 say 'apache: done'
 INSIDE
 }
@@ -341,8 +332,13 @@ INSIDE
     [ -x /lib/systemd/systemd ] || skip "systemd is not here"
     command -v nginx >/dev/null && command -v apache2 >/dev/null || skip "nginx and Apache are not here (make deps)"
     mkdir -p "$BATS_TEST_TMPDIR/out"
-    blocks nginx "$BATS_TEST_TMPDIR/out"
-    blocks Apache "$BATS_TEST_TMPDIR/out"
+    cd "$BATS_TEST_TMPDIR/out"
+    readme_code 'nginx: keys at the door' sh 1 >nginx.install
+    readme_code 'nginx: keys at the door' nginx >nginx.conf
+    readme_code 'nginx: keys at the door' sh 2 >nginx.try
+    readme_code 'Apache: keys at the door' sh 1 >apache.install
+    readme_code 'Apache: keys at the door' apache >apache.conf
+    readme_code 'Apache: keys at the door' sh 2 >apache.try
     inside_web >"$BATS_TEST_TMPDIR/script"
     in_copy "$BATS_TEST_TMPDIR/script" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
     [ -s "$BATS_TEST_TMPDIR/out/out" ] || skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"

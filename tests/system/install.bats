@@ -95,14 +95,6 @@ recipe() { # [-s] PAGE [HEADING]
     [ ! -e "$prefix/lib/catlatch/hours.so" ]
 }
 
-# The README's Python blocks, one file each.
-python_blocks() { # FOLDER
-    awk -v folder="$1" '/^## / { here = $0 ~ /^## Python/ }
-        here && /^```python/ { file = folder "/block" ++count ".py"; next }
-        /^```/ { file = "" }
-        file { print > file }' "$root/README.md"
-}
-
 @test "the README's Python examples work from the prefix as they are written" {
     [ -x /usr/bin/gunicorn ] || skip "gunicorn is not here (make deps)"
     cd "$base/home"
@@ -111,10 +103,10 @@ python_blocks() { # FOLDER
     daemon_pid=$!
     until_true grep -q 'ready: ' "$dir/log"
     $as catlatch create --name own --owner acme --scope orders:read --quiet >"$dir/key"
-    python_blocks "$dir"
-    $as tee app.py <"$dir/block1.py" >/dev/null
+    readme_code 'Python: WSGI and ASGI' python 1 | $as tee app.py >/dev/null
+    readme_code 'Python: WSGI and ASGI' python 2 >"$dir/verify.py"
     # What ldconfig would have done for /usr/local.
-    command=$(sed -n '/^## Python/,/^## Rate/s/^gunicorn //p' "$root/README.md")
+    command=$(readme_code 'Python: WSGI and ASGI' sh | sed -n 's/^gunicorn //p')
     umask 022 # Python compiles what it imports
     $as env -u PYTHONDONTWRITEBYTECODE LD_LIBRARY_PATH="$prefix/lib" \
         gunicorn ${command//\/usr\/local/$prefix} >"$dir/said" 2>&1 3>&- &
@@ -122,7 +114,7 @@ python_blocks() { # FOLDER
     ask() { curl -s --unix-socket app.sock -w ' %{http_code}' -H @- http://x/ <<<"Authorization: Bearer $(cat "$dir/key")"; }
     until_true ask
     [ "$(ask)" = $'hello acme\n 200' ]
-    verify() { $as env LD_LIBRARY_PATH="$prefix/lib" PYTHONPATH="$prefix/lib/python3/dist-packages" python3 -c "$(cat "$dir/block2.py")"; }
+    verify() { $as env LD_LIBRARY_PATH="$prefix/lib" PYTHONPATH="$prefix/lib/python3/dist-packages" python3 -c "$(cat "$dir/verify.py")"; }
     [ "$(verify <"$dir/key")" = 'valid acme' ]
     $as catlatch revoke --key-stdin --yes <"$dir/key"
     [[ $(ask) == *invalid_api_key*' 401' ]]

@@ -98,8 +98,7 @@ stop_node() {
 }
 
 @test "the README's example serves whose key is granted, and refuses and logs the others" {
-    awk '/^## / { here = /^## Node: / } here && /^```js$/ { inside = 1; next } inside && /^```/ { exit } inside' \
-        "$BATS_TEST_DIRNAME/../../README.md" >"$dir/example.js"
+    readme_code 'Node: keys in its own process' js >"$dir/example.js"
     [ "$(wc -l <"$dir/example.js")" -gt 5 ]
     launch catlatchd
     start_node "$dir/example.js"

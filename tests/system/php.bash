@@ -108,12 +108,3 @@ begin_php() { # CHILDREN < the server's block
     start_fpm
     start_nginx
 }
-
-# The first block of code of this kind under a heading of the README.
-readme_block() { # HEADING KIND
-    awk -v heading="## $1" -v fence="\`\`\`$2" '
-        /^## / { here = $0 == heading }
-        here && $0 == fence { inside = 1; next }
-        inside && /^```/ { exit }
-        inside' "$BATS_TEST_DIRNAME/../../README.md"
-}

@@ -50,7 +50,7 @@ in_full() { # LONG SHORT
 
 @test "the README's example serves whose key is granted, and refuses and logs the others" {
     begin_php 1 <<<"$(php_location)"
-    readme_block 'PHP: keys in php-fpm' php >"$dir/html/orders.php"
+    readme_code 'PHP: keys in php-fpm' php >"$dir/html/orders.php"
     [ "$(wc -l <"$dir/html/orders.php")" -gt 5 ]
     give_key reader --owner acme --scope orders:read --rate 100/1m
     [ "$(fetch_with "$key" /orders.php)" = 200 ]
@@ -331,7 +331,7 @@ PHP
 echo json_encode(array_filter($_SERVER, fn($name) => str_contains($name, 'CATLATCH')
     || str_contains($name, 'AUTH'), ARRAY_FILTER_USE_KEY));
 PHP
-    readme_block 'PHP: keys in php-fpm' nginx >"$dir/location"
+    readme_code 'PHP: keys in php-fpm' nginx >"$dir/location"
     grep -q 'fastcgi_param CATLATCH_OWNER' "$dir/location"
     sed -i -e "s|unix:/run/php/[^;]*|unix:$dir/php.sock|; s|include |&/etc/nginx/|" "$dir/location"
     begin_php 1 <"$dir/location"
