@@ -4,6 +4,7 @@
 
 load ../cli/lib
 load process
+load copy
 
 # Why there are no packages to look at; nothing where there are.
 missing() {
@@ -22,6 +23,7 @@ setup() {
 setup_file() {
     [ -z "$(missing)" ] || return 0
     export packages=$CATLATCH_BUILD/deb
+    export given=$packages
     make -s -C "$BATS_TEST_DIRNAME/../.." deb BUILD="$CATLATCH_BUILD" >&2 3>&-
 }
 
@@ -72,7 +74,7 @@ echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
 say() { echo "inside: $*"; }
 until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; say "never: $*"; exit 1; }
 
-dpkg -i /deb/catlatch_*.deb /deb/libcatlatch0_*.deb /deb/libcatlatch-dev_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+dpkg -i /given/catlatch_*.deb /given/libcatlatch0_*.deb /given/libcatlatch-dev_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "users: $(id -un catlatch) $(getent group catlatch catlatch-support catlatch-admin | cut -d: -f1 | tr '\n' ' ')"
 say "folders: $(stat -c '%n %U:%G %a' /run/catlatch /run/catlatch-admin | tr '\n' ' ')"
 systemd-analyze verify catlatchd.service catlatchd.socket run-catlatch.mount && say 'units: good'
@@ -101,7 +103,7 @@ www() { su -s /bin/sh www-data -c "$*"; }
 say "www-data before: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key" || true)"
 adduser --quiet www-data catlatch
 say "www-data after: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key")"
-dpkg -i /deb/python3-catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+dpkg -i /given/python3-catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "python: $(www /usr/bin/python3 -c "'import catlatch; print(catlatch.Latch().verify(key=input()).result)'" <<<"$key")"
 say "socket: $(www "printf 'KEY.VERIFY $key\r\n' | redis-cli -s /run/catlatch/catlatch.sock" | tr '\n' ' ')"
 
@@ -119,7 +121,7 @@ say "down: $(www /usr/local/bin/worker /etc/catlatch/catlatch.ini <<<"$key" || t
 
 cp -a /etc/catlatch/catlatch.ini /tmp/before.ini
 echo '# mine' >>/etc/catlatch/catlatch.ini
-dpkg -i /deb/catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
+dpkg -i /given/catlatch_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "upgrade: $(tail -n 1 /etc/catlatch/catlatch.ini)"
 kill "$(cat /run/catlatch/usage.lock)" # the keeper, which systemd would stop
 until_true umount /run/catlatch
@@ -133,44 +135,6 @@ find /etc /run /var/lib /usr/bin /usr/sbin /usr/include /usr/lib/*.d /usr/lib/sy
     /usr/share/doc /usr/share/zsh /usr/share/fish /usr/share/bash-completion -maxdepth 3 -newer /tmp/started \
     -name '*catlatch*' -not -path '/var/lib/dpkg/*' -print
 INSIDE
-}
-
-# Runs a script as root in a copy of / whose writes go to memory, with mounts and processes of its
-# own; `init` as second word: under a systemd of its own. The host sees nothing of it.
-in_copy() { # SCRIPT [init]
-    local base=$BATS_TEST_TMPDIR/base group=
-    mkdir -p "$base" "$BATS_TEST_TMPDIR/out"
-    if [ -n "${2:-}" ]; then
-        group=$(findmnt -nt cgroup2 -o TARGET | head -n 1)/catlatch-test-$$
-        [ "$group" != "/catlatch-test-$$" ] || { echo "cgroup2 is not mounted"; return 1; }
-        mkdir "$group" || return 1
-    fi
-    (
-        [ -z "$group" ] || echo "$BASHPID" >"$group/cgroup.procs"
-        exec timeout -k 5 120 unshare --mount --pid --fork --kill-child --ipc --uts --net --cgroup --propagation private \
-            bash -eu "$BATS_TEST_DIRNAME/in_copy" "$base" "$packages" "$BATS_TEST_DIRNAME/../.." "$1" \
-            "$BATS_TEST_TMPDIR/out" "${2:-}"
-    ) 3>&- || { local status=$?; [ -n "$group" ] || return "$status"; }
-    [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + || true
-}
-
-overlay_reason() {
-    [ "$(id -u)" -eq 0 ] || { echo "only root can install packages"; return; }
-    echo 'echo works' >"$BATS_TEST_TMPDIR/probe"
-    local said
-    said=$(in_copy "$BATS_TEST_TMPDIR/probe" 2>&1)
-    [ "$said" = works ] || echo "no copy of this system can be made: $said"
-}
-
-# What must be as it was.
-host() {
-    dpkg-query -W 2>/dev/null | cksum
-    getent passwd group | cksum
-    ls -d /run/catlatch* /etc/catlatch /var/lib/catlatch 2>/dev/null || true
-}
-
-said() { # TEXT
-    expect_text "$output" "inside: $1"
 }
 
 @test "installed, used by its users and groups, upgraded, removed and purged" {
@@ -209,17 +173,11 @@ said() { # TEXT
 
 inside_systemd() {
     cat <<'INSIDE'
-exec >/mnt/out 2>&1
-set -eu
-export DEBIAN_FRONTEND=noninteractive
-trap 'echo "inside: end $?"; systemctl --no-block exit' EXIT
-rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update
-echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
-say() { echo "inside: $*"; }
+. /src/tests/system/inside.bash
 states() { systemctl is-active catlatchd.service catlatchd.socket run-catlatch.mount | tr '\n' ' ' || true; }
 count() { catlatch list --json | grep -o '"id"' | wc -l; }
 
-dpkg -i /deb/catlatch_*.deb /deb/libcatlatch0_*.deb /deb/libcatlatch-dev_*.deb
+dpkg -i /given/catlatch_*.deb /given/libcatlatch0_*.deb /given/libcatlatch-dev_*.deb
 say "installed: $(states)"
 say "tmpfs: $(stat -fc %T /run/catlatch) $(stat -c '%U:%G %a' /run/catlatch /run/catlatch/table /run/catlatch/catlatch.sock | tr '\n' ' ')"
 cc $(pkg-config --cflags catlatch) /src/tests/system/verify_once.c -o /usr/local/bin/worker $(pkg-config --libs catlatch)
@@ -240,7 +198,7 @@ systemctl stop catlatchd.service 2>/dev/null
 say "stopped: $(systemctl is-active catlatchd.service) $(worker)"
 say "activated: $(count) $(systemctl is-active catlatchd.service)"
 before=$(stat -c %i /run/catlatch-admin/catlatch.sock)
-dpkg -i /deb/catlatch_*.deb
+dpkg -i /given/catlatch_*.deb
 say "upgraded: $(states)$([ "$before" = "$(stat -c %i /run/catlatch-admin/catlatch.sock)" ] && echo same sockets)"
 systemctl kill -s KILL catlatchd.service
 say "killed: $(count) $(worker)"
@@ -258,13 +216,9 @@ INSIDE
 @test "under systemd: sockets, tmpfs, reload, restart, activation, upgrade, kill and purge" {
     reason=$(overlay_reason)
     [ -z "$reason" ] || skip "$reason"
-    [ -x /lib/systemd/systemd ] || skip "systemd is not here"
     inside_systemd >"$BATS_TEST_TMPDIR/script"
     before=$(host)
-    in_copy "$BATS_TEST_TMPDIR/script" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
-    [ -s "$BATS_TEST_TMPDIR/out/out" ] || skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"
-    output=$(cat "$BATS_TEST_TMPDIR/out/out")
-    echo "$output"
+    in_systemd "$BATS_TEST_TMPDIR/script"
     all='active active active '
     said "installed: $all"
     said 'tmpfs: tmpfs catlatch:catlatch 755 catlatch:catlatch 640 catlatch:catlatch 666'
@@ -288,17 +242,9 @@ INSIDE
 # The README's words, with what they presume: packages that were built, and an application.
 inside_web() {
     cat <<'INSIDE'
-exec >/mnt/out 2>&1
-set -eu
-export DEBIAN_FRONTEND=noninteractive HOME=/root LC_ALL=C.UTF-8
-trap 'echo "inside: end $?"; systemctl --no-block exit' EXIT
-rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update
-echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
-say() { echo "inside: $*"; }
-echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/copy # as somebody who says yes
-sudo() { "$@"; }
+. /src/tests/system/inside.bash
 make() { [ "$*" = deb ]; }
-mkdir -p /tmp/new/build && ln -s /deb /tmp/new/build/deb && cd /tmp/new
+mkdir -p /tmp/new/build && ln -s /given /tmp/new/build/deb && cd /tmp/new
 ip link set lo up
 cat >application.py <<'PYTHON'
 import http.server
@@ -329,7 +275,6 @@ INSIDE
 @test "the README's set-up of nginx and Apache, word for word" {
     reason=$(overlay_reason)
     [ -z "$reason" ] || skip "$reason"
-    [ -x /lib/systemd/systemd ] || skip "systemd is not here"
     command -v nginx >/dev/null && command -v apache2 >/dev/null || skip "nginx and Apache are not here (make deps)"
     mkdir -p "$BATS_TEST_TMPDIR/out"
     cd "$BATS_TEST_TMPDIR/out"
@@ -340,10 +285,7 @@ INSIDE
     readme_code 'Apache: keys at the door' apache >apache.conf
     readme_code 'Apache: keys at the door' sh 2 >apache.try
     inside_web >"$BATS_TEST_TMPDIR/script"
-    in_copy "$BATS_TEST_TMPDIR/script" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
-    [ -s "$BATS_TEST_TMPDIR/out/out" ] || skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"
-    output=$(cat "$BATS_TEST_TMPDIR/out/out")
-    echo "$output"
+    in_systemd "$BATS_TEST_TMPDIR/script"
     said 'end 0'
     [ "$(grep -c '^owner=acme key=None$' <<<"$output")" -eq 2 ]
     [ "$(grep -o '^HTTP/1.1 [0-9]*' <<<"$output" | tr '\n' ' ')" = \
