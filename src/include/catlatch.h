@@ -109,7 +109,8 @@ struct catlatch_options {
 };
 
 enum {
-    /* Refuse a service with a module that may wait: for hosts that serve many from one loop. */
+    /* Refuse a service with a module that may wait, and let a refresh wait as little as a
+     * verification does: for hosts that serve many from one loop. */
     CATLATCH_OPEN_NEVER_BLOCK = 1 << 0,
 };
 
@@ -224,7 +225,8 @@ int catlatch_limit(const struct catlatch_outcome *outcome, struct catlatch_limit
  * Does off the request path what verify would do on it: re-attaches if there is a newer table, and
  * lets go of an older one. Call it from a timer in workers that can be idle for long.
  * Returns 0, or E_UNAVAILABLE when there is no table to be had.
- * Thread: one at a time for each handle. Fork: safe. Blocks: on opening and mapping one file.
+ * Thread: one at a time for each handle. Fork: safe. Blocks: on opening and mapping one file, and
+ * for a keeper that does not answer: half a second at most, 20 ms with CATLATCH_OPEN_NEVER_BLOCK.
  */
 int catlatch_refresh(struct catlatch *handle);
 

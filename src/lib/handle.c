@@ -30,8 +30,11 @@ static int handle_init(struct catlatch *handle, const struct catlatch_options *o
         r = stack_open(config, name, host, &handle->service, error);
     if (r == 0)
         r = open_table(handle, config, error);
-    if (r == 0)
+    if (r == 0) {
         handle->record_address = config->record_address;
+        handle->refresh_patience_ms =
+            host == STACK_HOST_LOOP ? RECORDS_PATIENCE_MS : RECORDS_PATIENCE_REFRESH_MS;
+    }
     if (r == 0)
         r = records_init(&handle->records, error);
     if (r != 0)
@@ -84,7 +87,7 @@ LIB_EXPORT int catlatch_refresh(struct catlatch *handle)
 {
     if (handle == NULL)
         return CATLATCH_E_ARGUMENT;
-    return refresh(handle, RECORDS_PATIENCE_REFRESH_MS) ? 0 : CATLATCH_E_UNAVAILABLE;
+    return refresh(handle, handle->refresh_patience_ms) ? 0 : CATLATCH_E_UNAVAILABLE;
 }
 
 LIB_EXPORT void catlatch_close(struct catlatch *handle)

@@ -18,7 +18,8 @@ struct catlatch {
     struct records records;
     enum config_address record_address;
     struct stack_service *service;
-    struct stack_facts facts; /* of the last verification that was not in a batch */
+    struct stack_facts facts;     /* of the last verification that was not in a batch */
+    unsigned refresh_patience_ms; /* of a refresh, with the keeper */
 };
 
 #endif

@@ -18,7 +18,7 @@
 
 #define RECORDS_LOOK_MS 1000u
 
-/* A keeper answers in some 50 us. */
+/* A keeper answers in some 50 us. Whoever refreshes in an event loop waits as a request does. */
 #define RECORDS_PATIENCE_MS 20u
 #define RECORDS_PATIENCE_REFRESH_MS 500u
 #define RECORDS_PATIENCE_OPEN_MS 5000u /* what is not counted from the start on is missed */

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +19,10 @@
 #include <cmocka.h>
 
 #include "catlatch.h"
+#include "core/crc32.h"
 #include "lib/attach.h"
 #include "lib_latch.h"
+#include "usage/keeper.h"
 
 #define DAY INT64_C(86400)
 #define SERVICES                                                \
@@ -56,16 +60,22 @@ static void fill(struct fixture *fixture, struct latch_table *table)
         latch_table_put(table, &keys[i]);
 }
 
-static struct catlatch *open_service(const struct latch_world *world, const char *service)
+static struct catlatch *open_flags(const struct latch_world *world, const char *service,
+                                   uint64_t flags)
 {
     struct catlatch_options options = {
-        .size = sizeof options, .config_path = world->config, .service = service};
+        .size = sizeof options, .config_path = world->config, .service = service, .flags = flags};
     struct catlatch *latch = NULL;
     char message[256] = "";
     int r = catlatch_open(&options, &latch, message, sizeof message);
     if (r != 0)
         fail_msg("catlatch_open: %d: %s", r, message);
     return latch;
+}
+
+static struct catlatch *open_service(const struct latch_world *world, const char *service)
+{
+    return open_flags(world, service, 0);
 }
 
 static int setup(void **state)
@@ -687,6 +697,57 @@ static void refresh_lets_go_of_a_table_that_is_gone(void **state)
     assert_int_equal(latch_mappings(fixture->world.run_dir), 1);
 }
 
+/* Puts a table in place that wants a usage area, and a keeper that takes questions and answers
+ * none. Returns where it listens. */
+static int be_silent(struct fixture *fixture, struct latch_table *table)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    latch_table_make(table, &fixture->world, 2);
+    struct table_header *header = table->writer.header;
+    memcpy(header->usage_area, "a usage area 123", sizeof header->usage_area);
+    header->checksum = crc32_update(0, &header->magic,
+                                    offsetof(struct table_header, checksum) -
+                                        offsetof(struct table_header, magic));
+    latch_table_place(table, &fixture->world, 1);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/" KEEPER_SOCKET_NAME,
+             fixture->world.run_dir);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 100), 0);
+    return fd;
+}
+
+static int64_t refresh_ms(struct catlatch *latch)
+{
+    struct timespec begun, ended;
+
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    catlatch_refresh(latch);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    return (ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000;
+}
+
+static void a_silent_keeper_holds_a_loop_up_no_longer_than_a_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct catlatch *loop = open_flags(&fixture->world, NULL, CATLATCH_OPEN_NEVER_BLOCK);
+    struct latch_table silent;
+    int fd = be_silent(fixture, &silent);
+    int64_t shortest_ms = INT64_MAX;
+
+    assert_true(refresh_ms(fixture->latch) >= 400);
+    for (unsigned i = 0; i < 20 && shortest_ms >= 200; i++) {
+        int64_t took_ms = refresh_ms(loop);
+        assert_true(took_ms >= 19);
+        shortest_ms = took_ms < shortest_ms ? took_ms : shortest_ms;
+    }
+    assert_true(shortest_ms < 200);
+    catlatch_close(loop);
+    close(fd);
+    latch_table_unmap(&silent);
+}
+
 /* What a child that inherited the handle ends with. */
 static int in_child(struct catlatch *latch, unsigned number)
 {
@@ -812,6 +873,7 @@ int main(void)
         TEST(a_change_of_generation_is_seen_by_the_next_verification),
         TEST(without_a_table_keys_are_unavailable_until_there_is_one),
         TEST(refresh_lets_go_of_a_table_that_is_gone),
+        TEST(a_silent_keeper_holds_a_loop_up_no_longer_than_a_request),
         TEST(a_forked_child_uses_the_handle_and_leaves_the_parents_alone),
         TEST(nothing_stays_open),
         TEST(open_refuses_what_it_cannot_use_and_says_why),

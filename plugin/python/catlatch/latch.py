@@ -263,7 +263,8 @@ class Latch:
     def refresh(self) -> bool:
         """Takes a newer table and lets go of an older one, as verifying would: for a timer in
         workers that can be idle for long. False: there is no table to be had. Blocks: on mapping
-        one file."""
+        one file, and for a keeper that does not answer: half a second at most, 20 ms where
+        nothing may block."""
         return bool(self._ask(waiting.refresh) == 0)
 
     def _identity(self, outcome: abi.Outcome) -> Optional[Identity]:
