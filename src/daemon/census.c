@@ -96,13 +96,13 @@ static void take_segment(struct census *census, const struct usage_attached *att
 }
 
 /* The keeper's segment, without taking a line: its last page of processes. */
-static bool is_current(const struct census *census)
+static bool is_current(const struct census *census, unsigned patience_ms)
 {
     struct usage_processes page;
     struct stat file;
     const struct edition *newest = newest_of(census);
 
-    if (usage_processes(census->run_dir, &census->trust, TIMEOUT_MS, PROCESS_LINES - 1, &page,
+    if (usage_processes(census->run_dir, &census->trust, patience_ms, PROCESS_LINES - 1, &page,
                         NULL) != 0)
         return true; /* nothing better is to be had */
     bool same = newest != NULL && fstat(page.segment, &file) == 0 &&
@@ -111,18 +111,24 @@ static bool is_current(const struct census *census)
     return same;
 }
 
-void census_tend(struct census *census)
+static void follow_keeper(struct census *census, unsigned patience_ms)
 {
     struct usage_attached attached;
 
-    if (is_current(census) ||
-        usage_attach(census->run_dir, &census->trust, TIMEOUT_MS, &attached, NULL) != 0)
+    if (is_current(census, patience_ms) ||
+        usage_attach(census->run_dir, &census->trust, patience_ms, &attached, NULL) != 0)
         return;
     take_segment(census, &attached);
     usage_attached_close(&attached);
 }
 
-int census_open(const char *run_dir, struct census **ret_census, struct error *error)
+void census_tend(struct census *census)
+{
+    follow_keeper(census, TIMEOUT_MS);
+}
+
+int census_open(const char *run_dir, unsigned patience_ms, struct census **ret_census,
+                struct error *error)
 {
     struct census *census = calloc(1, sizeof *census);
 
@@ -133,7 +139,7 @@ int census_open(const char *run_dir, struct census **ret_census, struct error *e
     census->trust = trust_self();
     pthread_mutex_init(&census->lock, NULL);
     op_queue_init(&census->waiting);
-    census_tend(census);
+    follow_keeper(census, patience_ms);
     *ret_census = census;
     return 0;
 }

@@ -15,8 +15,10 @@
 
 struct census;
 
-/* Looks for the keeper once; that there is none is no failure. Returns 0 or E_MEMORY. */
-int census_open(const char *run_dir, struct census **ret_census, struct error *error);
+/* Looks for the keeper once, for patience_ms at most; that there is none is no failure. Returns 0
+ * or E_MEMORY. */
+int census_open(const char *run_dir, unsigned patience_ms, struct census **ret_census,
+                struct error *error);
 void census_free(struct census *census); /* NULL is allowed. Blocks for a moment at most */
 
 /* Attaches to the segment that the keeper has now. A thread of the loop's pool, one at a time; may

@@ -266,19 +266,25 @@ static void tend_usage(void *context)
 }
 
 /* Without it keys are verified all the same. */
-static int open_tally(struct daemon *daemon, struct error *error)
+/* What the keeper has: uses that are not stored yet, and who is attached. One that was silent when
+ * it was waited for is not waited for again. */
+static int open_usage(struct daemon *daemon, struct error *error)
 {
     const struct config *config = daemon->settings.config;
+    unsigned patience_ms = KEEPING_PATIENCE_START_MS;
     struct error why = {0};
 
     daemon->run_dir = strdup(config->run_dir);
     daemon->keeping.config_path = strdup(config->path);
     if (daemon->run_dir == NULL || daemon->keeping.config_path == NULL)
         return error_set(error, CATLATCH_E_MEMORY, "out of memory");
-    daemon->keeping.last_code = keeping_start(&daemon->keeping, daemon->run_dir, &why);
-    if (daemon->keeping.last_code != 0)
+    daemon->keeping.last_code = keeping_start(&daemon->keeping, daemon->run_dir, patience_ms, &why);
+    if (daemon->keeping.last_code != 0) {
         log_line(LOG_WARNING, "workers cannot count uses: %s", why.text);
-    return tally_open(daemon->run_dir, &daemon->tally, &why, error);
+        patience_ms = KEEPING_PATIENCE_MS;
+    }
+    int r = tally_open(daemon->run_dir, patience_ms, &daemon->tally, &why, error);
+    return r == 0 ? census_open(daemon->run_dir, patience_ms, &daemon->census, error) : r;
 }
 
 static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct error *error)
@@ -298,9 +304,7 @@ static int start_store(struct daemon *daemon, uint64_t *ret_wait_ms, struct erro
                                       .warn = on_warning,
                                       .context = daemon};
 
-    int r = open_tally(daemon, error);
-    if (r == 0)
-        r = census_open(daemon->run_dir, &daemon->census, error);
+    int r = open_usage(daemon, error);
     if (r == 0)
         r = store_open(&store, &daemon->store, error);
     if (r != 0)

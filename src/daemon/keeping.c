@@ -14,9 +14,6 @@
 
 #define KEEPER_NAME "catlatch-keeper"
 
-/* It answers in microseconds. */
-#define TIMEOUT_MS 100u
-
 extern char **environ;
 
 /* Beside the program that runs. */
@@ -82,16 +79,19 @@ static bool is_managed(void)
     return pid != NULL && strtol(pid, NULL, 10) == (long)getpid();
 }
 
-int keeping_start(struct keeping *keeping, const char *run_dir, struct error *error)
+int keeping_start(struct keeping *keeping, const char *run_dir, unsigned patience_ms,
+                  struct error *error)
 {
     char path[PATH_MAX];
     struct trust trust = trust_self();
     struct usage_fetched fetched;
+    bool starts_it = !is_managed();
 
-    int r = usage_fetch(run_dir, &trust, TIMEOUT_MS, &fetched, error);
+    int r = usage_fetch(run_dir, &trust, starts_it ? KEEPING_PATIENCE_MS : patience_ms, &fetched,
+                        error);
     if (r == 0)
         usage_fetched_close(&fetched);
-    if (r != CATLATCH_E_UNAVAILABLE || is_managed())
+    if (r != CATLATCH_E_UNAVAILABLE || !starts_it)
         return r;
     r = find_keeper(path, error);
     if (r == 0)
@@ -116,7 +116,8 @@ bool keeping_look(struct keeping *keeping, struct tally *tally, const char *run_
     struct error error = {0};
 
     int r = tally_tend(tally, &error);
-    if (r == CATLATCH_E_UNAVAILABLE && keeping_start(keeping, run_dir, &error) == 0)
+    if (r == CATLATCH_E_UNAVAILABLE &&
+        keeping_start(keeping, run_dir, KEEPING_PATIENCE_MS, &error) == 0)
         r = tally_tend(tally, &error);
     bool news = r != keeping->last_code;
     keeping->last_code = r;

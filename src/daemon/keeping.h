@@ -13,6 +13,12 @@
 #include "core/error.h"
 #include "daemon/tally.h"
 
+/* How long it is waited for. It answers in microseconds, but where there is too little processor
+ * for all; a daemon that runs asks again soon. One that starts cannot: without the keeper's answer
+ * what was counted since it was last stored is lost, and limits begin anew. */
+#define KEEPING_PATIENCE_MS 100u
+#define KEEPING_PATIENCE_START_MS 5000u
+
 struct keeping {
     char *config_path; /* the keeper's too */
     bool started;      /* by this process */
@@ -20,8 +26,11 @@ struct keeping {
 };
 
 /* Starts a keeper if none listens in run_dir and systemd is not there to do it. Blocks until
- * it serves, some ten milliseconds. Returns 0, or E_UNAVAILABLE and why there is none. */
-int keeping_start(struct keeping *keeping, const char *run_dir, struct error *error);
+ * it serves, some ten milliseconds; for patience_ms where one is silent, or else as long as the one
+ * that is started waits for its place, some five seconds. Returns 0, or E_UNAVAILABLE and why there
+ * is none. */
+int keeping_start(struct keeping *keeping, const char *run_dir, unsigned patience_ms,
+                  struct error *error);
 
 /* Sends away a keeper that this process started, for it could not start itself: what is in the area
  * is nothing, or what was stored before. */

@@ -171,8 +171,8 @@ static int take_fetched(struct tally *tally, struct usage_fetched *fetched, stru
     return r;
 }
 
-int tally_open(const char *run_dir, struct tally **ret_tally, struct error *ret_why,
-               struct error *error)
+int tally_open(const char *run_dir, unsigned patience_ms, struct tally **ret_tally,
+               struct error *ret_why, struct error *error)
 {
     struct usage_fetched fetched;
     struct tally *tally = calloc(1, sizeof *tally);
@@ -183,7 +183,7 @@ int tally_open(const char *run_dir, struct tally **ret_tally, struct error *ret_
     tally->trust = trust_self();
     pthread_mutex_init(&tally->lock, NULL);
     *ret_why = (struct error){0};
-    if (usage_fetch(run_dir, &tally->trust, KEEPER_TIMEOUT_MS, &fetched, ret_why) == 0)
+    if (usage_fetch(run_dir, &tally->trust, patience_ms, &fetched, ret_why) == 0)
         take_fetched(tally, &fetched, ret_why);
     *ret_tally = tally;
     return 0;

@@ -27,9 +27,10 @@ struct tally;
 #define TALLY_REFS_WITH_BLOCK 4u
 
 /* The area that the keeper of this run_dir has, or one that is yet to be made. Whatever keeps it
- * from being fetched is no failure: *ret_why says it (code 0: nothing). Returns 0 or E_MEMORY. */
-int tally_open(const char *run_dir, struct tally **ret_tally, struct error *ret_why,
-               struct error *error);
+ * from being fetched is no failure: *ret_why says it (code 0: nothing). Waits for the keeper for
+ * patience_ms at most. Returns 0 or E_MEMORY. */
+int tally_open(const char *run_dir, unsigned patience_ms, struct tally **ret_tally,
+               struct error *ret_why, struct error *error);
 void tally_free(struct tally *tally); /* NULL is allowed */
 
 /* Takes the references over that this table has, which an earlier daemon made. False: it speaks of

@@ -38,9 +38,9 @@ readme_code() { # HEADING KIND [NUMBER]
 # Waits until the command succeeds, for half a minute at most.
 until_true() {
     local i
-    for ((i = 0; i < 300; i++)); do
+    for ((i = 0; i < 320; i++)); do
         "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
+        if [ "$i" -lt 20 ]; then sleep 0.02; else sleep 0.1; fi
     done
     echo "never came true: $*" >&2
     return 1
@@ -76,6 +76,12 @@ start_fake_daemon() {
     until_true test -S "$dir/admin/catlatch.sock"
 }
 
+# Whether a process that is nobody's child here has ended. Its remains do not count: whoever inherits
+# orphans may take seconds to bury them.
+has_ended() { # PID
+    ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null
+}
+
 # The keeper that a daemon of this test started outlives it. A test whose run_dir is seen in a mount
 # namespace alone has `in_space` lead there.
 in_space=()
@@ -83,7 +89,7 @@ end_keeper() {
     local pid
     pid=$("${in_space[@]}" cat "$dir/run/usage.lock" 2>/dev/null) || return 0
     kill "$pid" 2>/dev/null || return 0
-    until_true eval "! kill -0 $pid"
+    until_true has_ended "$pid"
 }
 
 remove_folder() {

@@ -201,6 +201,51 @@ static void a_killed_keeper_is_started_again_and_nothing_is_lost(void **state)
     catlatch_close(after);
 }
 
+static void area_of(const struct trial *trial, unsigned char ret_area[KEEPER_AREA_BYTES])
+{
+    struct trust trust = trust_self();
+    struct usage_fetched fetched;
+    assert_int_equal(usage_fetch(trial->run_dir, &trust, TRIAL_PATIENCE_MS, &fetched, NULL), 0);
+    memcpy(ret_area, fetched.area, KEEPER_AREA_BYTES);
+    usage_fetched_close(&fetched);
+}
+
+/* Longer than a daemon that runs waits for it. */
+#define SLOW_MS 700
+
+/* As systemd starts a program, which then starts no keeper. */
+static const char *const managed[] = {"/bin/sh", "-c", "SYSTEMD_EXEC_PID=$$ exec \"$@\"", "sh",
+                                      NULL};
+
+static void a_daemon_that_starts_waits_for_a_slow_keeper(struct scene *scene,
+                                                         const char *const *wrapper)
+{
+    unsigned char before[KEEPER_AREA_BYTES], after[KEEPER_AREA_BYTES];
+    crowd_create(&scene->crowd, KEYS);
+    scene->trial.wrapper = wrapper;
+    area_of(&scene->trial, before);
+    trial_kill(&scene->trial);
+    pid_t keeper = keeper_pid(&scene->trial);
+    assert_int_equal(kill(keeper, SIGSTOP), 0);
+    trial_launch(&scene->trial, NULL);
+    bool was_ready = trial_is_ready_within(&scene->trial, SLOW_MS);
+    assert_int_equal(kill(keeper, SIGCONT), 0);
+    assert_false(was_ready);
+    trial_await_ready(&scene->trial);
+    area_of(&scene->trial, after);
+    assert_memory_equal(before, after, sizeof before);
+}
+
+static void the_area_of_a_slow_keeper_goes_on(void **state)
+{
+    a_daemon_that_starts_waits_for_a_slow_keeper(*state, NULL);
+}
+
+static void the_area_of_a_slow_keeper_goes_on_under_systemd(void **state)
+{
+    a_daemon_that_starts_waits_for_a_slow_keeper(*state, managed);
+}
+
 static void without_both_what_was_swept_is_known_and_counting_goes_on(void **state)
 {
     struct scene *scene = *state;
@@ -394,6 +439,8 @@ int main(void)
         EACH(a_killed_worker_loses_one_at_most, open_scene),
         EACH(a_worker_that_starts_while_the_daemon_is_down_counts, open_slow),
         EACH(a_killed_keeper_is_started_again_and_nothing_is_lost, open_slow),
+        EACH(the_area_of_a_slow_keeper_goes_on, open_scene),
+        EACH(the_area_of_a_slow_keeper_goes_on_under_systemd, open_scene),
         EACH(without_both_what_was_swept_is_known_and_counting_goes_on, open_scene),
         EACH(an_orderly_end_stores_everything, open_slow),
         EACH(a_revoked_key_tells_who_still_tries_it, open_slow),

@@ -28,7 +28,7 @@ static inline int open_all(void **state)
     set_up(state);
     store_folder_make(run_dir);
     heap_table_open(&table, KEYS_ROOM, 256);
-    assert_ok(tally_open(run_dir, &tally, &why, &error));
+    assert_ok(tally_open(run_dir, 0, &tally, &why, &error));
     assert_ok(tally_reserve(tally, KEYS_ROOM, &error));
     keys = (struct keys){
         .store = store,

@@ -221,7 +221,7 @@ static int set_up_counting(void **state)
 {
     struct error why, error;
     make_folders(state);
-    assert_int_equal(tally_open(world.run_dir, &world.tally, &why, &error), 0);
+    assert_int_equal(tally_open(world.run_dir, 0, &world.tally, &why, &error), 0);
     start(on_fatal);
     return 0;
 }

@@ -367,7 +367,7 @@ static void at_a_start_without_an_area_all_keys_with_limits_get_blocks(void **st
     (void)state;
     add_limited_keys();
     limit_owner("bob", 9);
-    assert_int_equal(tally_open(run_dir, &growth.tally, &why, &error), 0);
+    assert_int_equal(tally_open(run_dir, 0, &growth.tally, &why, &error), 0);
     growth.old = NULL;
     growth_plan(&growth, store_key_count(store), 0, 0, NULL, 0);
     assert_int_equal(growth_begin(&growth, &error), 0);

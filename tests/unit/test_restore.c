@@ -820,7 +820,7 @@ static void host_open(struct host *host)
     struct record record = store_sample(1, "n", "acme");
     struct table_entry entry;
     struct error why;
-    assert_ok(tally_open(run_dir, &host->tally, &why, &error));
+    assert_ok(tally_open(run_dir, 0, &host->tally, &why, &error));
     assert_ok(tally_reserve(host->tally, 10, &error));
     host->ref = tally_take(host->tally, 1);
     heap_table_open(&host->table, 16, 256);

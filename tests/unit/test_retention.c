@@ -449,7 +449,7 @@ static void a_store_that_is_damaged_throughout_is_left_as_it_is(void **state)
 static void open_area(void)
 {
     struct error why;
-    assert_int_equal(tally_open(run_dir, &tally, &why, &error), 0);
+    assert_int_equal(tally_open(run_dir, 0, &tally, &why, &error), 0);
 }
 
 static void add_active(uint64_t count)

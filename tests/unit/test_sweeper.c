@@ -23,7 +23,7 @@ static int open_all(void **state)
     struct error why;
     set_up(state);
     store_folder_make(run_dir);
-    assert_int_equal(tally_open(run_dir, &tally, &why, &error), 0);
+    assert_int_equal(tally_open(run_dir, 0, &tally, &why, &error), 0);
     assert_int_equal(why.code, CATLATCH_E_UNAVAILABLE); /* there is no keeper here */
     assert_false(tally_adopt(tally, NULL));
     sweeper = (struct sweeper){.store = store, .tally = tally};
@@ -146,7 +146,7 @@ static void totals_are_there_after_a_restart_and_go_on_in_a_new_area(void **stat
     tally_free(tally);
     reopen();
     sweeper.store = store;
-    assert_int_equal(tally_open(run_dir, &tally, &why, &error), 0);
+    assert_int_equal(tally_open(run_dir, 0, &tally, &why, &error), 0);
     assert_false(tally_adopt(tally, NULL));
     sweeper.tally = tally;
     assert_ok(tally_reserve(tally, 1, &error));

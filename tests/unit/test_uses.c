@@ -25,7 +25,7 @@ static int64_t now_ms;
 static void open_tally(void)
 {
     struct error why;
-    assert_int_equal(tally_open(run_dir, &tally, &why, &error), 0);
+    assert_int_equal(tally_open(run_dir, 0, &tally, &why, &error), 0);
     tally_adopt(tally, NULL);
     assert_ok(tally_reserve(tally, 100, &error));
     block = tally_take_block(tally);
