@@ -37,10 +37,10 @@ readme_code() { # HEADING KIND [NUMBER]
 
 # Waits until the command succeeds, for half a minute at most.
 until_true() {
-    local i
-    for ((i = 0; i < 320; i++)); do
+    local until_true_tries # no name that a command of the caller's may use
+    for ((until_true_tries = 0; until_true_tries < 320; until_true_tries++)); do
         "$@" >/dev/null 2>&1 && return 0
-        if [ "$i" -lt 20 ]; then sleep 0.02; else sleep 0.1; fi
+        if [ "$until_true_tries" -lt 20 ]; then sleep 0.02; else sleep 0.1; fi
     done
     echo "never came true: $*" >&2
     return 1

@@ -111,7 +111,7 @@ log_less() {
     local i worker
     for ((i = 0; i < $(in_full 200 8); i++)); do
         kill -HUP "$nginx_pid"
-        until_true eval '[ "$(grep -c "reconfiguring" "$dir/error.log")" -eq $((i + 1)) ]'
+        until_true eval '[ "$(grep -c ": reconfiguring$" "$dir/error.log")" -eq $((i + 1)) ]'
         [ $((i % 2)) -eq 0 ] || {
             worker=$(pgrep -P "$nginx_pid" | tail -n 1)
             kill -KILL "$worker"

@@ -108,6 +108,6 @@ stop_prefork() {
     workers=$(pgrep -P "$prefork_pid")
     kill -KILL "$prefork_pid"
     # Whoever has them now may be slow to reap them.
-    for worker in $workers; do until_true eval '! grep -qs "^State:.[^ZX]" "/proc/$worker/status"'; done
+    for worker in $workers; do until_true has_ended "$worker"; done
     prefork_pid=
 }
