@@ -149,7 +149,7 @@ static void a_time_outside_of_1970_to_9999_is_refused(void **state)
 
 static void every_day_of_the_calendar_and_no_other_is_taken(void **state)
 {
-    char text[16];
+    char text[40];
 
     (void)state;
     for (int year = 1970; year <= 2401; year++) {
