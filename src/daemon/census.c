@@ -10,10 +10,10 @@
 
 #include "core/boot.h"
 #include "daemon/op_queue.h"
+#include "daemon/patience.h"
 #include "usage/fetch.h"
 
-/* A keeper answers in microseconds. A list has thirty-two pages at most. */
-#define TIMEOUT_MS 100u
+/* A list has thirty-two pages at most. */
 #define LIST_TIMEOUT_MS 1000
 
 /* Reading a segment takes some 100 us of the loop's time, which anybody may ask for. */
@@ -124,7 +124,7 @@ static void follow_keeper(struct census *census, unsigned patience_ms)
 
 void census_tend(struct census *census)
 {
-    follow_keeper(census, TIMEOUT_MS);
+    follow_keeper(census, PATIENCE_MS);
 }
 
 int census_open(const char *run_dir, unsigned patience_ms, struct census **ret_census,
@@ -150,7 +150,7 @@ void census_free(struct census *census)
         return;
     struct edition *each = newest_of(census);
     if (each != NULL && each->number != 0)
-        usage_detach(census->run_dir, &census->trust, TIMEOUT_MS, each->number, NULL);
+        usage_detach(census->run_dir, &census->trust, PATIENCE_MS, each->number, NULL);
     while (each != NULL) {
         struct edition *before = each->before;
         munmap(each->segment, sizeof *each->segment);
@@ -267,7 +267,7 @@ static void list_processes(const struct census *census, struct op *op)
             r = error_set(&op->error, CATLATCH_E_UNAVAILABLE,
                           "the usage keeper takes too long to tell who is attached");
         else
-            r = usage_processes(census->run_dir, &census->trust, TIMEOUT_MS, page.next, &page,
+            r = usage_processes(census->run_dir, &census->trust, PATIENCE_MS, page.next, &page,
                                 &op->error);
         if (r != 0)
             return;

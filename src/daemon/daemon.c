@@ -13,6 +13,7 @@
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/patience.h"
 #include "daemon/peer.h"
 #include "daemon/privilege.h"
 #include "daemon/subscription.h"
@@ -271,7 +272,7 @@ static void tend_usage(void *context)
 static int open_usage(struct daemon *daemon, struct error *error)
 {
     const struct config *config = daemon->settings.config;
-    unsigned patience_ms = KEEPING_PATIENCE_START_MS;
+    unsigned patience_ms = PATIENCE_START_MS;
     struct error why = {0};
 
     daemon->run_dir = strdup(config->run_dir);
@@ -281,7 +282,7 @@ static int open_usage(struct daemon *daemon, struct error *error)
     daemon->keeping.last_code = keeping_start(&daemon->keeping, daemon->run_dir, patience_ms, &why);
     if (daemon->keeping.last_code != 0) {
         log_line(LOG_WARNING, "workers cannot count uses: %s", why.text);
-        patience_ms = KEEPING_PATIENCE_MS;
+        patience_ms = PATIENCE_MS;
     }
     int r = tally_open(daemon->run_dir, patience_ms, &daemon->tally, &why, error);
     return r == 0 ? census_open(daemon->run_dir, patience_ms, &daemon->census, error) : r;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/patience.h"
 #include "usage/fetch.h"
 
 #define KEEPER_NAME "catlatch-keeper"
@@ -87,8 +88,7 @@ int keeping_start(struct keeping *keeping, const char *run_dir, unsigned patienc
     struct usage_fetched fetched;
     bool starts_it = !is_managed();
 
-    int r = usage_fetch(run_dir, &trust, starts_it ? KEEPING_PATIENCE_MS : patience_ms, &fetched,
-                        error);
+    int r = usage_fetch(run_dir, &trust, starts_it ? PATIENCE_MS : patience_ms, &fetched, error);
     if (r == 0)
         usage_fetched_close(&fetched);
     if (r != CATLATCH_E_UNAVAILABLE || !starts_it)
@@ -116,8 +116,7 @@ bool keeping_look(struct keeping *keeping, struct tally *tally, const char *run_
     struct error error = {0};
 
     int r = tally_tend(tally, &error);
-    if (r == CATLATCH_E_UNAVAILABLE &&
-        keeping_start(keeping, run_dir, KEEPING_PATIENCE_MS, &error) == 0)
+    if (r == CATLATCH_E_UNAVAILABLE && keeping_start(keeping, run_dir, PATIENCE_MS, &error) == 0)
         r = tally_tend(tally, &error);
     bool news = r != keeping->last_code;
     keeping->last_code = r;

@@ -13,12 +13,6 @@
 #include "core/error.h"
 #include "daemon/tally.h"
 
-/* How long it is waited for. It answers in microseconds, but where there is too little processor
- * for all; a daemon that runs asks again soon. One that starts cannot: without the keeper's answer
- * what was counted since it was last stored is lost, and limits begin anew. */
-#define KEEPING_PATIENCE_MS 100u
-#define KEEPING_PATIENCE_START_MS 5000u
-
 struct keeping {
     char *config_path; /* the keeper's too */
     bool started;      /* by this process */

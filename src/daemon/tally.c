@@ -13,10 +13,8 @@
 #include <unistd.h>
 
 #include "core/huge.h"
+#include "daemon/patience.h"
 #include "usage/fetch.h"
-
-/* A keeper answers in microseconds; one that does not is asked again with the next heartbeat. */
-#define KEEPER_TIMEOUT_MS 100u
 
 #define SEGMENT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -240,8 +238,8 @@ static int offer(struct tally *tally, const struct usage_area *area, unsigned fr
 {
     int r = 0;
     for (unsigned k = from; k < area->segment_count && r == 0; k++)
-        r = usage_offer(tally->run_dir, &tally->trust, KEEPER_TIMEOUT_MS, area->id, k,
-                        tally->fds[k], error);
+        r = usage_offer(tally->run_dir, &tally->trust, PATIENCE_MS, area->id, k, tally->fds[k],
+                        error);
     return r;
 }
 
@@ -417,7 +415,7 @@ int tally_tend(struct tally *tally, struct error *error)
         return 0;
     pthread_mutex_lock(&tally->lock);
     const struct usage_area *area = area_or_none(tally);
-    int r = usage_fetch(tally->run_dir, &tally->trust, KEEPER_TIMEOUT_MS, &fetched, error);
+    int r = usage_fetch(tally->run_dir, &tally->trust, PATIENCE_MS, &fetched, error);
     if (r == 0) {
         bool ours = memcmp(fetched.area, area->id, sizeof area->id) == 0;
         unsigned have = ours ? fetched.segments.count : 0;
