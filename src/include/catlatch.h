@@ -174,7 +174,8 @@ struct catlatch_identity {
  * says what, where and why was written to it (cut at message_size, always terminated).
  * Returns 0, E_MEMORY, E_ARGUMENT, E_CONFIG, E_PERMISSION, E_IO or E_NOT_FOUND (no such service, or
  * no configuration at that path).
- * Thread: any. Fork: any. Blocks: on reading files.
+ * Thread: any. Fork: any. Blocks: on reading files, and for a keeper that does not answer: five
+ * seconds at most.
  */
 int catlatch_open(const struct catlatch_options *options, struct catlatch **ret_handle,
                   char *message, size_t message_size);

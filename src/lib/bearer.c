@@ -14,25 +14,27 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static bool is_alphanumeric(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* tchar of RFC 9110 section 5.6.2: what a longer scheme's name could go on with. */
-static bool is_token_char(char c)
-{
-    return is_alphanumeric(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 #define BIT(c) (UINT64_C(1) << ((c) % 64))
 #define BITS(first, last) ((BIT(last) << 1) - BIT(first))
 
-/* Bit c % 64 of word c / 64. */
+/* Sets of characters: bit c % 64 of word c / 64. */
+
+/* tchar of RFC 9110 section 5.6.2: what a longer scheme's name could go on with. */
+static const uint64_t tchar[4] = {
+    BITS('0', '9') | BIT('!') | BITS('#', '\'') | BIT('*') | BIT('+') | BIT('-') | BIT('.'),
+    BITS('A', 'Z') | BITS('^', 'z') | BIT('|') | BIT('~'),
+};
+
+/* Of RFC 9110 section 11.2, without the padding. */
 static const uint64_t token68[4] = {
     BITS('0', '9') | BIT('+') | BIT('-') | BIT('.') | BIT('/'),
     BITS('A', 'Z') | BITS('a', 'z') | BIT('_') | BIT('~'),
 };
+
+static bool is_in(const uint64_t set[4], char c)
+{
+    return (set[(unsigned char)c / 64] >> (unsigned char)c % 64 & 1) != 0;
+}
 
 /* Without a branch for each character: of what is random every third would be guessed wrong. */
 static bool is_token68(const char *bytes, size_t len)
@@ -51,7 +53,7 @@ static bool is_token68(const char *bytes, size_t len)
 static bool is_bearer(const char *value, size_t len)
 {
     return len >= SCHEME_LEN && text_is_nocase((struct text){value, SCHEME_LEN}, scheme) &&
-           (len == SCHEME_LEN || value[SCHEME_LEN] == ' ' || !is_token_char(value[SCHEME_LEN]));
+           (len == SCHEME_LEN || !is_in(tchar, value[SCHEME_LEN]));
 }
 
 enum catlatch_result bearer_token(const char *value, size_t len, struct text *ret_token)

@@ -1,5 +1,17 @@
-# copy.bash - what is installed as root is, in a copy of this system that goes away with the test.
+# copy.bash - what tests that install something share: what was built, and a copy of this system that
+# goes away with the test.
 # Loaded after ../cli/lib.
+
+# A build folder of its own kind, as the sanitizers', is not what is installed.
+is_plain_build() {
+    [ "$(basename "$CATLATCH_BUILD")" != asan ]
+}
+
+# What was built, without what tests and packages made of it.
+copy_build() { # FOLDER [tar's options]
+    tar -C "$CATLATCH_BUILD" -cf - --exclude=./{asan,tsan,deb,fuzz,lint-\*,log,tests} . |
+        tar -C "$1" -xf - "${@:2}"
+}
 
 # Runs a script as root in a copy of / whose writes go to memory, with mounts and processes of its
 # own; `init` as second word: under a systemd of its own. The host sees nothing of it. $given is there as
@@ -21,11 +33,17 @@ in_copy() { # SCRIPT [init]
     [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + || true
 }
 
-# The same under a systemd of the copy's, of a script that begins with inside.bash. What it said is
-# $output. Where no systemd can be started the test is skipped.
+# The same under a systemd of the copy's, which ends with the script. What it said is $output; its last
+# line is `inside: end` and the script's status, whatever systemd's is. Where no systemd can be started
+# the test is skipped.
 in_systemd() { # SCRIPT
     [ -x /lib/systemd/systemd ] || skip "systemd is not here"
-    in_copy "$1" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
+    {
+        echo 'exec >/mnt/out 2>&1'
+        echo $'trap \'echo "inside: end $?"; systemctl --no-block exit\' EXIT'
+        cat "$1"
+    } >"$1.systemd"
+    in_copy "$1.systemd" init >"$BATS_TEST_TMPDIR/systemd" 2>&1 || true
     [ -s "$BATS_TEST_TMPDIR/out/out" ] ||
         skip "no systemd can be started here: $(tail -n 1 "$BATS_TEST_TMPDIR/systemd")"
     output=$(cat "$BATS_TEST_TMPDIR/out/out")

@@ -12,8 +12,7 @@ missing() {
     for tool in dpkg-buildpackage lintian scdoc dh dh_python3; do
         command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
     done
-    # A build folder of its own kind, as the sanitizers', would make the same packages.
-    [ "$(basename "$CATLATCH_BUILD")" != asan ] || echo "built once, by the plain build"
+    is_plain_build || echo "built once, by the plain build"
 }
 
 setup() {
@@ -64,15 +63,10 @@ version() {
 # What happens in the copy, as root. Everything that is started there ends with it.
 inside() {
     cat <<'INSIDE'
-set -eu
-export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+. /src/tests/system/inside.bash
 unset CATLATCH_CONFIG CATLATCH_BUILD
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
-rm -f /var/lib/man-db/auto-update # an index of all pages takes its time
-echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/copy
-say() { echo "inside: $*"; }
-until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; say "never: $*"; exit 1; }
 
 dpkg -i /given/catlatch_*.deb /given/libcatlatch0_*.deb /given/libcatlatch-dev_*.deb >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; exit 1; }
 say "users: $(id -un catlatch) $(getent group catlatch catlatch-support catlatch-admin | cut -d: -f1 | tr '\n' ' ')"
@@ -203,7 +197,7 @@ say "upgraded: $(states)$([ "$before" = "$(stat -c %i /run/catlatch-admin/catlat
 systemctl kill -s KILL catlatchd.service
 say "killed: $(count) $(worker)"
 systemctl stop catlatchd.socket
-for _ in $(seq 100); do catlatch status >/dev/null 2>&1 && break; sleep 0.1; done
+until_true catlatch status
 say "without the socket unit: $(count)"
 systemctl restart catlatchd.service
 say "again: $(states)$(count)"

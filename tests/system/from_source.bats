@@ -4,29 +4,32 @@
 # with the test.
 
 load ../cli/lib
-load process
 load copy
+load nginx
 load php
 
 # What has to be here already, for nothing comes from elsewhere.
 missing() {
     local tool
-    for tool in nginx php-config npm gunicorn curl; do
+    is_plain_build || echo "installed once, from the plain build"
+    nginx_missing
+    php_missing
+    for tool in npm gunicorn; do
         command -v "$tool" >/dev/null || echo "$tool is not here (make deps)"
     done
-    [ -e "$CATLATCH_BUILD/php/catlatch.so" ] && [ -e "$CATLATCH_BUILD/node/catlatch.node" ] ||
-        echo "PHP's extension and Node's addon were not built (make deps)"
-    [ "$(basename "$CATLATCH_BUILD")" != asan ] || echo "installed once, from the plain build"
+    [ -e "$CATLATCH_BUILD/node/catlatch.node" ] ||
+        echo "the addon was not built: Node's headers are not here (make deps)"
+    [ "$(php_version)" = 8.2 ] || echo "the README's paths are those of PHP 8.2, this is $(php_version)"
 }
 
 # What was built, in the place of what the README's `make` builds.
 inside_source() {
     cat <<'INSIDE'
 . /src/tests/system/inside.bash
+PATH=/usr/local/sbin:/usr/local/bin:$PATH
 cp -a /given /tmp/build
 make() { [ $# -eq 0 ] || command make -s -C /src BUILD=/tmp/build "$@"; }
 user() { local name=$1; shift; su -s /bin/bash "$name" -c "$*"; }
-until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; say "never: $*"; exit 1; }
 set -o pipefail
 ip link set lo up
 mkdir /tmp/new && cd /tmp/new
@@ -85,7 +88,7 @@ INSIDE
     reason=$(mkdir "$given" && overlay_reason)
     [ -z "$reason" ] || skip "$reason"
     before=$(host)
-    tar -C "$CATLATCH_BUILD" -cf - --exclude=./{asan,tsan,deb,fuzz,lint-\*,log,tests} . | tar -C "$given" -xf -
+    copy_build "$given"
     cd "$BATS_TEST_TMPDIR/out"
     readme_code Install sh 2 >install
     readme_code 'PHP: keys in php-fpm' sh >php

@@ -4,13 +4,9 @@
 
 load ../cli/lib
 load process
+load copy
 
 root=$BATS_TEST_DIRNAME/../..
-
-# A build folder of its own kind, as the sanitizers', is not what is installed.
-is_plain_build() {
-    [ "$(basename "$CATLATCH_BUILD")" != asan ]
-}
 
 # One tree under a prefix of one's own, where a user's group can write what he makes, as on Ubuntu;
 # one of the whole system's in a DESTDIR, by somebody whose files nobody else can read. The first is
@@ -34,8 +30,7 @@ setup_file() {
     export prefix as
     (umask 002; $as env HOME="$base/home" make -s -j2 -C "$base/source" install BUILD=build OPT=-O0 PREFIX="$prefix") >&2 3>&-
     mkdir "$base/system"
-    tar -C "$CATLATCH_BUILD" -cf - --exclude=./{asan,tsan,deb,fuzz,lint-\*,log,tests} . |
-        (umask 077; tar -C "$base/system" --no-same-permissions -xf -)
+    (umask 077; copy_build "$base/system" --no-same-permissions)
     (umask 077; make -s -j2 -C "$BATS_TEST_DIRNAME/../.." install BUILD="$base/system" DESTDIR="$base/dest" PREFIX=/usr/local) >&2 3>&-
 }
 

@@ -72,10 +72,6 @@ teardown() {
     }
 }
 
-in_full() { # LONG SHORT
-    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
-}
-
 # A server on the socket that `fetch` asks. What it logs is looked through for keys.
 start_node() { # SCRIPT [ARGUMENT...]
     PORT=$dir/web.sock node "$@" >>"$dir/error.log" 2>&1 3>&- &

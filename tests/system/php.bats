@@ -44,10 +44,6 @@ teardown() {
     }
 }
 
-in_full() { # LONG SHORT
-    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
-}
-
 @test "the README's example serves whose key is granted, and refuses and logs the others" {
     begin_php 1 <<<"$(php_location)"
     readme_code 'PHP: keys in php-fpm' php >"$dir/html/orders.php"

@@ -1,6 +1,11 @@
 # process.bash - the daemon as a process of somebody: who starts it, who talks to it, how it ends.
 # Loaded after ../cli/lib.
 
+# How often something is done: in a long run, or in every check.
+in_full() { # LONG SHORT
+    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
+}
+
 # As make_folder, but others can get in, and the daemon's files are small. Further configuration
 # comes on standard input, sections and all; keys of [daemon] may stand at its head.
 open_folder() {

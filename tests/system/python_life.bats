@@ -34,10 +34,6 @@ teardown() {
     wait "$python_pid"
 }
 
-in_full() { # LONG SHORT
-    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
-}
-
 # The options come before the application.
 start_gunicorn() { # OPTION...
     : >"$dir/said"

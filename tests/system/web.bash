@@ -70,10 +70,6 @@ check_upgrade() { # PATH
     run ! grep -q '^echo hello' "$dir/raw"
 }
 
-in_full() { # LONG SHORT
-    [ -n "${CATLATCH_LONG:-}" ] && echo "$1" || echo "$2"
-}
-
 make_keys() { # COUNT: good ones and revoked ones
     local i
     : >"$dir/good" >"$dir/bad"

@@ -108,10 +108,28 @@ static void every_byte_is_of_a_token_or_is_not(void **state)
     }
 }
 
+static void every_byte_behind_the_scheme_makes_it_another_or_does_not(void **state)
+{
+    static const char of_a_name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                    "!#$%&'*+-.^_`|~";
+    char token[KEY_FOREIGN_MAX + 1];
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        char value[] = {'B', 'e', 'a', 'r', 'e', 'r', (char)c, 'x'};
+        enum catlatch_result expected = CATLATCH_MALFORMED;
+        if (c == ' ')
+            expected = CATLATCH_VALID;
+        else if (memchr(of_a_name, (int)c, sizeof of_a_name - 1) != NULL)
+            expected = CATLATCH_MISSING;
+        assert_int_equal(parse(value, sizeof value, token), expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_of_a_token_or_is_not),
+        cmocka_unit_test(every_byte_behind_the_scheme_makes_it_another_or_does_not),
         cmocka_unit_test(the_scheme_is_taken_in_any_case_with_any_number_of_spaces),
         cmocka_unit_test(trailing_blanks_are_not_part_of_the_token),
         cmocka_unit_test(another_scheme_or_none_is_missing),
